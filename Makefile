@@ -1,0 +1,43 @@
+# For an activated environment that has torch; `make dev` brings the rest.
+
+CXX_FILES = $(shell find csrc tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+NVCC_FLAGS = $(shell python -c "from build_tools.native import *; \
+	print(*cpp_extension.COMMON_NVCC_FLAGS, *NVCC_FLAGS, '-Icsrc', \
+	      *('-isystem=' + folder for folder in cpp_extension.include_paths()))")
+SANITIZERS = $(shell g++ -print-file-name=libasan.so):$(shell g++ -print-file-name=libstdc++.so.6)
+
+.PHONY: dev build test check fmt cuda-syntax sanitize
+
+# Editable: Python sources are used where they are.
+dev:
+	pip install "setuptools>=77" ninja pybind11
+	pip install --no-build-isolation -e ".[dev,bench,examples]"
+
+# After a change in csrc/: compiles what changed, into the editable package.
+build:
+	python setup.py build_ext --inplace
+
+# `python -m pytest` would put this folder first, and so hide a package installed elsewhere.
+test:
+	pytest
+
+check:
+	ruff check
+	ruff format --check
+	clang-format --dry-run -Werror $(CXX_FILES)
+
+fmt:
+	ruff check --fix
+	ruff format
+	clang-format -i $(CXX_FILES)
+
+# Each .cu alone, for one architecture; needs no GPU and no torch with CUDA.
+cuda-syntax:
+	set -e; for file in csrc/cuda/*.cu; do echo $$file; nvcc $(NVCC_FLAGS) -c $$file -o /dev/null; done
+
+# The CPU kernels under AddressSanitizer and UBSan, installed aside. Python itself is compiled
+# without them, so the runtime is preloaded, and its leak reports would all be Python's.
+sanitize:
+	FUSED_RANKLOSS_SANITIZE=1 pip install --no-deps --upgrade --target build/sanitize .
+	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  PYTHONPATH=build/sanitize pytest -s -m sanitize

@@ -1,0 +1,211 @@
+"""The build_ext command: compile the CUDA kernels if possible, then `_C`, which records how."""
+
+import atexit
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils import cpp_extension
+
+from build_tools import target_torch
+from build_tools.cuda_toolkit import NVCC_STANDARD, CudaUnavailable, Toolkit, find_toolkit
+
+SANITIZE = os.environ.get("FUSED_RANKLOSS_SANITIZE", "0") == "1"
+
+# The oldest torch that a build runs on: with the stable ABI it also runs on every later one.
+TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*target_torch.MINIMUM)
+
+# Absolute, since ninja compiles in a folder of its own.
+INCLUDE = str(Path("csrc").resolve())
+
+SANITIZE_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+# No -march=native: a build must run on other machines, wider vectors are chosen at run time.
+# -ffp-contract=off: a compiler free to fuse a*b+c would give each build its own last bit.
+CXX_FLAGS = [
+    "-std=c++20",
+    *(["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZE_FLAGS] if SANITIZE else ["-O3"]),
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-Wall",
+    TORCH_TARGET,
+]
+NVCC_FLAGS = [
+    NVCC_STANDARD,
+    "-O3",
+    "-lineinfo",
+    "-Xptxas=--warn-on-spills",
+    "-Xcompiler=-fvisibility=hidden,-ffp-contract=off",
+    # Architectures side by side, unless MAX_JOBS limits how much may run at once.
+    f"--threads={1 if 'MAX_JOBS' in os.environ else 4}",
+    TORCH_TARGET,
+    "-DUSE_CUDA",
+]
+# A static cudart runs on any driver that is new enough, whatever CUDA torch came with; its symbols
+# stay hidden, so that ours and torch's never answer each other's calls. The current stream is
+# asked of libtorch_cuda, which libtorch brings along where there is one.
+CUDA_LINK_FLAGS = [
+    *("-lcudart_static", "-lrt", "-ldl", "-lpthread", "-Wl,--exclude-libs,ALL"),
+    *("-Wl,--no-as-needed", "-ltorch"),
+]
+
+
+def extensions(cpu_sources: list[str], cuda_sources: list[str]) -> list:
+    """The two shared objects. `_cuda` comes first: `_C` records whether it was built."""
+    try:
+        import pybind11
+    except ImportError:  # only without build isolation
+        sys.exit("fused_rankloss: building needs pybind11: pip install ninja pybind11")
+    return [
+        cpp_extension.CppExtension(
+            "fused_rankloss._cuda",
+            cuda_sources,
+            include_dirs=[INCLUDE],
+            extra_compile_args={"cxx": CXX_FLAGS, "nvcc": NVCC_FLAGS},
+            extra_link_args=CUDA_LINK_FLAGS,
+        ),
+        cpp_extension.CppExtension(
+            "fused_rankloss._C",
+            cpu_sources,
+            include_dirs=[INCLUDE, pybind11.get_include()],
+            extra_compile_args={"cxx": CXX_FLAGS},
+            extra_link_args=SANITIZE_FLAGS if SANITIZE else [],
+        ),
+    ]
+
+
+class BuildNative(cpp_extension.BuildExtension):
+    """torch's build command (ninja, torch's headers and libraries), for both kinds of machine.
+
+    FUSED_RANKLOSS_CUDA=auto (the default) compiles the CUDA kernels where that works, and the CPU
+    kernels alone where it does not; 1 fails instead, 0 does not try.
+    """
+
+    def build_extensions(self):
+        """Compiles `_cuda` where that is possible, then `_C`."""
+        _require_compiler()
+        self.cuda_mode = _cuda_mode()
+        self.toolkit, self.cuda_skipped = self._find_toolkit()
+        cuda, core = self.extensions
+        if self.toolkit:
+            self._use(self.toolkit, cuda)
+        else:
+            self.extensions = [core]
+        super().build_extensions()
+        if self.toolkit is None:
+            self.extensions = [core]  # a `_cuda` that did not compile is not to be installed
+        # At exit, so that it is the log's last line: setuptools still has a wheel to describe.
+        atexit.register(print, self._summary(), flush=True)
+
+    def build_extension(self, ext):
+        """Compiles one of the two."""
+        if ext.name == "fused_rankloss._C":
+            ext.include_dirs.insert(0, str(self._write_build_facts()))
+            super().build_extension(ext)
+            return
+        self._remove_outdated_objects()
+        try:
+            super().build_extension(ext)
+        except Exception:  # setuptools and torch raise types of their own for a failed compiler
+            self._give_up_cuda(
+                f"csrc/cuda did not compile with {self.toolkit.nvcc} (CUDA "
+                f"{self.toolkit.version}), whose message is in the build log (pip install -v)"
+            )
+
+    def _find_toolkit(self) -> tuple[Toolkit | None, str | None]:
+        """The toolkit to compile with, or None and the reason."""
+        if SANITIZE:
+            return None, "it was built with FUSED_RANKLOSS_SANITIZE=1"
+        if self.cuda_mode == "0":
+            return None, "it was built with FUSED_RANKLOSS_CUDA=0"
+        try:
+            if torch.version.hip:
+                raise CudaUnavailable(f"torch {torch.__version__} is a ROCm build")
+            return find_toolkit(), None
+        except CudaUnavailable as error:
+            self._give_up_cuda(str(error))
+            return None, self.cuda_skipped
+
+    def _give_up_cuda(self, reason: str):
+        """Goes on with the CPU kernels alone, or ends the build where CUDA was demanded."""
+        if self.cuda_mode == "1":
+            sys.exit(f"fused_rankloss: FUSED_RANKLOSS_CUDA=1 asks for CUDA kernels, but {reason}.")
+        self.toolkit, self.cuda_skipped = None, reason
+
+    @staticmethod
+    def _use(toolkit: Toolkit, cuda):
+        # torch guesses the toolkit from `which nvcc`, wrongly where that is a wrapper script, and
+        # insists that its CUDA version be torch's, which a static cudart has no need of.
+        cpp_extension.CUDA_HOME = str(toolkit.root)
+        cpp_extension._check_cuda_version = lambda *_: None
+        # Any architecture flag stops torch from asking the local GPU, of which there may be none.
+        cuda.extra_compile_args["nvcc"] = [*NVCC_FLAGS, *toolkit.architecture_flags]
+        cuda.library_dirs += map(str, toolkit.library_folders)
+
+    def _remove_outdated_objects(self):
+        # ninja follows the headers of a .cu file only where torch itself has CUDA.
+        headers = [path for path in Path("csrc").rglob("*.*") if path.suffix not in (".cu", ".cpp")]
+        newest = max(header.stat().st_mtime for header in headers)
+        for compiled in Path(self.build_temp, "csrc", "cuda").glob("*.o"):
+            if compiled.stat().st_mtime < newest:
+                compiled.unlink()
+
+    def _write_build_facts(self) -> Path:
+        """Writes what build_info() reports as a header for csrc/module.cpp; returns its folder."""
+        folder = Path(self.build_temp).absolute() / "generated"
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "FUSED_RANKLOSS_VERSION": self.distribution.get_version(),
+            "FUSED_RANKLOSS_CUDA_TOOLKIT": self.toolkit.version if self.toolkit else "",
+            "FUSED_RANKLOSS_CUDA_ARCHITECTURES": (
+                " ".join(self.toolkit.architectures) if self.toolkit else ""
+            ),
+            "FUSED_RANKLOSS_CUDA_SKIPPED": self.cuda_skipped or "",
+        }
+        # json.dumps of ASCII text is also a C++ string literal.
+        text = "".join(
+            f"#define {name} {json.dumps(value.encode('ascii', 'replace').decode())}\n"
+            for name, value in facts.items()
+        )
+        header = folder / "build_facts.h"
+        if not header.is_file() or header.read_text(encoding="ascii") != text:
+            header.write_text(text, encoding="ascii")  # only then: ninja recompiles by date
+        return folder
+
+    def _summary(self) -> str:
+        if self.toolkit:
+            return (
+                f"fused_rankloss: built with CUDA {self.toolkit.version} kernels for "
+                + " ".join(self.toolkit.architectures)
+            )
+        return f"fused_rankloss: built for the CPU only, because {self.cuda_skipped}"
+
+
+def _cuda_mode() -> str:
+    mode = os.environ.get("FUSED_RANKLOSS_CUDA", "auto")
+    if mode not in ("auto", "0", "1"):
+        sys.exit(f"fused_rankloss: FUSED_RANKLOSS_CUDA: expected auto, 0 or 1, got {mode!r}.")
+    return mode
+
+
+def _require_compiler():
+    """Ends the build in one sentence where there is no C++20 compiler to build with."""
+    compiler = os.environ.get("CXX", "c++")
+    command = [*shlex.split(compiler), "-std=c++20", "-fsyntax-only", "-x", "c++", os.devnull]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        sys.exit(
+            f"fused_rankloss: building needs a C++20 compiler such as g++ 11, but {compiler!r} "
+            f"cannot be started ({error.strerror}). Install one (Debian, Ubuntu: apt install g++) "
+            "or name one in $CXX."
+        )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        sys.exit(
+            f"fused_rankloss: building needs a C++20 compiler such as g++ 11, but {compiler!r} "
+            f"does not compile an empty C++20 file: {lines[-1] if lines else 'it printed nothing'}"
+        )

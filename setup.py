@@ -1,0 +1,31 @@
+"""Compiles the two shared objects; what is not native code is in pyproject.toml.
+
+fused_rankloss._C     the op schemas, the CPU kernels, build_info()
+fused_rankloss._cuda  the CUDA kernels, where an nvcc is found
+
+Environment: FUSED_RANKLOSS_CUDA=auto|0|1, TORCH_CUDA_ARCH_LIST, MAX_JOBS, CXX, and
+FUSED_RANKLOSS_SANITIZE=1 for CPU kernels under AddressSanitizer and UBSan.
+"""
+
+import importlib.util
+import sys
+from glob import glob
+from pathlib import Path
+
+from setuptools import setup
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+CPU_SOURCES = ["csrc/module.cpp", "csrc/ops.cpp", *sorted(glob("csrc/cpu/*.cpp"))]
+CUDA_SOURCES = sorted(glob("csrc/cuda/*.cu"))
+
+native = {}
+if importlib.util.find_spec("torch"):  # the metadata and the source archive need none
+    from build_tools.native import BuildNative, extensions
+
+    native = {
+        "ext_modules": extensions(CPU_SOURCES, CUDA_SOURCES),
+        "cmdclass": {"build_ext": BuildNative},
+    }
+
+setup(**native)

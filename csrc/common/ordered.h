@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Exact comparisons in the storage precision.
+//
+// A pair (i, j) with label_i > label_j violates the margin when s_i < s_j + m. Evaluating s_j + m
+// in the precision of the scores rounds it and flips pairs that sit near the boundary; evaluating
+// every pair in fp64 costs half the vector lanes on a CPU and far more on a GPU. Instead
+// `reach(s_j, m)` rounds the fp64 sum once per item, downwards, to the precision of the scores. For
+// every s_i of that precision
+//
+//   s_i <= s_j + m  <=>  s_i <= reach(s_j, m, inclusive = true)
+//   s_i <  s_j + m  <=>  s_i <= reach(s_j, m, inclusive = false)
+//
+// so one comparison a pair, in fp32 or even between integer sort keys, gives the fp64 answer.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "common/platform.h"
+
+namespace fused_rankloss {
+
+template <typename To, typename From>
+FRL_HD To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+// Unsigned integers that sort as their floats do; -0.0 and 0.0 share a key.
+FRL_HD uint32_t ordered_key(float value) {
+  const uint32_t bits = bit_cast<uint32_t>(value + 0.0f);
+  return bits ^ (static_cast<uint32_t>(-static_cast<int32_t>(bits >> 31)) | 0x80000000u);
+}
+
+FRL_HD uint64_t ordered_key(double value) {
+  const uint64_t bits = bit_cast<uint64_t>(value + 0.0);
+  return bits ^ (static_cast<uint64_t>(-static_cast<int64_t>(bits >> 63)) | 0x8000000000000000ull);
+}
+
+FRL_HD float value_of_key(uint32_t key) {
+  return bit_cast<float>(key ^ ((key >> 31) ? 0x80000000u : 0xffffffffu));
+}
+
+FRL_HD double value_of_key(uint64_t key) {
+  return bit_cast<double>(key ^ ((key >> 63) ? 0x8000000000000000ull : 0xffffffffffffffffull));
+}
+
+// The next smaller number; below -infinity comes a NaN, which compares false as it should.
+FRL_HD float previous(float value) {
+  const int32_t bits = bit_cast<int32_t>(value);
+  if (value == 0.0f) return bit_cast<float>(static_cast<int32_t>(0x80000001u));
+  return bit_cast<float>(bits > 0 ? bits - 1 : bits + 1);
+}
+
+FRL_HD double previous(double value) {
+  const int64_t bits = bit_cast<int64_t>(value);
+  if (value == 0.0) return bit_cast<double>(static_cast<int64_t>(0x8000000000000001ull));
+  return bit_cast<double>(bits > 0 ? bits - 1 : bits + 1);
+}
+
+FRL_HD float reach(float score, double margin, bool inclusive) {
+  const double sum = static_cast<double>(score) + margin;
+  float rounded = static_cast<float>(sum);
+  if (static_cast<double>(rounded) > sum) rounded = previous(rounded);
+  if (!inclusive && static_cast<double>(rounded) == sum) rounded = previous(rounded);
+  return rounded;
+}
+
+// fp64 scores have no wider type to be exact in: here s_j + m is rounded to nearest by definition.
+FRL_HD double reach(double score, double margin, bool inclusive) {
+  const double sum = score + margin;
+  return inclusive ? sum : previous(sum);
+}
+
+}  // namespace fused_rankloss

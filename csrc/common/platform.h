@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// FRL_HD marks what both sides call: the maths is stated once and compiled for host and device.
+#ifdef __CUDACC__
+#define FRL_HD __host__ __device__ __forceinline__
+#else
+#define FRL_HD inline
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The only header that sees torch, and only through the LibTorch Stable ABI: one build runs on
+// every torch from 2.11 on. What it makes of tensors are the POD views of lists.h and labels.h.
+#pragma once
+
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/labels.h"
+#include "common/lists.h"
+#include "common/reduction.h"
+
+namespace fused_rankloss {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+// Exceptions leave an op as they are: std::invalid_argument arrives in Python as a ValueError with
+// exactly this text.
+template <typename... Parts>
+void check(bool condition, const Parts&... parts) {
+  if (condition) [[likely]] {
+    return;
+  }
+  std::ostringstream text;
+  (text << ... << parts);
+  throw std::invalid_argument(text.str());
+}
+
+inline std::string shape_string(const Tensor& tensor) {
+  std::string text = "[";
+  for (int64_t size : tensor.sizes()) {
+    if (text.size() > 1) text += ", ";
+    text += std::to_string(size);
+  }
+  return text + "]";
+}
+
+inline bool same_shape(const Tensor& a, const Tensor& b) { return a.sizes().equals(b.sizes()); }
+
+inline Tensor new_tensor(const Tensor& like, std::initializer_list<int64_t> shape,
+                         ScalarType dtype) {
+  return torch::stable::new_empty(
+      like, torch::headeronly::IntHeaderOnlyArrayRef(shape.begin(), shape.size()), dtype);
+}
+
+// Calls `body` with a value of the type that scores are stored in.
+template <typename Body>
+decltype(auto) dispatch_scores(ScalarType dtype, std::string_view op, Body&& body) {
+  switch (dtype) {
+    case ScalarType::Half:
+      return body(Half{});
+    case ScalarType::BFloat16:
+      return body(BFloat16{});
+    case ScalarType::Float:
+      return body(float{});
+    case ScalarType::Double:
+      return body(double{});
+    default:
+      throw std::invalid_argument(
+          std::string(op) + ": expected scores of dtype float16, bfloat16, float32 or float64");
+  }
+}
+
+inline LabelType label_type(ScalarType dtype, std::string_view op) {
+  switch (dtype) {
+    case ScalarType::Bool:
+      return LabelType::kBool;
+    case ScalarType::Byte:
+      return LabelType::kUInt8;
+    case ScalarType::Char:
+      return LabelType::kInt8;
+    case ScalarType::Short:
+      return LabelType::kInt16;
+    case ScalarType::Int:
+      return LabelType::kInt32;
+    case ScalarType::Long:
+      return LabelType::kInt64;
+    case ScalarType::Half:
+      return LabelType::kHalf;
+    case ScalarType::BFloat16:
+      return LabelType::kBFloat16;
+    case ScalarType::Float:
+      return LabelType::kFloat;
+    case ScalarType::Double:
+      return LabelType::kDouble;
+    default:
+      throw std::invalid_argument(std::string(op) +
+                                  ": expected labels of a bool, integer or float dtype");
+  }
+}
+
+inline Reduction parse_reduction(std::string_view name, std::string_view op) {
+  if (name == "mean") return Reduction::kMean;
+  if (name == "sum") return Reduction::kSum;
+  if (name == "none") return Reduction::kNone;
+  if (name == "list_mean") return Reduction::kListMean;
+  if (name == "batch_mean") return Reduction::kBatchMean;
+  throw std::invalid_argument(
+      std::string(op) +
+      ": expected reduction 'mean', 'sum', 'none', 'list_mean' or 'batch_mean', got '" +
+      std::string(name) + "'");
+}
+
+// The tensors that say which slots belong to which list, made contiguous and kept alive for as long
+// as the view is in use.
+class ListTensors {
+ public:
+  ListTensors(const Tensor& scores, const OptionalTensor& mask, const OptionalTensor& lengths,
+              const OptionalTensor& offsets, std::string_view op)
+      : mask_(contiguous(mask)), lengths_(contiguous(lengths)), offsets_(contiguous(offsets)) {
+    const int64_t dim = scores.dim();
+    check(dim == (offsets_   ? 1
+                  : dim == 1 ? 1
+                             : 2),
+          op, ": expected scores of shape [N], [B, N] or, with offsets, [T], got ",
+          shape_string(scores));
+    batched = offsets_.has_value() || dim == 2;
+    view.num_slots = scores.numel();
+    view.num_lists = offsets_ ? offsets_->numel() - 1 : dim == 2 ? scores.size(0) : 1;
+    view.width = dim == 2 ? scores.size(1) : scores.numel();
+    if (offsets_) {
+      check(offsets_->dim() == 1 && offsets_->numel() >= 1, op,
+            ": expected offsets of shape [B + 1], got ", shape_string(*offsets_));
+      view.offsets = index_array(*offsets_, scores, "offsets", op);
+    }
+    if (lengths_) {
+      check(!offsets_ && !mask_, op, ": expected one of mask, lengths and offsets, got several");
+      check(lengths_->dim() == 1 && lengths_->numel() == view.num_lists, op,
+            ": expected lengths of shape [", view.num_lists, "], got ", shape_string(*lengths_));
+      view.lengths = index_array(*lengths_, scores, "lengths", op);
+    }
+    if (mask_) {
+      check(mask_->scalar_type() == ScalarType::Bool, op, ": expected a mask of dtype bool");
+      check(same_shape(*mask_, scores), op, ": expected a mask of shape ", shape_string(scores),
+            ", got ", shape_string(*mask_));
+      check(mask_->device() == scores.device(), op, ": expected mask on the device of scores");
+      view.mask = static_cast<const uint8_t*>(mask_->const_data_ptr());
+    }
+  }
+
+  Lists view;
+  bool batched = false;  // false for one list [N], whose results have no list dimension
+
+ private:
+  static OptionalTensor contiguous(const OptionalTensor& tensor) {
+    if (!tensor) return std::nullopt;
+    return torch::stable::contiguous(*tensor);
+  }
+
+  static IndexArray index_array(const Tensor& tensor, const Tensor& scores, const char* name,
+                                std::string_view op) {
+    const ScalarType dtype = tensor.scalar_type();
+    check(dtype == ScalarType::Int || dtype == ScalarType::Long, op, ": expected ", name,
+          " of dtype int32 or int64");
+    check(tensor.device() == scores.device(), op, ": expected ", name, " on the device of scores");
+    return {tensor.const_data_ptr(), dtype == ScalarType::Long};
+  }
+
+  OptionalTensor mask_;
+  OptionalTensor lengths_;
+  OptionalTensor offsets_;
+};
+
+}  // namespace fused_rankloss

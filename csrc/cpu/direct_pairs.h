@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The pairs of a few hundred items, compared one by one (pair_loops.h).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+#include <utility>
+
+#include "common/ordered.h"
+#include "cpu/label_order.h"
+#include "cpu/pair_loops.h"
+#include "losses/hinge.h"
+
+namespace fused_rankloss::cpu {
+
+// Items in ascending label order, cut into levels.
+template <typename Score, int kCapacity>
+struct DirectItems {
+  int size = 0;
+  int num_levels = 0;
+  int32_t starts[kCapacity + 1];  // of the levels
+  int64_t index[kCapacity];       // slot in the list
+  Score score[kCapacity];
+
+  PairLevels levels() const { return {starts, num_levels}; }
+};
+
+// Stable counting sort of a block by label, or a comparison sort where labels span many values.
+template <typename Score, int kCapacity>
+void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& items) {
+  ListSummary summary;
+  summary.add(block);
+  items.size = block.size;
+  items.num_levels = 0;
+  const auto place = [&](int32_t from, int32_t to) {
+    items.index[to] = block.position[from];
+    items.score[to] = block.score[from];
+  };
+  if (block.size > 0 && summary.countable()) {
+    int32_t next[kCountedLevels];
+    const int span = static_cast<int>(summary.label_span());
+    std::fill(next, next + span + 1, 0);
+    for (int t = 0; t < block.size; ++t) ++next[block.label[t] - summary.min_label];
+    int32_t start = 0;
+    for (int level = 0; level <= span; ++level) {
+      if (next[level] > 0) items.starts[items.num_levels++] = start;
+      start += std::exchange(next[level], start);
+    }
+    for (int t = 0; t < block.size; ++t) place(t, next[block.label[t] - summary.min_label]++);
+  } else {
+    int32_t order[kCapacity];
+    for (int t = 0; t < block.size; ++t) order[t] = t;
+    std::stable_sort(order, order + block.size,
+                     [&](int a, int b) { return block.label[a] < block.label[b]; });
+    for (int t = 0; t < block.size; ++t) {
+      if (t == 0 || block.label[order[t]] != block.label[order[t - 1]]) {
+        items.starts[items.num_levels++] = t;
+      }
+      place(order[t], t);
+    }
+  }
+  items.starts[items.num_levels] = block.size;
+}
+
+// Hinge without weights: gradients are counts, and the value follows from them. store(t, count).
+template <int kCapacity, typename Store>
+PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double margin,
+                              bool inclusive, Store&& store) {
+  float reaches[kCapacity];
+  int32_t counts[kCapacity];
+  for (int t = 0; t < items.size; ++t) {
+    reaches[t] = reach(items.score[t], margin, inclusive);
+    counts[t] = 0;
+  }
+  const int64_t violations =
+      pair_loops().count_violations(items.score, reaches, items.levels(), counts);
+  // sum (margin + s_j - s_i) over the violated pairs. The counts sum to 0, so any centre may be
+  // taken off the scores, and one of them takes off an offset that all share.
+  const double center = items.size > 0 ? items.score[0] : 0;
+  double lanes[4] = {margin * static_cast<double>(violations)};
+  for (int t = 0; t < items.size; ++t) {
+    lanes[t % 4] += counts[t] * (static_cast<double>(items.score[t]) - center);
+    store(t, counts[t]);
+  }
+  return {(lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), static_cast<double>(violations)};
+}
+
+// Any loss, in fp64. store(t, gradient).
+template <typename Loss, typename Score, int kCapacity, typename Store>
+PairSums sum_pairs_directly(const DirectItems<Score, kCapacity>& items,
+                            const ListWeights<Score>& weights, double margin, double boundary_grad,
+                            Store&& store) {
+  double score[kCapacity], shifted[kCapacity], more[kCapacity], less[kCapacity], grads[kCapacity];
+  for (int t = 0; t < items.size; ++t) {
+    score[t] = items.score[t];
+    shifted[t] = score[t] + margin;
+    more[t] = weights.more(items.index[t]);
+    less[t] = weights.less(items.index[t]);
+    grads[t] = 0;
+  }
+  const auto sum_pairs =
+      std::is_same_v<Loss, Hinge> ? pair_loops().sum_hinge : pair_loops().sum_squared_hinge;
+  const PairSums sums = sum_pairs(score, shifted, more, less, boundary_grad, items.levels(), grads);
+  for (int t = 0; t < items.size; ++t) store(t, grads[t]);
+  return sums;
+}
+
+}  // namespace fused_rankloss::cpu

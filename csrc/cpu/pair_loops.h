@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Direct loops over the pairs of a short list: below a few hundred items they beat sorting. The
+// same source (pair_loops.inl) is compiled once per instruction set, and the best one that this
+// processor has is chosen when the library loads. Results are the same bit for bit: counts are
+// integers, and sums run over eight fixed lanes whatever the vector width.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/pair_sums.h"
+
+namespace fused_rankloss::cpu {
+
+// Items in ascending label order; level g is [starts[g], starts[g + 1]). Every item of a level
+// forms a pair with every item of the levels before it, the less relevant one.
+struct PairLevels {
+  const int32_t* starts;  // [num_levels + 1]
+  int32_t num_levels;
+};
+
+struct PairLoops {
+  const char* isa;
+
+  // counts[t] += violated pairs in which t is less relevant - those in which it is more relevant.
+  // Returns the number of violated pairs.
+  int64_t (*count_violations)(const float* scores,  // [n]
+                              const float* reach,   // [n], see common/ordered.h
+                              PairLevels levels, int32_t* counts /* [n] */);
+
+  // grads[t] += d/ds_t of the sum over pairs of more_weight_i * less_weight_j * value(gap_ij).
+  using SumPairs = PairSums (*)(const double* scores,       // [n]
+                                const double* shifted,      // [n], score + margin
+                                const double* more_weight,  // [n], as the more relevant item
+                                const double* less_weight,  // [n], as the less relevant item
+                                double boundary_grad, PairLevels levels, double* grads /* [n] */);
+  SumPairs sum_hinge;
+  SumPairs sum_squared_hinge;
+};
+
+// FUSED_RANKLOSS_ISA=baseline|avx2|avx512 overrides the choice, within what the processor has.
+const PairLoops& pair_loops();
+
+}  // namespace fused_rankloss::cpu

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// For processors with AVX2.
+#include "cpu/pair_loops.h"
+#include "losses/hinge.h"
+#include "losses/squared_hinge.h"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#endif
+
+namespace fused_rankloss::cpu::avx2 {
+namespace {
+
+#include "cpu/pair_loops.inl"
+
+}  // namespace
+
+extern const PairLoops kPairLoops;
+const PairLoops kPairLoops{"avx2", count_violations, sum_pairs<Hinge>, sum_pairs<SquaredHinge>};
+
+}  // namespace fused_rankloss::cpu::avx2
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif  // __x86_64__

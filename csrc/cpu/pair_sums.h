@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+namespace fused_rankloss::cpu {
+
+// What the pairs of a list add up to, besides their gradients.
+struct PairSums {
+  double value = 0;  // sum of pair weight * value
+  double slope = 0;  // sum of pair weight * slope, the derivative with respect to the margin
+
+  void add(const PairSums& other) {
+    value += other.value;
+    slope += other.slope;
+  }
+};
+
+}  // namespace fused_rankloss::cpu

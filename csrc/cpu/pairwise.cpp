@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op pairwise_forward on the CPU: check, solve list by list, reduce.
+#include "common/pairwise_op.h"
+#include "cpu/pairwise_list.h"
+
+namespace fused_rankloss::cpu {
+namespace {
+
+// Everything summed list by list, [K, B] or [B].
+struct BatchSums {
+  explicit BatchSums(const PairwiseArgs& args)
+      : value(args.num_margins * args.lists.num_lists), lists(args.lists.num_lists) {}
+
+  std::vector<double> value;
+  std::vector<ListSums> lists;
+};
+
+void check_lists(const Lists& lists, const std::string& op) {
+  for (int64_t b = 0; b < lists.num_lists; ++b) {
+    if (lists.valid(b)) continue;
+    if (lists.lengths) {
+      check(false, op, ": expected lengths in [0, ", lists.width, "], got ", lists.lengths[b],
+            " for list ", b);
+    }
+    check(false, op, ": expected offsets that start at 0, never fall and end at ", lists.num_slots,
+          " (the number of scores), got ", lists.offsets[b], " and ", lists.offsets[b + 1],
+          " for list ", b);
+  }
+  check(!lists.offsets || lists.num_lists > 0 || (lists.num_slots == 0 && lists.offsets[0] == 0),
+        op, ": expected offsets that start at 0 and end at ", lists.num_slots,
+        " (the number of scores), got the single offset ", lists.offsets ? lists.offsets[0] : 0);
+}
+
+// Slots behind a list's last one up to the end of its row: padding that no list reads.
+void clear_row_ends(const PairwiseCall& call) {
+  const PairwiseArgs& args = call.args;
+  if (args.raw_grad == nullptr || !args.lists.lengths) return;
+  const int64_t bytes = call.raw_grad->element_size();
+  for (int64_t k = 0; k < args.num_margins; ++k) {
+    for (int64_t b = 0; b < args.lists.num_lists; ++b) {
+      const int64_t end = args.lists.slots(b).end, row_end = (b + 1) * args.lists.width;
+      std::byte* row = static_cast<std::byte*>(args.raw_grad) + k * args.lists.num_slots * bytes;
+      std::fill(row + end * bytes, row + row_end * bytes, std::byte{0});
+    }
+  }
+}
+
+// Long lists one after another by all threads together, short ones by one thread each.
+template <typename Score, typename Loss, typename Sum>
+void solve_lists(const PairwiseCall& call, const ListReader<Score>& reader, BatchSums& sums) {
+  using List = PairwiseList<Score, Loss, Sum>;
+  const PairwiseArgs& args = call.args;
+  const Team team = Team::all(), single = Team::single();
+
+  std::vector<Range> tasks;  // of short lists
+  std::vector<int64_t> long_lists;
+  int64_t longest = 0, longest_shared = 0, task_slots = kTaskSlots;
+  for (int64_t b = 0; b < args.lists.num_lists; ++b) {
+    const int64_t slots = args.lists.slots(b).size();
+    if (slots >= kSharedList) {
+      long_lists.push_back(b);
+      longest_shared = std::max(longest_shared, slots);
+      task_slots = kTaskSlots;
+      continue;
+    }
+    longest = std::max(longest, slots);
+    if (task_slots >= kTaskSlots) {
+      tasks.push_back({b, b});
+      task_slots = 0;
+    }
+    tasks.back().end = b + 1;
+    task_slots += slots + 1;
+  }
+
+  const int workers = std::min<int64_t>(team.size(), std::max<int64_t>(tasks.size(), 1));
+  const int64_t share = (List::workspace_bytes(args, longest) + 63) / 64 * 64;
+  const int64_t bytes = std::max(share * workers, List::workspace_bytes(args, longest_shared));
+  std::optional<Tensor> workspace;
+  std::byte* memory = nullptr;
+  if (bytes > 0) {
+    workspace = new_tensor(*call.loss, {bytes}, ScalarType::Byte);
+    memory = static_cast<std::byte*>(workspace->mutable_data_ptr());
+  }
+
+  const auto solve = [&](List& list, int64_t b, std::byte* memory) {
+    sums.lists[b] = list.solve(args.lists.slots(b), memory, &sums.value[b], &args.margin_slope[b]);
+  };
+  for (const int64_t b : long_lists) {
+    List list(args, reader, team);
+    solve(list, b, memory);
+  }
+  team.run(tasks.size(), [&](int64_t task, int worker) {
+    List list(args, reader, single);
+    for (int64_t b = tasks[task].begin; b < tasks[task].end; ++b) {
+      solve(list, b, memory + worker * share);
+    }
+  });
+}
+
+// The loss and the scale of each list's sum in it.
+template <typename Real>
+void reduce(const PairwiseArgs& args, const BatchSums& sums) {
+  const int64_t num_lists = args.lists.num_lists;
+  double total = 0, lists_with_pairs = 0;
+  for (const ListSums& list : sums.lists) {
+    total += list.pairs;
+    lists_with_pairs += list.pairs > 0;
+  }
+  for (int64_t b = 0; b < num_lists; ++b) {
+    const ListSums& list = sums.lists[b];
+    args.list_scale[b] = list.poisoned
+                             ? std::nan("")
+                             : reduction_scale(args.reduction, list.pairs, total, lists_with_pairs,
+                                               static_cast<double>(num_lists));
+  }
+  Real* loss = static_cast<Real*>(args.loss);
+  for (int64_t k = 0; k < args.num_margins; ++k) {
+    double sum = 0;
+    for (int64_t b = 0; b < num_lists; ++b) {
+      const double term = args.list_scale[b] * sums.value[k * num_lists + b];
+      if (args.reduction == Reduction::kNone) loss[k * num_lists + b] = static_cast<Real>(term);
+      sum += term;
+    }
+    if (args.reduction != Reduction::kNone) loss[k] = static_cast<Real>(sum);
+  }
+}
+
+template <typename Score>
+void solve_batch(const PairwiseCall& call, const ListReader<Score>& reader, BatchSums& sums) {
+  dispatch_pair_loss(call.loss_name, [&](auto loss) {
+    using Loss = decltype(loss);
+    if constexpr (Loss::kSlopeIsIndicator) {
+      if (call.args.counts && call.args.wide_counts) {
+        return solve_lists<Score, Loss, int64_t>(call, reader, sums);
+      }
+      if (call.args.counts) return solve_lists<Score, Loss, int32_t>(call, reader, sums);
+    }
+    solve_lists<Score, Loss, double>(call, reader, sums);
+  });
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
+    const OptionalTensor& margins, double margin, const std::string& loss,
+    const std::string& weighting, double boundary_grad, const std::string& reduction,
+    bool needs_grad) {
+  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
+                          weighting, boundary_grad, reduction, needs_grad);
+  check_lists(call.args.lists, call.op);
+  BatchSums sums(call.args);
+  std::fill_n(call.args.margin_slope, sums.value.size(), 0.0);
+  dispatch_scores(call.scores_dtype, call.op, [&](auto stored) {
+    using Score = compute_t<decltype(stored)>;
+    // Items of a list beyond 2^32 slots need wide indices, which come with wide keys.
+    if (call.args.lists.num_slots > UINT32_MAX) {
+      solve_batch(call, ListReader<double>::create(call.args, stored), sums);
+    } else {
+      solve_batch(call, ListReader<Score>::create(call.args, stored), sums);
+    }
+  });
+  clear_row_ends(call);
+  if (call.scores_dtype == ScalarType::Double) {
+    reduce<double>(call.args, sums);
+  } else {
+    reduce<float>(call.args, sums);
+  }
+  return call.results();
+}
+
+}  // namespace
+}  // namespace fused_rankloss::cpu
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::cpu::pairwise_forward));
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A pair loss over one list, with gradient, for all margins at once.
+//
+// Merge sort by label: the items are brought into ascending label order and cut into leaves. The
+// pairs within a leaf are compared directly; each leaf is sorted by score; then neighbouring runs
+// are merged, round after round, and before each merge one sweep adds up all pairs between the two
+// (sweep.h). Every pair of different labels meets exactly once. Binary labels need one sweep and no
+// merge, L levels ceil(log2 L) rounds. A short list is one leaf and is never sorted by score at
+// all.
+//
+// Time O(n log n), memory O(n). With `Sum` an integer type the gradients are numbers of pairs
+// (hinge without weights), with double they are sums of weighted slopes.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "cpu/direct_pairs.h"
+#include "cpu/label_order.h"
+#include "cpu/merge_rounds.h"
+
+namespace fused_rankloss::cpu {
+
+// What the loss needs of one list.
+struct ListSums {
+  double pairs = 0;       // summed pair weight; 0 for a poisoned list
+  bool poisoned = false;  // holds NaN, or a pair of equal infinities
+};
+
+template <typename Score, typename Loss, typename Sum>
+class PairwiseList {
+ public:
+  using Key = decltype(ordered_key(Score{}));
+  static constexpr bool kCounts = std::is_integral_v<Sum>;
+  static constexpr int kDirect = kCounts ? kDirectCounts : kDirectMoments;
+  static_assert(kDirect <= kBlock);
+
+  // Workspace for a list of so many slots: two halves of items, whose keys are those of scores or
+  // of labels, whichever are wider, and fp64 gradients.
+  static int64_t workspace_bytes(const PairwiseArgs& args, int64_t slots) {
+    if (slots <= kDirect) return 0;
+    const bool needs_sums = !kCounts && args.raw_grad != nullptr;
+    return slots *
+           (2 * item_bytes(args) + (needs_sums ? args.num_margins * int64_t{sizeof(double)} : 0));
+  }
+
+  // `value` and `slope` point at [K] numbers that lie `margin_stride` apart.
+  PairwiseList(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team)
+      : args_(args), reader_(reader), team_(team) {}
+
+  ListSums solve(Range slots, std::byte* workspace, double* value, double* slope) {
+    slots_ = slots;
+    workspace_ = workspace;
+    value_ = value;
+    slope_ = slope;
+    pairs_ = 0;
+    poisoned_ = false;
+    for (int64_t k = 0; k < args_.num_margins; ++k) {
+      add(k, PairSums{std::isfinite(margin(k)) ? 0.0 : std::nan(""), 0.0});
+    }
+    if (slots.size() <= kDirect) {
+      solve_short();
+    } else {
+      solve_long();
+    }
+    return {poisoned_ ? 0 : pairs_, poisoned_};
+  }
+
+ private:
+  using Direct = DirectItems<Score, kDirect>;
+
+  static int64_t item_bytes(const PairwiseArgs& args) {
+    const bool wide_labels =
+        args.label_type == LabelType::kInt64 || args.label_type == LabelType::kDouble;
+    return wide_labels ? sizeof(Item<uint64_t>) : sizeof(Item<Key>);
+  }
+
+  double margin(int64_t k) const { return args_.margins ? args_.margins[k] : args_.margin; }
+  bool inclusive() const { return args_.boundary_grad > 0; }
+  bool wants_grad() const { return args_.raw_grad != nullptr; }
+  ListWeights<Score> weights() const { return {reader_, slots_.begin}; }
+
+  void add(int64_t k, const PairSums& sums) const {
+    value_[k * args_.lists.num_lists] += sums.value;
+    slope_[k * args_.lists.num_lists] += sums.slope;
+  }
+
+  // Where gradients are summed by slot in the list: counts in the result itself.
+  Sum* sums(int64_t k) const {
+    if (!wants_grad()) return nullptr;
+    if constexpr (kCounts) {
+      return static_cast<Sum*>(args_.raw_grad) + k * args_.lists.num_slots + slots_.begin;
+    } else {
+      return reinterpret_cast<double*>(workspace_ + slots_.size() * 2 * item_bytes(args_)) +
+             k * slots_.size();
+    }
+  }
+
+  void store(int64_t k, int64_t index, double sum) const {
+    const int64_t at = k * args_.lists.num_slots + slots_.begin + index;
+    if constexpr (kCounts) {
+      static_cast<Sum*>(args_.raw_grad)[at] = static_cast<Sum>(sum);
+    } else if (reader_.double_results()) {
+      static_cast<double*>(args_.raw_grad)[at] = sum;
+    } else {
+      static_cast<float*>(args_.raw_grad)[at] = static_cast<float>(sum);
+    }
+  }
+
+  // ---- Short lists
+  // -------------------------------------------------------------------------------
+
+  void solve_short() {
+    Block<Score> block;
+    const int count = static_cast<int>(slots_.size());
+    reader_.read(slots_.begin, count, LabelKeys::kIntegers, block);
+    if (!block.integers) reader_.read(slots_.begin, count, LabelKeys::kOrdered, block);
+    for (int t = 0; t < count; ++t) {
+      for (int64_t k = 0; wants_grad() && k < args_.num_margins; ++k) store(k, t, 0);
+    }
+    InfinityCheck infinities;
+    finite_ = block.finite;
+    for (int t = 0; t < block.size; ++t) {
+      poisoned_ |= is_nan_label(block.label[t], args_.label_type);
+      if (!finite_) poisoned_ |= infinities.poisons(block.score[t], block.label[t]);
+    }
+    if (poisoned_) return;
+    Direct items;
+    order_by_label(block, items);
+    PairCounter counter;
+    for (int level = 0; level < items.num_levels; ++level) {
+      count_level(items.index + items.starts[level], items.index + items.starts[level + 1],
+                  counter);
+    }
+    take_pairs(counter);
+    if (poisoned_ || items.num_levels < 2) return;
+    for (int64_t k = 0; k < args_.num_margins; ++k) {
+      add(k, solve_direct(items, k, [&](int t, auto sum) {
+            if (wants_grad()) store(k, items.index[t], static_cast<double>(sum));
+          }));
+    }
+  }
+
+  template <typename Store>
+  PairSums solve_direct(const Direct& items, int64_t k, Store&& store) const {
+    if constexpr (kCounts && std::is_same_v<Score, float>) {
+      const PairSums sums = count_pairs_directly(items, margin(k), inclusive(), store);
+      if (finite_) return sums;
+      // The counts are right, but infinite values must come from the values.
+      return sum_pairs_directly<Loss>(items, weights(), margin(k), args_.boundary_grad,
+                                      [](int, double) {});
+    } else {
+      return sum_pairs_directly<Loss>(items, weights(), margin(k), args_.boundary_grad, store);
+    }
+  }
+
+  template <typename Index>
+  void count_level(const Index* begin, const Index* end, PairCounter& counter) const {
+    double more = static_cast<double>(end - begin), less = more;
+    if (reader_.weighted()) {
+      more = less = 0;
+      for (const Index* item = begin; item < end; ++item) {
+        more += weights().more(index_of(*item));
+        less += weights().less(index_of(*item));
+      }
+    }
+    counter.add_level(more, less);
+  }
+
+  static int64_t index_of(int64_t index) { return index; }
+  template <typename ItemKey>
+  static int64_t index_of(const Item<ItemKey>& item) {
+    return static_cast<int64_t>(item.index);
+  }
+
+  // NaN weights show in the number of pairs.
+  void take_pairs(const PairCounter& counter) {
+    pairs_ = counter.pairs();
+    poisoned_ |= std::isnan(pairs_);
+  }
+
+  // ---- Long lists
+  // --------------------------------------------------------------------------------
+
+  void solve_long() {
+    if (wants_grad()) clear_sums();
+    const ListSummary summary = summarize(reader_, slots_, team_);
+    finite_ = summary.finite;
+    poisoned_ = !finite_ && poisons(summary);
+    if (poisoned_) {
+      store_sums();
+      return;
+    }
+    const int64_t half = slots_.size() * item_bytes(args_);
+    std::byte* halves[2] = {workspace_, workspace_ + half};
+    LevelTable<Key> table(kDirect);
+    if (summary.countable()) {
+      take_counted_levels(summary, reinterpret_cast<Item<Key>*>(halves[0]), table);
+    } else if (fits_32_bits(summary)) {
+      take_sorted_levels<uint32_t>(summary, halves, table);
+    } else {
+      take_sorted_levels<uint64_t>(summary, halves, table);
+    }
+    if (!poisoned_ && table.level_starts.size() > 1) {
+      Runs<Key> runs{reinterpret_cast<Item<Key>*>(halves[0]),
+                     reinterpret_cast<Item<Key>*>(halves[1]),
+                     {},
+                     finite_};
+      solve_leaves(table, runs);
+      merge_runs_by_label(runs);
+    }
+    store_sums();
+  }
+
+  bool poisons(const ListSummary& summary) const {
+    const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;
+    InfinityCheck infinities;
+    bool poisoned = false;
+    for_blocks(reader_, slots_.begin, 0, slots_.size(), keys,
+               [&](const Block<Score>& block, int64_t) {
+                 for (int t = 0; t < block.size; ++t) {
+                   poisoned |= infinities.poisons(block.score[t], block.label[t]);
+                 }
+               });
+    return poisoned;
+  }
+
+  bool fits_32_bits(const ListSummary& summary) const {
+    if (slots_.size() > UINT32_MAX) return false;
+    return summary.integers ? summary.label_span() <= UINT32_MAX
+                            : args_.label_type != LabelType::kDouble;
+  }
+
+  void take_counted_levels(const ListSummary& summary, Item<Key>* items, LevelTable<Key>& table) {
+    const auto bins = ScoreBins<Score>::sample(reader_, slots_, summary.num_levels());
+    const std::vector<int64_t> starts =
+        order_by_counting(reader_, slots_, summary, bins, items, team_);
+    PairCounter counter;
+    for (int64_t level = 0; level < summary.num_levels(); ++level) {
+      const int64_t* pieces = &starts[level * bins.count()];
+      table.add_level(pieces, bins.count());
+      count_level(items + pieces[0], items + pieces[bins.count()], counter);
+    }
+    take_pairs(counter);
+  }
+
+  // Leaves the items in halves[0], swapping the two if need be.
+  template <typename LabelKey>
+  void take_sorted_levels(const ListSummary& summary, std::byte* (&halves)[2],
+                          LevelTable<Key>& table) {
+    const Item<LabelKey>* labels = order_by_sorting(
+        reader_, slots_, summary, args_.label_type, reinterpret_cast<Item<LabelKey>*>(halves[0]),
+        reinterpret_cast<Item<LabelKey>*>(halves[1]), team_);
+    if (labels == nullptr) {
+      poisoned_ = true;
+      return;
+    }
+    PairCounter counter;
+    for (int64_t begin = 0, end = 0; begin < summary.num_items; begin = end) {
+      while (end < summary.num_items && labels[end].key == labels[begin].key) ++end;
+      const int64_t pieces[] = {begin, end};
+      table.add_level(pieces, 1);
+      count_level(labels + begin, labels + end, counter);
+    }
+    take_pairs(counter);
+    if (reinterpret_cast<const std::byte*>(labels) == halves[0]) std::swap(halves[0], halves[1]);
+    auto* items = reinterpret_cast<Item<Key>*>(halves[0]);
+    team_.run(num_stretches(summary.num_items), [&](int64_t task, int) {
+      const Range range = stretch(task, summary.num_items);
+      for (int64_t t = range.begin; t < range.end; ++t) {
+        const Key index = static_cast<Key>(labels[t].index);
+        items[t] = {ordered_key(reader_.score(slots_.begin + index)), index};
+      }
+    });
+  }
+
+  // The pairs within leaves of several levels; then every leaf sorted by score is a run.
+  void solve_leaves(const LevelTable<Key>& table, Runs<Key>& runs) const {
+    const int64_t num_leaves = static_cast<int64_t>(table.leaves.size());
+    const int64_t num_margins = args_.num_margins;
+    std::vector<PairSums> parts(num_leaves * num_margins, PairSums{});
+    team_.run(num_leaves, [&](int64_t task, int) {
+      const Leaf& leaf = table.leaves[task];
+      if (leaf.num_levels > 1) {
+        Direct items;
+        gather(leaf, table, runs.items, items);
+        for (int64_t k = 0; k < num_margins; ++k) {
+          Sum* out = sums(k);
+          parts[task * num_margins + k] = solve_direct(items, k, [&](int t, auto sum) {
+            if (out != nullptr) out[items.index[t]] += static_cast<Sum>(sum);
+          });
+        }
+      }
+    });
+    for (int64_t t = 0; t < num_leaves * num_margins; ++t) add(t % num_margins, parts[t]);
+    sort_pieces(table.pieces, runs);
+    for (const Leaf& leaf : table.leaves) runs.bounds.push_back(leaf.begin);
+    runs.bounds.push_back(table.leaves.back().end);
+  }
+
+  // Long pieces one after another by all threads together, the others by one thread each.
+  void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs) const {
+    const auto is_shared = [&](const Range& piece) {
+      return team_.size() > 1 && piece.size() >= radix::kParallelSort;
+    };
+    for (const Range& piece : pieces) {
+      if (is_shared(piece)) sort_piece(piece, runs, team_);
+    }
+    team_.run(pieces.size(), [&](int64_t task, int) {
+      if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, Team::single());
+    });
+  }
+
+  static void sort_piece(const Range& piece, const Runs<Key>& runs, const Team& team) {
+    Item<Key>* items = runs.items + piece.begin;
+    const Item<Key>* sorted = radix_sort(items, runs.scratch + piece.begin, piece.size(), team);
+    if (sorted != items) std::copy(sorted, sorted + piece.size(), items);
+  }
+
+  static void gather(const Leaf& leaf, const LevelTable<Key>& table, const Item<Key>* items,
+                     Direct& direct) {
+    direct.size = static_cast<int>(leaf.end - leaf.begin);
+    direct.num_levels = static_cast<int>(leaf.num_levels);
+    for (int level = 0; level < direct.num_levels; ++level) {
+      direct.starts[level] =
+          static_cast<int32_t>(table.level_starts[leaf.first_level + level] - leaf.begin);
+    }
+    direct.starts[direct.num_levels] = direct.size;
+    for (int t = 0; t < direct.size; ++t) {
+      direct.index[t] = items[leaf.begin + t].index;
+      direct.score[t] = value_of_key(items[leaf.begin + t].key);
+    }
+  }
+
+  void merge_runs_by_label(Runs<Key>& runs) const {
+    while (runs.count() > 1) {
+      for (int64_t k = 0; k < args_.num_margins; ++k) {
+        if constexpr (kCounts) {
+          add(k, sweep_round_counts(runs, margin(k), inclusive(), sums(k), team_));
+        } else {
+          sweep_moments(runs, k);
+        }
+      }
+      // Nothing reads the last merge.
+      if (runs.count() == 2) return;
+      merge_round(runs, team_);
+    }
+  }
+
+  // At the boundary an indicator's slope is a blend of its limits from both sides.
+  void sweep_moments(const Runs<Key>& runs, int64_t k) const {
+    const double inclusive_part = Loss::kSlopeIsIndicator ? args_.boundary_grad : 1;
+    for (const bool inclusive : {true, false}) {
+      const double factor = inclusive ? inclusive_part : 1 - inclusive_part;
+      if (factor == 0) continue;
+      add(k,
+          sweep_round_moments<Loss>(runs, weights(), margin(k), inclusive, factor, sums(k), team_));
+    }
+  }
+
+  void clear_sums() const {
+    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
+      const Range range = stretch(task, slots_.size());
+      for (int64_t k = 0; k < args_.num_margins; ++k) {
+        std::fill(sums(k) + range.begin, sums(k) + range.end, Sum{0});
+      }
+    });
+  }
+
+  // Counts are in their place already.
+  void store_sums() const {
+    if (kCounts || !wants_grad()) return;
+    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
+      const Range range = stretch(task, slots_.size());
+      for (int64_t k = 0; k < args_.num_margins; ++k) {
+        for (int64_t t = range.begin; t < range.end; ++t) store(k, t, sums(k)[t]);
+      }
+    });
+  }
+
+  const PairwiseArgs& args_;
+  const ListReader<Score>& reader_;
+  const Team& team_;
+  Range slots_{0, 0};
+  std::byte* workspace_ = nullptr;
+  double* value_ = nullptr;
+  double* slope_ = nullptr;
+  double pairs_ = 0;
+  bool poisoned_ = false;
+  bool finite_ = true;
+};
+
+}  // namespace fused_rankloss::cpu

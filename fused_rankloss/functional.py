@@ -1,0 +1,203 @@
+"""Ranking losses over lists of scores as functions.
+
+Every function takes the same batch of lists: ``scores`` and ``labels`` of shape ``[N]`` (one list),
+``[B, N]`` (padded, with ``mask`` or ``lengths``), ``[T]`` with ``offsets`` ``[B + 1]`` (flat), or
+nested jagged tensors. Higher labels are more relevant; binary and graded labels are the same call.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fused_rankloss import _extension, reference
+from fused_rankloss.autograd import Pairwise
+from fused_rankloss.lists import Lists, parse
+from fused_rankloss.ops import loss_dtype
+
+REDUCTIONS = ("mean", "sum", "none", "list_mean", "batch_mean")
+WEIGHTINGS = ("product", "preferred")
+IMPLEMENTATIONS = ("auto", "reference")
+
+
+def pairwise_hinge_loss(
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    margin: float | Tensor = 1.0,
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    offsets: Tensor | None = None,
+    weights: Tensor | None = None,
+    weighting: str = "product",
+    reduction: str = "mean",
+    boundary_grad: float = 1.0,
+    impl: str = "auto",
+) -> Tensor:
+    r"""All-pairs hinge loss over lists of scores, exact, in O(n log n) time and O(n) memory.
+
+    For every pair of items i, j of one list with ``labels[i] > labels[j]``
+
+    .. math:: \ell_{ij} = w_{ij} \max(0,\; \text{margin} - (s_i - s_j))
+
+    With binary labels, one list and the defaults this is
+    ``torch.clamp(margin - pos[:, None] + neg[None, :], min=0).mean()`` in value and gradient.
+
+    Args:
+        scores: float16, bfloat16, float32 or float64; ``[N]``, ``[B, N]``, ``[T]`` with
+            ``offsets``, or nested jagged ``[B, j]``.
+        labels: any bool, integer or float dtype, shaped as ``scores``; they get no gradient.
+        margin: in units of the scores; a float, or a tensor on the scores' device. With K margins
+            ``[K]`` the result has a leading K; one sort serves all. A margin tensor that requires
+            grad gets its gradient.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding, which takes
+            part in nothing whatever it holds.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
+        weights: per item, shaped as ``scores``; constants of the loss.
+        weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight equals so many
+            copies of the item), ``"preferred"`` is w_i, of the more relevant item.
+        reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
+            ``"none"``, the sum of each list, ``[B]``; ``"list_mean"``, the mean over lists with
+            pairs of each list's own mean; ``"batch_mean"``, the sum / B.
+        boundary_grad: the slope where ``s_i - s_j == margin`` exactly, in [0, 1]: 1 as ``clamp``
+            has it, 0 as ``relu``. The value does not depend on it.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Returns:
+        The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
+        no pair. NaN in an item's score, label or weight, or the difference of two equal infinities,
+        makes that list's loss and gradient NaN.
+
+    Raises:
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Source: the gradient counts and the sweep over sorted scores follow Joachims, "A support vector
+    method for multivariate performance measures" (2005); graded labels by merge sort on labels.
+    """
+    name = "pairwise_hinge_loss"
+    _check_boundary_grad(name, boundary_grad)
+    lists = parse(name, scores, labels, weights, mask, lengths, offsets)
+    return _pairwise(name, "hinge", lists, margin, weighting, reduction, boundary_grad, impl)
+
+
+def pairwise_squared_hinge_loss(
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    margin: float | Tensor = 1.0,
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    offsets: Tensor | None = None,
+    weights: Tensor | None = None,
+    weighting: str = "product",
+    reduction: str = "mean",
+    impl: str = "auto",
+) -> Tensor:
+    r"""All-pairs squared hinge loss over lists of scores, in O(n log n) time and O(n) memory.
+
+    For every pair of items i, j of one list with ``labels[i] > labels[j]``
+
+    .. math:: \ell_{ij} = w_{ij} \max(0,\; \text{margin} - (s_i - s_j))^2
+
+    Arguments, result and errors are those of :func:`pairwise_hinge_loss`; the slope is continuous,
+    so there is no ``boundary_grad``.
+
+    Source: Rust and Hocking, "A log-linear gradient descent algorithm for unbalanced binary
+    classification using the all pairs squared hinge loss" (2023); here with moments of gaps, which
+    do not cancel.
+    """
+    name = "pairwise_squared_hinge_loss"
+    lists = parse(name, scores, labels, weights, mask, lengths, offsets)
+    return _pairwise(name, "squared_hinge", lists, margin, weighting, reduction, 1.0, impl)
+
+
+def _check_option(name: str, option: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        expected = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}")
+
+
+def _check_boundary_grad(name: str, boundary_grad: object) -> None:
+    if isinstance(boundary_grad, bool) or not isinstance(boundary_grad, (int, float)):
+        raise TypeError(
+            f"{name}: expected boundary_grad to be a float, got {type(boundary_grad).__name__}"
+        )
+    if not 0.0 <= boundary_grad <= 1.0:
+        raise ValueError(f"{name}: expected boundary_grad in [0, 1], got {boundary_grad}")
+
+
+def _check_margin(name: str, margin: object, scores: Tensor) -> tuple[float, Tensor | None]:
+    """Splits the margin into a float and a tensor, one of which speaks."""
+    if isinstance(margin, Tensor):
+        if margin.dim() > 1 or margin.shape == (0,):
+            raise ValueError(
+                f"{name}: expected margin to be a float or a tensor of shape [] or [K], K >= 1, "
+                f"got shape {list(margin.shape)}"
+            )
+        if margin.dtype.is_complex or margin.dtype == torch.bool:
+            raise TypeError(f"{name}: expected a real margin, got dtype {margin.dtype}")
+        if margin.device != scores.device:
+            raise ValueError(
+                f"{name}: expected margin on {scores.device} (as scores), got {margin.device}"
+            )
+        return 0.0, margin
+    if isinstance(margin, bool) or not isinstance(margin, (int, float)):
+        raise TypeError(
+            f"{name}: expected margin to be a float or a tensor, got {type(margin).__name__}"
+        )
+    if not math.isfinite(margin):
+        raise ValueError(f"{name}: expected a finite margin, got {margin}")
+    return float(margin), None
+
+
+def _check_device(name: str, scores: Tensor) -> None:
+    kind = scores.device.type
+    if kind == "cuda":
+        _extension.require_cuda(name)
+    elif kind not in ("cpu", "meta"):
+        raise NotImplementedError(
+            f"{name}: expected scores on a cpu or cuda device, got {scores.device}; "
+            f"impl='reference' runs on every device"
+        )
+
+
+def _pairwise(
+    name: str,
+    loss: str,
+    lists: Lists,
+    margin: float | Tensor,
+    weighting: str,
+    reduction: str,
+    boundary_grad: float,
+    impl: str,
+) -> Tensor:
+    _check_option(name, "weighting", weighting, WEIGHTINGS)
+    _check_option(name, "reduction", reduction, REDUCTIONS)
+    _check_option(name, "impl", impl, IMPLEMENTATIONS)
+    margin, margins = _check_margin(name, margin, lists.scores)
+    boundary_grad = float(boundary_grad)
+    if impl == "auto":
+        _check_device(name, lists.scores)
+        return Pairwise.apply(
+            lists.scores, margins, lists, margin, loss, weighting, boundary_grad, reduction
+        )
+    value = reference.pairwise(
+        lists.scores.to(loss_dtype(lists.scores)),
+        lists.labels,
+        lists.items(),
+        weights=lists.weights,
+        margin=margin if margins is None else margins.to(loss_dtype(lists.scores)),
+        loss=loss,
+        weighting=weighting,
+        boundary_grad=boundary_grad,
+        reduction=reduction,
+    )
+    leading = [] if margins is None else list(margins.shape)
+    batched = lists.offsets is not None or lists.scores.dim() == 2
+    trailing = list(value.shape[1:]) if batched else []
+    return value.reshape(leading + trailing)

@@ -1,0 +1,218 @@
+"""The input forms of losses over lists, checked and brought to one description.
+
+Whatever form a batch of lists comes in, the kernels see a run of slots, and ``mask``, ``lengths``
+or ``offsets`` that say which slots are the real items of which list. Nothing here reads a value, so
+that nothing waits for a GPU.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+INDEX_DTYPES = (torch.int32, torch.int64)
+
+# Label dtypes that the kernels do not read, and one that holds the same values.
+_WIDER_LABELS = {
+    torch.uint16: torch.int32,
+    torch.uint32: torch.int64,
+    torch.float8_e4m3fn: torch.float32,
+    torch.float8_e5m2: torch.float32,
+}
+
+
+class Lists(NamedTuple):
+    """A checked batch of lists: ``[N]``, ``[B, N]`` or, with ``offsets``, ``[T]``."""
+
+    scores: Tensor
+    labels: Tensor
+    weights: Tensor | None
+    mask: Tensor | None
+    lengths: Tensor | None
+    offsets: Tensor | None
+
+    def items(self) -> list[Tensor]:
+        """The flat positions of each list's real items (for the reference; reads values)."""
+        slots = torch.arange(self.scores.numel(), device=self.scores.device)
+        if self.offsets is not None:
+            bounds = self.offsets.tolist()
+            lists = [slots[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+        elif self.scores.dim() == 1:
+            lists = [slots]
+        else:
+            lists = list(slots.view(self.scores.shape))
+        if self.lengths is not None:
+            lists = [row[:n] for row, n in zip(lists, self.lengths.tolist(), strict=True)]
+        if self.mask is not None:
+            real = self.mask.flatten()
+            lists = [row[real[row]] for row in lists]
+        return lists
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of dtype {value.dtype} and shape {list(value.shape)}"
+    return f"{type(value).__name__}"
+
+
+def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
+    """A tensor that goes item by item with the scores."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name}: expected {what} to be a tensor, got {_describe(tensor)}")
+    if tensor.shape != scores.shape:
+        raise ValueError(
+            f"{name}: expected {what} of shape {list(scores.shape)} (as scores), "
+            f"got {list(tensor.shape)}"
+        )
+    if tensor.device != scores.device:
+        raise ValueError(
+            f"{name}: expected {what} on {scores.device} (as scores), got {tensor.device}"
+        )
+    return tensor
+
+
+def _check_index(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
+    if not isinstance(tensor, Tensor) or tensor.dtype not in INDEX_DTYPES:
+        raise TypeError(
+            f"{name}: expected {what} to be a tensor of int32 or int64, got {_describe(tensor)}"
+        )
+    if tensor.device != scores.device:
+        raise ValueError(
+            f"{name}: expected {what} on {scores.device} (as scores), got {tensor.device}"
+        )
+    return tensor
+
+
+def _check_labels(name: str, labels: Tensor) -> Tensor:
+    if labels.dtype.is_complex:
+        raise TypeError(f"{name}: expected real labels, got dtype {labels.dtype}")
+    if labels.dtype == torch.uint64:
+        # The same order in int64: flip the top bit.
+        return labels.view(torch.int64) ^ torch.iinfo(torch.int64).min
+    wider = _WIDER_LABELS.get(labels.dtype)
+    return labels if wider is None else labels.to(wider)
+
+
+def _check_weights(name: str, weights: Tensor) -> Tensor:
+    if weights.dtype.is_complex:
+        raise TypeError(f"{name}: expected real weights, got dtype {weights.dtype}")
+    if weights.requires_grad:
+        raise ValueError(
+            f"{name}: expected weights that require no grad (they are constants of the loss), "
+            f"got weights with requires_grad=True; pass weights.detach()"
+        )
+    return weights
+
+
+def _check_scores(name: str, scores: object) -> Tensor:
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"{name}: expected scores to be a tensor, got {_describe(scores)}")
+    if scores.dtype not in FLOAT_DTYPES:
+        hint = ""
+        if not scores.dtype.is_floating_point and not scores.dtype.is_complex:
+            hint = "; were scores and labels swapped? The order is (scores, labels)"
+        raise TypeError(
+            f"{name}: expected scores of dtype float16, bfloat16, float32 or float64, "
+            f"got {scores.dtype}{hint}"
+        )
+    return scores
+
+
+def _from_nested(name: str, lists: Lists) -> Lists:
+    """The values and offsets of nested jagged tensors."""
+    for what in ("mask", "lengths", "offsets"):
+        if getattr(lists, what) is not None:
+            raise ValueError(f"{name}: expected no {what} with nested scores, got one")
+    scores = lists.scores
+    if scores.layout != torch.jagged or scores.dim() != 2 or scores.lengths() is not None:
+        raise ValueError(
+            f"{name}: expected nested scores of layout torch.jagged with one number an item "
+            f"[B, j] and no holes, got layout {scores.layout} with {scores.dim()} dimensions"
+        )
+    values = {}
+    for what in ("labels", "weights"):
+        tensor = getattr(lists, what)
+        if tensor is None:
+            values[what] = None
+            continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name}: expected {what} to be a tensor, got {_describe(tensor)}")
+        if not tensor.is_nested or tensor.layout != torch.jagged or tensor.dim() != 2:
+            raise ValueError(
+                f"{name}: expected nested jagged {what} as scores are, got {what} of "
+                f"layout {tensor.layout} and {tensor.dim()} dimensions"
+            )
+        if tensor.offsets() is not scores.offsets() and (
+            tensor.offsets().shape != scores.offsets().shape
+            or (scores.device.type == "cpu" and not tensor.offsets().equal(scores.offsets()))
+        ):
+            raise ValueError(f"{name}: expected {what} with the list lengths of scores, got others")
+        values[what] = tensor.values()
+    return Lists(scores.values(), values["labels"], values["weights"], None, None, scores.offsets())
+
+
+def parse(
+    name: str,
+    scores: object,
+    labels: object,
+    weights: object = None,
+    mask: object = None,
+    lengths: object = None,
+    offsets: object = None,
+) -> Lists:
+    """Checks a batch of lists; ``name`` is the function that errors speak for.
+
+    Raises:
+        TypeError: an argument is no tensor or has a dtype that it cannot have.
+        ValueError: shapes, devices or the combination of arguments do not fit.
+    """
+    lists = Lists(_check_scores(name, scores), labels, weights, mask, lengths, offsets)
+    if lists.scores.is_nested:
+        lists = _from_nested(name, lists)
+    elif isinstance(labels, Tensor) and labels.is_nested:
+        raise ValueError(f"{name}: expected labels as scores are, got nested labels")
+    scores, labels, weights, mask, lengths, offsets = lists
+
+    dim = scores.dim()
+    if offsets is not None:
+        if dim != 1:
+            raise ValueError(
+                f"{name}: expected flat scores of shape [T] with offsets, got {list(scores.shape)}"
+            )
+        if lengths is not None:
+            raise ValueError(f"{name}: expected offsets or lengths, got both")
+        _check_index(name, "offsets", offsets, scores)
+        if offsets.dim() != 1 or offsets.shape[0] < 1:
+            raise ValueError(
+                f"{name}: expected offsets of shape [B + 1], got {list(offsets.shape)}"
+            )
+    elif dim != 1 and dim != 2:
+        raise ValueError(
+            f"{name}: expected scores of shape [N], [B, N] or, with offsets, [T], "
+            f"got {list(scores.shape)}"
+        )
+    if lengths is not None:
+        if mask is not None:
+            raise ValueError(f"{name}: expected mask or lengths, got both")
+        if dim != 2:
+            raise ValueError(
+                f"{name}: expected scores of shape [B, N] with lengths, got {list(scores.shape)}"
+            )
+        _check_index(name, "lengths", lengths, scores)
+        if lengths.shape != scores.shape[:1]:
+            raise ValueError(
+                f"{name}: expected lengths of shape [{scores.shape[0]}], got {list(lengths.shape)}"
+            )
+    if mask is not None:
+        _check_companion(name, "mask", mask, scores)
+        if mask.dtype != torch.bool:
+            raise TypeError(
+                f"{name}: expected a mask of dtype torch.bool (True = real item), got {mask.dtype}"
+            )
+    labels = _check_labels(name, _check_companion(name, "labels", labels, scores))
+    if weights is not None:
+        weights = _check_weights(name, _check_companion(name, "weights", weights, scores))
+    return Lists(scores, labels, weights, mask, lengths, offsets)

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "build_facts.h"  // written by build_tools/native.py
+#include "cpu/pair_loops.h"
 
 namespace {
 
@@ -43,6 +44,7 @@ pybind11::dict build_info() {
   info["version"] = FUSED_RANKLOSS_VERSION;
   info["compiler"] = kCompiler;
   info["torch_target"] = torch_target();
+  info["cpu_isa"] = fused_rankloss::cpu::pair_loops().isa;
   info["cuda_toolkit"] = unless_empty(FUSED_RANKLOSS_CUDA_TOOLKIT);
   info["cuda_architectures"] = words(FUSED_RANKLOSS_CUDA_ARCHITECTURES);
   info["cuda_skipped"] = unless_empty(FUSED_RANKLOSS_CUDA_SKIPPED);

@@ -79,6 +79,8 @@ def build_info() -> dict[str, Any]:
         - ``version``: of the package, ``"0.1.0"``
         - ``compiler``: of the C++ code, ``"g++ 12.2.0"``
         - ``torch_target``: the oldest torch that the build runs on, ``"2.11"``
+        - ``cpu_isa``: instruction set of the direct pair loops, chosen for this processor:
+          ``"baseline"``, ``"avx2"`` or ``"avx512"``
         - ``torch``: the version of torch now running
         - ``cuda_toolkit``: CUDA toolkit that compiled the CUDA kernels, ``"13.0"``; None without
         - ``cuda_architectures``: GPU architectures compiled for, ``["sm_75", "sm_80"]``

@@ -1,5 +1,4 @@
 """One autograd.Function per family: what to save for the backward pass, and nothing else."""
-
 from __future__ import annotations
 
 import torch
@@ -7,6 +6,22 @@ from torch import Tensor
 
 from fused_rankloss import ops
 from fused_rankloss.lists import Lists
+
+
+class _FirstDerivative(torch.autograd.Function):
+    """A gradient as a function of what it depends on, which refuses to be differentiated again.
+
+    The gradient is computed in the forward pass and has no graph of its own: without this, a
+    penalty on it would silently count as constant.
+    """
+
+    @staticmethod
+    def forward(ctx, grad: Tensor, *sources: Tensor | None) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx, grad_grad: Tensor):
+        raise NotImplementedError(ops.NO_SECOND_DERIVATIVE)
 
 
 class Pairwise(torch.autograd.Function):
@@ -23,6 +38,7 @@ class Pairwise(torch.autograd.Function):
         weighting: str,
         boundary_grad: float,
         reduction: str,
+        needs_grad: bool,
     ) -> Tensor:
         value, raw_grad, list_scale, margin_slope = ops.pairwise_forward(
             scores,
@@ -37,25 +53,31 @@ class Pairwise(torch.autograd.Function):
             weighting,
             boundary_grad,
             reduction,
-            ctx.needs_input_grad[0],
+            needs_grad,
         )
         ctx.save_for_backward(
             raw_grad, list_scale, margin_slope, lists.mask, lists.lengths, lists.offsets
         )
-        ctx.scores_dtype = scores.dtype
-        ctx.margins_meta = None if margins is None else (margins.shape, margins.dtype)
+        # Not saved: their values are not needed again, and may change before the backward pass.
+        ctx.sources = (scores, margins)
         return value
 
     @staticmethod
     def backward(ctx, grad_loss: Tensor):
-        raw_grad, list_scale, margin_slope, mask, lengths, offsets = ctx.saved_tensors
+        raw_grad, list_scale, margin_slope, *description = ctx.saved_tensors
+        scores, margins = ctx.sources
         grad_scores = grad_margins = None
         if ctx.needs_input_grad[0]:
             grad_scores = ops.lists_backward(
-                grad_loss, raw_grad, list_scale, mask, lengths, offsets, ctx.scores_dtype
+                grad_loss, raw_grad, list_scale, *description, scores.dtype
             )
         if ctx.needs_input_grad[1]:
-            shape, dtype = ctx.margins_meta
             upstream = grad_loss.to(torch.float64).reshape(margin_slope.shape[0], -1)
-            grad_margins = (upstream * margin_slope * list_scale).sum(-1).reshape(shape).to(dtype)
-        return grad_scores, grad_margins, *[None] * 6
+            grad_margins = (upstream * margin_slope * list_scale).sum(-1)
+            grad_margins = grad_margins.reshape(margins.shape).to(margins.dtype)
+        if torch.is_grad_enabled():  # create_graph=True
+            grad_scores, grad_margins = (
+                None if grad is None else _FirstDerivative.apply(grad, scores, margins)
+                for grad in (grad_scores, grad_margins)
+            )
+        return grad_scores, grad_margins, *[None] * 7

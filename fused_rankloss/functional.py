@@ -150,7 +150,7 @@ def _check_margin(name: str, margin: object, scores: Tensor) -> tuple[float, Ten
         raise TypeError(
             f"{name}: expected margin to be a float or a tensor, got {type(margin).__name__}"
         )
-    if not math.isfinite(margin):
+    if not -math.inf < margin < math.inf:  # torch.compile traces this, and no math.isfinite
         raise ValueError(f"{name}: expected a finite margin, got {margin}")
     return float(margin), None
 
@@ -184,7 +184,15 @@ def _pairwise(
     if impl == "auto":
         _check_device(name, lists.scores)
         return Pairwise.apply(
-            lists.scores, margins, lists, margin, loss, weighting, boundary_grad, reduction
+            lists.scores,
+            margins,
+            lists,
+            margin,
+            loss,
+            weighting,
+            boundary_grad,
+            reduction,
+            lists.scores.requires_grad and torch.is_grad_enabled(),
         )
     value = reference.pairwise(
         lists.scores.to(loss_dtype(lists.scores)),

@@ -73,6 +73,12 @@ def _(
     return raw_grad.new_empty(raw_grad.shape[1:], dtype=dtype)
 
 
+NO_SECOND_DERIVATIVE = (
+    "fused_rankloss: second derivatives of the fused losses are not implemented; "
+    "use impl='reference' where they are needed"
+)
+
+
 def _refuse(message: str):
     def backward(ctx, *grads):
         raise NotImplementedError(message)
@@ -88,10 +94,4 @@ torch.library.register_autograd(
         "of fused_rankloss, which pair it with its backward op; the raw op has no derivative"
     ),
 )
-torch.library.register_autograd(
-    "fused_rankloss::lists_backward",
-    _refuse(
-        "fused_rankloss: second derivatives of the fused losses are not implemented; "
-        "use impl='reference' where they are needed"
-    ),
-)
+torch.library.register_autograd("fused_rankloss::lists_backward", _refuse(NO_SECOND_DERIVATIVE))

@@ -11,7 +11,6 @@
 #include "common/ordered.h"
 #include "cpu/label_order.h"
 #include "cpu/pair_loops.h"
-#include "losses/hinge.h"
 
 namespace fused_rankloss::cpu {
 
@@ -100,9 +99,8 @@ PairSums sum_pairs_directly(const DirectItems<Score, kCapacity>& items,
     less[t] = weights.less(items.index[t]);
     grads[t] = 0;
   }
-  const auto sum_pairs =
-      std::is_same_v<Loss, Hinge> ? pair_loops().sum_hinge : pair_loops().sum_squared_hinge;
-  const PairSums sums = sum_pairs(score, shifted, more, less, boundary_grad, items.levels(), grads);
+  const PairSums sums = pair_loops().sum_pairs_of<Loss>()(score, shifted, more, less, boundary_grad,
+                                                          items.levels(), grads);
   for (int t = 0; t < items.size; ++t) store(t, grads[t]);
   return sums;
 }

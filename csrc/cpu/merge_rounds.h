@@ -11,7 +11,6 @@
 #include "cpu/parallel.h"
 #include "cpu/policy.h"
 #include "cpu/sweep.h"
-#include "losses/hinge.h"
 
 namespace fused_rankloss::cpu {
 

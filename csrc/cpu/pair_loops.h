@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "cpu/pair_sums.h"
+#include "losses/pair_losses.h"
 
 namespace fused_rankloss::cpu {
 
@@ -34,8 +35,12 @@ struct PairLoops {
                                 const double* more_weight,  // [n], as the more relevant item
                                 const double* less_weight,  // [n], as the less relevant item
                                 double boundary_grad, PairLevels levels, double* grads /* [n] */);
-  SumPairs sum_hinge;
-  SumPairs sum_squared_hinge;
+  SumPairs sum_pairs[PairLosses::kSize];
+
+  template <typename Loss>
+  SumPairs sum_pairs_of() const {
+    return sum_pairs[PairLosses::index_of<Loss>()];
+  }
 };
 
 // FUSED_RANKLOSS_ISA=baseline|avx2|avx512 overrides the choice, within what the processor has.

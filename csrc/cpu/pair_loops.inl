@@ -83,3 +83,8 @@ PairSums sum_pairs(const double* scores, const double* shifted, const double* mo
   }
   return total;
 }
+
+template <typename... Losses>
+constexpr PairLoops loops_for(const char* isa, LossList<Losses...>) {
+  return {isa, count_violations, {sum_pairs<Losses>...}};
+}

@@ -2,8 +2,6 @@
 //
 // For processors with AVX2.
 #include "cpu/pair_loops.h"
-#include "losses/hinge.h"
-#include "losses/squared_hinge.h"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -21,7 +19,8 @@ namespace {
 }  // namespace
 
 extern const PairLoops kPairLoops;
-const PairLoops kPairLoops{"avx2", count_violations, sum_pairs<Hinge>, sum_pairs<SquaredHinge>};
+// Constant, so that no instruction of this set runs before the choice is made.
+constinit const PairLoops kPairLoops = loops_for("avx2", PairLosses{});
 
 }  // namespace fused_rankloss::cpu::avx2
 

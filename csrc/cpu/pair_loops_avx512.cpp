@@ -2,8 +2,6 @@
 //
 // For processors with AVX-512 F, BW, DQ and VL.
 #include "cpu/pair_loops.h"
-#include "losses/hinge.h"
-#include "losses/squared_hinge.h"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -22,7 +20,8 @@ namespace {
 }  // namespace
 
 extern const PairLoops kPairLoops;
-const PairLoops kPairLoops{"avx512", count_violations, sum_pairs<Hinge>, sum_pairs<SquaredHinge>};
+// Constant, so that no instruction of this set runs before the choice is made.
+constinit const PairLoops kPairLoops = loops_for("avx512", PairLosses{});
 
 }  // namespace fused_rankloss::cpu::avx512
 

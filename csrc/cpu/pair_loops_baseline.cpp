@@ -2,8 +2,6 @@
 //
 // For every processor.
 #include "cpu/pair_loops.h"
-#include "losses/hinge.h"
-#include "losses/squared_hinge.h"
 
 namespace fused_rankloss::cpu::baseline {
 namespace {
@@ -13,6 +11,6 @@ namespace {
 }  // namespace
 
 extern const PairLoops kPairLoops;
-const PairLoops kPairLoops{"baseline", count_violations, sum_pairs<Hinge>, sum_pairs<SquaredHinge>};
+constinit const PairLoops kPairLoops = loops_for("baseline", PairLosses{});
 
 }  // namespace fused_rankloss::cpu::baseline

@@ -13,6 +13,8 @@ namespace fused_rankloss::cpu {
 // Threads that torch would use for the calling thread's parallel work.
 int num_workers();
 
+// Calls function(task, worker, context) for every task, with worker < min(num_workers(),
+// num_tasks).
 using TaskFunction = void (*)(int64_t task, int worker, void* context);
 void run_tasks(int64_t num_tasks, TaskFunction function, void* context);
 

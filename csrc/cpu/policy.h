@@ -16,7 +16,7 @@ inline constexpr int kDirectMoments = 256;
 inline constexpr int64_t kCountedLevels = 256;
 
 // Lists of this many slots are worked on by all threads together, shorter ones by one thread each.
-inline constexpr int64_t kSharedList = 1 << 15;
+inline constexpr int64_t kSharedList = 1 << 16;
 
 // Long levels are cut into bins of about this many items by score, which fit the cache when they
 // are sorted, as long as a counting pass writes to at most kMaxStreams places at a time.

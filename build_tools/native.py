@@ -20,7 +20,8 @@ SANITIZE = os.environ.get("FUSED_RANKLOSS_SANITIZE", "0") == "1"
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*target_torch.MINIMUM)
 
 # Absolute, since ninja compiles in a folder of its own.
-INCLUDE = str(Path("csrc").resolve())
+ROOT = Path(__file__).resolve().parent.parent
+INCLUDE = str(ROOT / "csrc")
 
 SANITIZE_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 # No -march=native: a build must run on other machines, wider vectors are chosen at run time.
@@ -147,7 +148,8 @@ class BuildNative(cpp_extension.BuildExtension):
 
     def _remove_outdated_objects(self):
         # ninja follows the headers of a .cu file only where torch itself has CUDA.
-        headers = [path for path in Path("csrc").rglob("*.*") if path.suffix not in (".cu", ".cpp")]
+        sources = (ROOT / "csrc").rglob("*.*")
+        headers = [path for path in sources if path.suffix not in (".cu", ".cpp")]
         newest = max(header.stat().st_mtime for header in headers)
         for compiled in Path(self.build_temp, "csrc", "cuda").glob("*.o"):
             if compiled.stat().st_mtime < newest:

@@ -193,46 +193,54 @@ class ScoreBins {
 };
 
 // Counting sort by label, and within a label by score bin, of a list with few levels. `items`
-// receives (score key, slot in the list). Returns where each bin of each level starts,
-// [levels * bins + 1].
+// receives (score key, slot in the list); `buckets` is scratch for [slots] of what the first pass
+// found, so that the second one need not look at labels and bins again. Returns where each bin of
+// each level starts, [levels * bins + 1].
 template <typename Score, typename Key>
 std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range slots,
                                        const ListSummary& summary, const ScoreBins<Score>& bins,
-                                       Item<Key>* items, const Team& team) {
-  const int64_t buckets = summary.num_levels() * bins.count();
+                                       Item<Key>* items, uint16_t* buckets, const Team& team) {
+  constexpr uint16_t kPadding = UINT16_MAX;
+  const int64_t num_buckets = summary.num_levels() * bins.count();
   const int64_t tasks = num_stretches(slots.size());
-  std::vector<int64_t> position(tasks * buckets);
-  // Calls body(bucket, key, slot in the list) for the items of a task.
-  const auto for_items = [&](int64_t task, auto&& body) {
+  std::vector<int64_t> position(tasks * num_buckets);
+  team.run(tasks, [&](int64_t task, int) {
     const Range range = stretch(task, slots.size());
+    int64_t* counts = position.data() + task * num_buckets;
+    std::fill(buckets + range.begin, buckets + range.end, kPadding);
     for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
                [&](const Block<Score>& block, int64_t slot) {
                  for (int64_t t = 0; t < block.size; ++t) {
-                   const Key key = ordered_key(block.score[t]);
                    const int64_t level = block.label[t] - summary.min_label;
-                   const int64_t bin = bins.count() == 1 ? 0 : bins(key);
-                   body(level * bins.count() + bin, key, slot + block.position[t]);
+                   const int64_t bin = bins.count() == 1 ? 0 : bins(ordered_key(block.score[t]));
+                   const int64_t bucket = level * bins.count() + bin;
+                   buckets[slot + block.position[t]] = static_cast<uint16_t>(bucket);
+                   ++counts[bucket];
                  }
                });
-  };
-  team.run(tasks, [&](int64_t task, int) {
-    int64_t* counts = position.data() + task * buckets;
-    for_items(task, [&](int64_t bucket, Key, int64_t) { ++counts[bucket]; });
   });
-  std::vector<int64_t> starts(buckets + 1);
+  std::vector<int64_t> starts(num_buckets + 1);
   int64_t next = 0;
-  for (int64_t bucket = 0; bucket < buckets; ++bucket) {
+  for (int64_t bucket = 0; bucket < num_buckets; ++bucket) {
     starts[bucket] = next;
     for (int64_t task = 0; task < tasks; ++task) {
-      next += std::exchange(position[task * buckets + bucket], next);
+      next += std::exchange(position[task * num_buckets + bucket], next);
     }
   }
-  starts[buckets] = next;
+  starts[num_buckets] = next;
   team.run(tasks, [&](int64_t task, int) {
-    int64_t* out = position.data() + task * buckets;
-    for_items(task, [&](int64_t bucket, Key key, int64_t slot) {
-      items[out[bucket]++] = {key, static_cast<Key>(slot)};
-    });
+    const Range range = stretch(task, slots.size());
+    int64_t* out = position.data() + task * num_buckets;
+    Score scores[kBlock];
+    for (int64_t begin = range.begin; begin < range.end; begin += kBlock) {
+      const int64_t count = std::min<int64_t>(kBlock, range.end - begin);
+      reader.read_scores(slots.begin + begin, static_cast<int>(count), scores);
+      for (int64_t t = 0; t < count; ++t) {
+        const uint16_t bucket = buckets[begin + t];
+        if (bucket == kPadding) continue;
+        items[out[bucket]++] = {ordered_key(scores[t]), static_cast<Key>(begin + t)};
+      }
+    }
   });
   return starts;
 }

@@ -47,10 +47,14 @@ class ListReader {
     });
   }
 
+  // The scores of `count` slots, padding included.
+  void read_scores(int64_t slot, int count, Score* scores) const {
+    load_scores_(args_.scores, slot, nullptr, count, scores);
+  }
+
   Score score(int64_t slot) const {
-    const int32_t here = 0;
     Score score;
-    load_scores_(args_.scores, slot, &here, 1, &score);
+    read_scores(slot, 1, &score);
     return score;
   }
 
@@ -86,9 +90,9 @@ class ListReader {
     return size;
   }
 
-  // Positions ascend, so that the last one tells whether any was left out.
+  // Positions ascend, so that the last one tells whether any was left out; null leaves out none.
   static bool is_dense(const int32_t* position, int64_t size) {
-    return size > 0 && position[size - 1] == size - 1;
+    return position == nullptr || (size > 0 && position[size - 1] == size - 1);
   }
 
   template <typename Stored>

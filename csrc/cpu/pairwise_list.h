@@ -197,7 +197,7 @@ class PairwiseList {
     std::byte* halves[2] = {workspace_, workspace_ + half};
     LevelTable<Key> table(kDirect);
     if (summary.countable()) {
-      take_counted_levels(summary, reinterpret_cast<Item<Key>*>(halves[0]), table);
+      take_counted_levels(summary, halves, table);
     } else if (fits_32_bits(summary)) {
       take_sorted_levels<uint32_t>(summary, halves, table);
     } else {
@@ -233,10 +233,13 @@ class PairwiseList {
                             : args_.label_type != LabelType::kDouble;
   }
 
-  void take_counted_levels(const ListSummary& summary, Item<Key>* items, LevelTable<Key>& table) {
+  void take_counted_levels(const ListSummary& summary, std::byte* const (&halves)[2],
+                           LevelTable<Key>& table) {
+    auto* items = reinterpret_cast<Item<Key>*>(halves[0]);
+    auto* buckets = reinterpret_cast<uint16_t*>(halves[1]);
     const auto bins = ScoreBins<Score>::sample(reader_, slots_, summary.num_levels());
     const std::vector<int64_t> starts =
-        order_by_counting(reader_, slots_, summary, bins, items, team_);
+        order_by_counting(reader_, slots_, summary, bins, items, buckets, team_);
     PairCounter counter;
     for (int64_t level = 0; level < summary.num_levels(); ++level) {
       const int64_t* pieces = &starts[level * bins.count()];

@@ -1,0 +1,427 @@
+"""How the package is built, loaded and found: toolkit discovery, build hooks, build_info()."""
+
+import importlib.machinery
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import fused_rankloss
+from fused_rankloss import _extension
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # last, so that the source folder does not hide an installed package
+
+from build_tools import backend, cuda_toolkit, native, target_torch  # noqa: E402
+from build_tools.cuda_toolkit import CudaUnavailable, Toolkit, find_toolkit  # noqa: E402
+
+
+def write_script(path, body):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{textwrap.dedent(body)}", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def write_nvcc(prefix, version="13.0", body=""):
+    """An nvcc that compiles nothing, and reports itself as the real one does."""
+    script = f"""
+        printf '%s\\n' "$*" >> "{prefix}/calls"
+        {body}
+        case "$*" in
+          *--version*) echo "Cuda compilation tools, release {version}, V{version}.88" ;;
+          *--dryrun*)
+            echo '#$ TOP={prefix}/bin/..'
+            echo '#$ gcc -D__CUDA_ARCH_LIST__=750,800,1200 -E -x c++ probe.cu'
+            ;;
+        esac
+    """
+    return write_script(prefix / "bin" / "nvcc", script)
+
+
+def environ(**variables):
+    """Environment variables without this machine's own toolkit."""
+    return {"PATH": "/nowhere", **{name: str(value) for name, value in variables.items()}}
+
+
+class TestToolkit:
+    def test_order_is_cuda_home_cuda_path_path(self, tmp_path):
+        for name in ("home", "path", "bin"):
+            write_nvcc(tmp_path / name)
+        variables = {
+            "CUDA_HOME": tmp_path / "home",
+            "CUDA_PATH": tmp_path / "path",
+            "PATH": tmp_path / "bin" / "bin",
+        }
+        for name in ("home", "path", "bin"):
+            assert find_toolkit(environ(**variables), []).root == tmp_path / name
+            del variables[{"home": "CUDA_HOME", "path": "CUDA_PATH", "bin": "PATH"}[name]]
+
+    def test_a_cuda_home_without_nvcc_is_passed_over(self, tmp_path):
+        write_nvcc(tmp_path / "good")
+        found = find_toolkit(environ(CUDA_HOME=tmp_path, CUDA_PATH=tmp_path / "good"), [])
+        assert found.root == tmp_path / "good"
+
+    def test_toolkit_from_pypi_comes_last(self, tmp_path):
+        nvcc = write_nvcc(tmp_path / "nvidia" / "cu13")
+        assert list(cuda_toolkit.candidates(environ(), [tmp_path]))[-1] == nvcc
+
+    def test_wrapper_script_is_resolved(self, tmp_path):
+        real = write_nvcc(tmp_path / "toolkit")
+        wrapper = write_script(tmp_path / "bin" / "nvcc", f'exec "{real}" "$@"')
+        found = find_toolkit(environ(PATH=wrapper.parent), [])
+        assert found.root == tmp_path / "toolkit"
+        assert found.nvcc == real
+
+    def test_spaces_in_the_path(self, tmp_path):
+        prefix = tmp_path / "my cuda toolkit"
+        write_nvcc(prefix, version="12.8")
+        (prefix / "lib64").mkdir()
+        found = find_toolkit(environ(CUDA_HOME=prefix), [])
+        assert found.root == prefix
+        assert found.version == "12.8"
+        assert found.library_folders == [prefix / "lib64"]
+        assert found.architectures == ("sm_75", "sm_80", "sm_120")
+
+    def test_no_nvcc(self, monkeypatch):
+        monkeypatch.setattr(cuda_toolkit, "candidates", lambda *_: iter(()))
+        with pytest.raises(CudaUnavailable, match=r"no nvcc was found in \$CUDA_HOME"):
+            find_toolkit(environ(), [])
+
+    def test_nvcc_that_does_not_compile(self, tmp_path):
+        body = 'case "$*" in *--dryrun*|*--version*) ;; *) echo "no cc1plus" >&2; exit 3 ;; esac'
+        nvcc = write_nvcc(tmp_path, body=body)
+        with pytest.raises(CudaUnavailable) as caught:
+            find_toolkit(environ(CUDA_HOME=tmp_path), [])
+        message = str(caught.value)
+        assert message.startswith(f"{nvcc} failed with exit status 3: no cc1plus")
+        assert "\n" not in message
+
+    def test_nvcc_that_does_not_start(self, tmp_path):
+        nvcc = write_nvcc(tmp_path)
+        nvcc.write_text("#!/no/such/interpreter\n", encoding="utf-8")
+        with pytest.raises(CudaUnavailable, match="nvcc cannot be started: No such file"):
+            find_toolkit(environ(CUDA_HOME=tmp_path), [])
+
+    def test_something_else_called_nvcc(self, tmp_path):
+        write_script(tmp_path / "bin" / "nvcc", "echo hello")
+        with pytest.raises(CudaUnavailable, match="is not an nvcc"):
+            find_toolkit(environ(CUDA_HOME=tmp_path), [])
+
+    def test_architectures_asked_for_reach_nvcc(self, tmp_path):
+        write_nvcc(tmp_path)
+        found = find_toolkit(environ(CUDA_HOME=tmp_path, TORCH_CUDA_ARCH_LIST="8.0"), [])
+        assert found.architecture_flags == ("-gencode=arch=compute_80,code=sm_80",)
+        assert found.architecture_flags[0] in (tmp_path / "calls").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize(
+        ("arch_list", "flags"),
+        [
+            ("", ["-arch=all-major"]),
+            ("9.0a", ["-gencode=arch=compute_90a,code=sm_90a"]),
+            (
+                "8.0;8.6 12.0+PTX",
+                [
+                    "-gencode=arch=compute_80,code=sm_80",
+                    "-gencode=arch=compute_86,code=sm_86",
+                    "-gencode=arch=compute_120,code=sm_120",
+                    "-gencode=arch=compute_120,code=compute_120",
+                ],
+            ),
+        ],
+    )
+    def test_architecture_flags(self, arch_list, flags):
+        assert cuda_toolkit.architecture_flags(arch_list) == flags
+
+    @pytest.mark.parametrize("entry", ["Hopper", "90", "sm_90"])
+    def test_architecture_flags_refuse(self, entry):
+        with pytest.raises(CudaUnavailable, match=f"expected entries such as 8.0.*got '{entry}'"):
+            cuda_toolkit.architecture_flags(f"8.0;{entry}")
+
+
+def write_torch(folder, version):
+    (folder / "torch").mkdir(parents=True)
+    (folder / "torch" / "version.py").write_text(
+        f"from typing import Optional\n\n__version__ = '{version}'\n", encoding="utf-8"
+    )
+
+
+class TestTargetTorch:
+    @pytest.fixture(autouse=True)
+    def only_torch_is_in(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.setattr(target_torch, "site_folders", lambda: [tmp_path / "site"])
+
+    @pytest.mark.parametrize("version", ["2.11.0a0+git1234", "2.13.0+cpu", "3.0.0"])
+    def test_nothing_is_fetched_where_there_is_a_torch(self, tmp_path, version):
+        write_torch(tmp_path / "site", version)
+        assert backend.get_requires_for_build_wheel() == []
+        assert backend.get_requires_for_build_editable() == []
+        assert sys.path[-1] == str(tmp_path / "site")
+
+    def test_torch_is_asked_for_where_there_is_none(self):
+        assert backend.get_requires_for_build_wheel() == ["torch>=2.11.0a0"]
+
+    def test_torch_is_asked_for_where_it_is_too_old(self, tmp_path):
+        write_torch(tmp_path / "site", "2.9.1")
+        assert backend.get_requires_for_build_wheel() == ["torch>=2.11.0a0"]
+        assert str(tmp_path / "site") not in sys.path
+
+    def test_build_without_torch_says_so(self, tmp_path):
+        with pytest.raises(SystemExit, match="needs torch>=2.11.0a0, and no torch is installed"):
+            backend.build_wheel(str(tmp_path))
+
+    def test_build_with_an_old_torch_says_so(self, tmp_path):
+        write_torch(tmp_path / "site", "2.9.1")
+        with pytest.raises(
+            SystemExit, match=r"needs torch>=2.11.0a0, and .*site holds torch 2.9.1"
+        ):
+            backend.build_editable(str(tmp_path))
+
+    def test_the_first_folder_wins(self, tmp_path):
+        write_torch(tmp_path / "one", "2.12.0")
+        write_torch(tmp_path / "two", "2.13.0")
+        folders = [tmp_path / "none", tmp_path / "one", tmp_path / "two"]
+        assert target_torch.find(folders) == (tmp_path / "one", "2.12.0")
+
+
+@pytest.mark.parametrize(("shared", "expected"), [("true", True), ("false", False)])
+def test_system_packages_count_where_the_environment_sees_them(
+    tmp_path, monkeypatch, shared, expected
+):
+    (tmp_path / "pyvenv.cfg").write_text(
+        f"home = /usr/bin\ninclude-system-site-packages = {shared}\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "base_prefix", "/base")
+    monkeypatch.setattr(sys, "base_exec_prefix", "/base")
+    folders = target_torch.site_folders()
+    assert any(folder.is_relative_to("/base") for folder in folders) is expected
+
+
+class TestBuildCommand:
+    """BuildNative with the compiling taken out."""
+
+    @pytest.fixture
+    def build(self, tmp_path, monkeypatch):
+        """Runs the command; returns it and the names of the extensions that were compiled."""
+        toolkit = Toolkit(tmp_path, "13.0", ("-arch=all-major",), ("sm_75", "sm_120"))
+        parent = native.cpp_extension.BuildExtension
+        compiled = []
+
+        def compile_one(self, ext):
+            if ext.name in self.failing:
+                raise RuntimeError("Error compiling objects for extension")
+            compiled.append(ext.name)
+
+        def compile_all(self):
+            for ext in self.extensions:
+                self.build_extension(ext)
+
+        monkeypatch.setattr(parent, "build_extension", compile_one)
+        monkeypatch.setattr(parent, "build_extensions", compile_all)
+        monkeypatch.setattr(native.atexit, "register", lambda *_, **__: None)
+        monkeypatch.setattr(native.cpp_extension, "CUDA_HOME", None)
+        monkeypatch.setattr(native.cpp_extension, "_check_cuda_version", None)
+        monkeypatch.setattr(native, "find_toolkit", lambda: toolkit)
+
+        def run(failing=()):
+            command = native.BuildNative.__new__(native.BuildNative)
+            command.failing = failing
+            command.build_temp = str(tmp_path / "temp")
+            command.distribution = SimpleNamespace(get_version=lambda: "0.1.0")
+            command.extensions = [
+                SimpleNamespace(
+                    name=f"fused_rankloss.{name}",
+                    include_dirs=[],
+                    library_dirs=[],
+                    extra_compile_args={},
+                )
+                for name in ("_cuda", "_C")
+            ]
+            command.build_extensions()
+            facts = (tmp_path / "temp" / "generated" / "build_facts.h").read_text(encoding="ascii")
+            return command, compiled, facts
+
+        return run
+
+    def test_both_are_built(self, build):
+        command, compiled, facts = build()
+        assert compiled == ["fused_rankloss._cuda", "fused_rankloss._C"]
+        assert '#define FUSED_RANKLOSS_CUDA_TOOLKIT "13.0"\n' in facts
+        assert '#define FUSED_RANKLOSS_CUDA_ARCHITECTURES "sm_75 sm_120"\n' in facts
+        assert '#define FUSED_RANKLOSS_CUDA_SKIPPED ""\n' in facts
+        assert command._summary() == (
+            "fused_rankloss: built with CUDA 13.0 kernels for sm_75 sm_120"
+        )
+
+    def test_cuda_sources_that_do_not_compile_are_left_out(self, build):
+        command, compiled, facts = build(failing=["fused_rankloss._cuda"])
+        assert compiled == ["fused_rankloss._C"]
+        assert [ext.name for ext in command.extensions] == ["fused_rankloss._C"]
+        assert '#define FUSED_RANKLOSS_CUDA_TOOLKIT ""\n' in facts
+        assert '#define FUSED_RANKLOSS_CUDA_SKIPPED "csrc/cuda did not compile with' in facts
+        assert "built for the CPU only, because csrc/cuda did not compile" in command._summary()
+
+    def test_cpu_sources_that_do_not_compile_are_an_error(self, build):
+        with pytest.raises(RuntimeError, match="Error compiling objects"):
+            build(failing=["fused_rankloss._C"])
+
+    def test_no_toolkit_means_cpu_only(self, build, monkeypatch):
+        self.without_toolkit(monkeypatch)
+        command, compiled, facts = build()
+        assert compiled == ["fused_rankloss._C"]
+        assert '#define FUSED_RANKLOSS_CUDA_SKIPPED "no nvcc \\"here\\""\n' in facts
+
+    def test_no_toolkit_is_an_error_on_demand(self, build, monkeypatch):
+        self.without_toolkit(monkeypatch)
+        monkeypatch.setenv("FUSED_RANKLOSS_CUDA", "1")
+        with pytest.raises(SystemExit, match="FUSED_RANKLOSS_CUDA=1 asks for.*, but no nvcc"):
+            build()
+
+    def test_failing_cuda_sources_are_an_error_on_demand(self, build, monkeypatch):
+        monkeypatch.setenv("FUSED_RANKLOSS_CUDA", "1")
+        with pytest.raises(SystemExit, match="but csrc/cuda did not compile"):
+            build(failing=["fused_rankloss._cuda"])
+
+    def test_cuda_can_be_switched_off(self, build, monkeypatch):
+        monkeypatch.setenv("FUSED_RANKLOSS_CUDA", "0")
+        _, compiled, facts = build()
+        assert compiled == ["fused_rankloss._C"]
+        assert "built with FUSED_RANKLOSS_CUDA=0" in facts
+
+    def test_another_value_is_refused(self, build, monkeypatch):
+        monkeypatch.setenv("FUSED_RANKLOSS_CUDA", "yes")
+        with pytest.raises(SystemExit, match="expected auto, 0 or 1, got 'yes'"):
+            build()
+
+    def test_a_rocm_torch_gets_no_cuda(self, build, monkeypatch):
+        monkeypatch.setattr(torch.version, "hip", "6.4")
+        _, compiled, facts = build()
+        assert compiled == ["fused_rankloss._C"]
+        assert "is a ROCm build" in facts
+
+    def test_no_compiler(self, build, monkeypatch):
+        monkeypatch.setenv("CXX", "/no/such/c++")
+        with pytest.raises(SystemExit, match="needs a C.*20 compiler.*'/no/such/c.*cannot be star"):
+            build()
+
+    def test_compiler_that_fails(self, build, tmp_path, monkeypatch):
+        script = write_script(tmp_path / "c++", "echo 'unknown option -std=c++20' >&2; exit 1")
+        monkeypatch.setenv("CXX", str(script))
+        with pytest.raises(SystemExit, match=r"empty C\+\+20 file: unknown option"):
+            build()
+
+    @staticmethod
+    def without_toolkit(monkeypatch):
+        def find():
+            raise CudaUnavailable('no nvcc "here"')
+
+        monkeypatch.setattr(native, "find_toolkit", find)
+
+
+def run_python(code, *options, **environment):
+    return subprocess.run(
+        [sys.executable, *options, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        cwd=Path(fused_rankloss.__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+
+
+class TestLoading:
+    def test_build_info(self):
+        info = fused_rankloss.build_info()
+        types = {
+            "cpu_isa": str,
+            "version": str,
+            "compiler": str,
+            "torch_target": str,
+            "torch": str,
+            "cuda_toolkit": (str, type(None)),
+            "cuda_architectures": list,
+            "cuda_loaded": bool,
+            "cuda_unavailable_reason": (str, type(None)),
+        }
+        assert info.keys() == types.keys()
+        for name, kind in types.items():
+            assert isinstance(info[name], kind), name
+        assert info["torch_target"] == "{}.{}".format(*target_torch.MINIMUM)
+        assert info["torch"] == torch.__version__
+        assert info["cuda_loaded"] is (info["cuda_unavailable_reason"] is None)
+        assert bool(info["cuda_architectures"]) is (info["cuda_toolkit"] is not None)
+        assert all(name.startswith("sm_") for name in info["cuda_architectures"])
+
+    def test_build_info_is_the_callers_own(self):
+        fused_rankloss.build_info()["cuda_architectures"].append("sm_1")
+        assert "sm_1" not in fused_rankloss.build_info()["cuda_architectures"]
+
+    def test_import_initialises_no_cuda(self):
+        done = run_python("""
+            import fused_rankloss, torch
+            assert not torch.cuda.is_initialized()
+        """)
+        assert done.returncode == 0, done.stderr
+
+    def test_require_cuda_says_how_to_rebuild(self, monkeypatch):
+        monkeypatch.setattr(_extension, "_cuda_unavailable_reason", None)
+        _extension.require_cuda("some_loss")
+        monkeypatch.setattr(torch.version, "cuda", None)
+        monkeypatch.setattr(_extension, "_cuda_unavailable_reason", _extension._load_cuda_kernels())
+        with pytest.raises(RuntimeError) as caught:
+            _extension.require_cuda("some_loss")
+        assert str(caught.value).startswith(
+            "some_loss: got CUDA tensors, but this installation of fused_rankloss has no CUDA"
+        )
+        assert str(caught.value).endswith(
+            "FUSED_RANKLOSS_CUDA=1 pip install --no-cache-dir --force-reinstall --no-deps ."
+        )
+
+    @pytest.mark.skipif(
+        torch.version.cuda is not None or _extension._C.build_info()["cuda_toolkit"] is None,
+        reason="needs CUDA kernels and a torch that cannot load them",
+    )
+    def test_cuda_kernels_that_do_not_load_leave_the_cpu_kernels(self):
+        done = run_python("""
+            import torch
+            torch.version.cuda = "13.0"
+            import fused_rankloss
+            info = fused_rankloss.build_info()
+            assert not info["cuda_loaded"]
+            print(info["cuda_unavailable_reason"])
+        """)
+        assert done.returncode == 0, done.stderr
+        assert f"does not load with torch {torch.__version__}" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("files", "message"),
+        [
+            (["csrc/module.cpp"], "run from another folder, and `pytest` rather than"),
+            ([], "_C is missing from"),
+            (["fused_rankloss/_C.cpython-39-x86_64-linux-gnu.so"], "built for another Python"),
+            (
+                [f"fused_rankloss/_C{importlib.machinery.EXTENSION_SUFFIXES[0]}"],
+                f"does not load with torch {torch.__version__}",
+            ),
+        ],
+    )
+    def test_a_missing_module_says_what_to_do(self, tmp_path, files, message):
+        package = tmp_path / "fused_rankloss"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        shutil.copy(_extension.__file__, package)
+        for name in files:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        # -S: without the hooks of an editable install, which would find the package first.
+        path = os.pathsep.join([str(tmp_path), str(Path(torch.__file__).parent.parent)])
+        done = run_python("import fused_rankloss._extension", "-S", PYTHONPATH=path)
+        assert "ImportError: fused_rankloss" in done.stderr
+        assert message in done.stderr

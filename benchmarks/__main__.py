@@ -1,0 +1,136 @@
+"""The command line: ``python -m benchmarks [run | check | plot | goals | list]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+_DESCRIPTION = """\
+Times the losses and measures their memory, beside what people write today.
+
+    python -m benchmarks                 run the default preset, under 10 minutes on 2 cores
+    python -m benchmarks run --quick     under a minute
+    python -m benchmarks run --full      with lists of 1e7 and 1e8 scores: half an hour, 16 GiB
+    python -m benchmarks check           only compare every provider with the exact loss
+    python -m benchmarks plot            draw the figures from the CSV
+    python -m benchmarks goals           print the goals and the last measurements
+    python -m benchmarks list            print cases and providers
+
+Rows are appended to benchmarks/results/<device>.csv. Run it in the root of the repository, where
+Python imports the source folder: build the package there first,
+
+    pip install -e '.[bench]'
+"""
+_INSTALL = "pip install -e '.[bench]'"
+_SECONDS = {"quick": 1.5, "default": 4.0, "full": 8.0}  # timing budget of a case
+# Pairs in the matrices of quadratic baselines: beyond, one call takes many seconds on a CPU.
+_MAX_PAIRS = {"quick": 1e8, "default": 2.4e8, "full": 5e8}
+_MAX_PAIRS_CUDA = 5e9
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = ("run", "check", "plot", "goals", "list")
+    parser.add_argument("command", nargs="?", choices=commands, default="run")
+    preset = parser.add_mutually_exclusive_group()
+    for name in ("quick", "full"):
+        preset.add_argument(f"--{name}", dest="preset", action="store_const", const=name)
+    parser.set_defaults(preset="default")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="TEXT",
+        help="cases whose key has this in it, as 1e6 or squared (may be repeated: all of them)",
+    )  # fmt: skip
+    parser.add_argument("--mode", choices=("forward", "full"), help="full: forward + backward")
+    parser.add_argument("--providers", nargs="+", metavar="NAME", help="default: all that apply")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, help="default: as torch has it")
+    parser.add_argument("--seconds", type=float, help="timing budget of a case")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--memory", choices=("all", "fused", "none"),
+        help="whose peak memory is measured (default: all, with --quick fused)",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="of the CSV and figures")
+    return parser
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        import torch
+
+        from benchmarks import cases, goals, providers, results
+    except ImportError as error:  # fused_rankloss without its compiled module says what to do
+        sys.exit(f"{error}\nThe benchmarks run after: {_INSTALL}")
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    folder = arguments.output or results.FOLDER
+    environment = results.environment(arguments.device, arguments.seed)
+    path = results.path_for(environment.device, folder)
+    selected = cases.select(arguments.preset, arguments.only, arguments.mode)
+
+    if arguments.command == "list":
+        for case in selected:
+            applying = [p.name for p in providers.PROVIDERS if p.applies(case, arguments.device)]
+            print(f"{case.preset:<8} {case.key:<44} {' '.join(applying)}")
+        return 0
+    if arguments.command in ("plot", "goals"):
+        if not path.exists():
+            sys.exit(f"no measurements in {path}; run `python -m benchmarks` first")
+        rows = results.load(path)
+        if arguments.command == "goals":
+            print(goals.table(rows))
+        else:
+            from benchmarks import plot
+
+            for figure in plot.draw(rows, folder):
+                print(figure)
+        return 0
+    return _run(arguments, selected, environment, path)
+
+
+def _run(arguments, selected, environment, path) -> int:
+    from benchmarks import goals
+    from benchmarks.providers import BY_NAME, FUSED
+    from benchmarks.run import Options, Runner
+
+    names = frozenset(arguments.providers or BY_NAME)
+    if unknown := names - set(BY_NAME):
+        sys.exit(f"unknown providers {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
+    if arguments.preset == "quick" and not arguments.providers:
+        names -= {"compile", "padded_compile", "eager_loop"}  # seconds of compiling, seconds a call
+    if not selected:
+        sys.exit("no such case; `python -m benchmarks list --full` prints all")
+    on_cuda = arguments.device == "cuda"
+    options = Options(
+        device=arguments.device,
+        seed=arguments.seed,
+        seconds=arguments.seconds or _SECONDS[arguments.preset],
+        max_pairs=int(_MAX_PAIRS_CUDA if on_cuda else _MAX_PAIRS[arguments.preset]),
+        providers=names,
+        memory=arguments.memory or ("fused" if arguments.preset == "quick" else "all"),
+        path=path,
+    )
+    print(
+        f"fused_rankloss {environment.version} ({environment.commit}), "
+        f"torch {environment.torch}, {environment.device}, {environment.threads} threads"
+    )
+    runner = Runner(options, environment)
+    if arguments.command == "check":
+        runner.check(selected)
+    else:
+        rows = runner.run(selected)
+        print(f"\n{goals.table(rows, only_measured=True)}\n\nrows appended to {path}")
+    for failure in runner.failed:
+        print(f"NOT TIMED {failure}", file=sys.stderr)
+    return 1 if any(f" {FUSED}: " in failure for failure in runner.failed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

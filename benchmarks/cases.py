@@ -1,0 +1,123 @@
+"""What is measured. A case is data: adding one is adding a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+
+from benchmarks.losses import LOSSES
+
+MAIN_LOSS = "pairwise_hinge"  # measured in every way; the others where they differ from it
+PRESETS = ("quick", "default", "full")  # each holds the ones before it
+
+
+@dataclass(frozen=True)
+class Data:
+    """How scores, labels and weights are drawn."""
+
+    scores: str = "normal"  # normal | ties (a grid of 1/8) | sorted
+    levels: int = 2
+    positives: float = 0.5  # share of label 1, for two levels
+    weighted: bool = False
+
+
+DATA = {
+    "": Data(),
+    "1% positive": Data(positives=0.01),
+    "5 grades": Data(levels=5),
+    "ties": Data(scores="ties"),
+    "sorted": Data(scores="sorted"),
+    "weights": Data(weighted=True),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    length: int  # items of a list; their mean where ragged
+    num_lists: int = 1  # 1: scores [N]; more: [B, N], or flat with offsets where ragged
+    ragged: bool = False
+    data: str = ""  # a row of DATA
+    loss: str = MAIN_LOSS
+    dtype: str = "fp32"  # fp32 | fp64 | bf16 | fp16
+    mode: str = "full"  # forward, or full: forward + backward
+    preset: str = "default"  # the first preset that runs it
+
+    @property
+    def shape(self) -> str:
+        length = ("~" if self.ragged else "") + _short(self.length)
+        return length if self.num_lists == 1 else f"{self.num_lists}x{length}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.shape} {self.data}".strip()
+
+    @property
+    def key(self) -> str:
+        """What ``--only`` matches and goals refer to."""
+        return f"{self.loss}/{self.name}/{self.dtype}/{self.mode}"
+
+
+def _short(n: int) -> str:
+    """1000000 as 1e6, 128 as 128."""
+    digits = str(n).rstrip("0")
+    zeros = len(str(n)) - len(digits)
+    return f"{digits}e{zeros}" if len(digits) == 1 and zeros >= 3 else str(n)
+
+
+def _cases() -> Iterable[Case]:
+    # One list: time and memory against n, and the latency of one call at the small end.
+    yield from (Case(n, preset="quick") for n in (64, 10_000, 1_000_000))
+    yield from (Case(n) for n in (1_000, 30_000, 100_000))
+    yield from (Case(n, preset="full") for n in (10_000_000, 100_000_000))
+    yield from (Case(n, mode="forward") for n in (64, 10_000, 1_000_000))
+    # What the data does to it. Sorted input and ties are where sorts behave differently.
+    yield Case(1_000_000, data="5 grades", preset="quick")
+    yield from (Case(1_000_000, data=data) for data in ("1% positive", "ties", "sorted", "weights"))
+    yield from (Case(1_000_000, dtype=dtype) for dtype in ("bf16", "fp64"))
+    # Batches of lists.
+    yield Case(128, num_lists=4096, preset="quick")
+    yield Case(128, num_lists=4096, mode="forward")
+    shapes = ((32768, 20), (1024, 1000), (256, 8192))
+    yield from (Case(length, num_lists=num_lists) for num_lists, length in shapes)
+    yield from (
+        Case(length, num_lists=num_lists, data="5 grades")
+        for num_lists, length in ((4096, 128), (1024, 1000))
+    )
+    yield from (Case(120, num_lists=4096, ragged=True, data=data) for data in ("", "5 grades"))
+    # The other losses.
+    for loss in LOSSES:
+        if loss != MAIN_LOSS:
+            yield from (Case(n, loss=loss) for n in (64, 10_000, 1_000_000))
+            yield Case(128, num_lists=4096, loss=loss)
+
+
+CASES = tuple(_cases())
+
+# For pytest-benchmark: every path, in seconds.
+SMALL_CASES = tuple(
+    Case(**shape, data=data, loss=loss, mode=mode)
+    for loss, shape, data, mode in product(
+        LOSSES,
+        (
+            {"length": 64},
+            {"length": 2000},
+            {"length": 32, "num_lists": 64},
+            {"length": 30, "num_lists": 64, "ragged": True},
+        ),
+        ("", "5 grades"),
+        ("forward", "full"),
+    )
+)
+
+
+def select(preset: str, only: Iterable[str] = (), mode: str | None = None) -> list[Case]:
+    """The cases of a preset whose key holds every word of ``only``."""
+    wanted = PRESETS.index(preset)
+    return [
+        case
+        for case in CASES
+        if PRESETS.index(case.preset) <= wanted
+        and all(word in case.key for word in only)
+        and mode in (None, case.mode)
+    ]

@@ -1,0 +1,102 @@
+"""The tensors of a case."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.cases import DATA, Case
+
+DTYPES = {
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp32": torch.float32,
+    "fp64": torch.float64,
+}
+_LENGTH_SIGMA = 0.7  # of the logarithm of ragged lengths; the longest of 4096 has 10x the mean
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scores with labels, int64 as torch.randint gives them, and what else describes the lists."""
+
+    case: Case
+    scores: Tensor  # [N], [B, N], or [T] with offsets
+    labels: Tensor  # as scores
+    weights: Tensor | None  # as scores
+    offsets: Tensor | None  # [B + 1]
+
+    @property
+    def levels(self) -> int:
+        return DATA[self.case.data].levels
+
+    def bounds(self) -> list[int]:
+        """Where each list begins in the flat scores, and the end."""
+        if self.offsets is not None:
+            return self.offsets.tolist()
+        return list(range(0, self.scores.numel() + 1, self.scores.shape[-1]))
+
+    def lengths(self) -> list[int]:
+        bounds = self.bounds()
+        return [end - begin for begin, end in zip(bounds, bounds[1:], strict=False)]
+
+    def num_pairs(self, padded: bool = False) -> int:
+        """Entries of the matrices that a quadratic method fills."""
+        lengths = self.lengths()
+        return len(lengths) * max(lengths) ** 2 if padded else sum(n * n for n in lengths)
+
+    def padded(self) -> dict[str, Tensor]:
+        """The batch as ``[B, N]`` tensors, with a mask of the real items."""
+        tensors = {"scores": self.scores, "labels": self.labels}
+        if self.weights is not None:
+            tensors["weights"] = self.weights
+        if self.offsets is None:
+            return tensors | {"mask": torch.ones_like(self.scores, dtype=torch.bool)}
+        lengths = self.offsets.diff()
+        slots = torch.arange(int(lengths.max()), device=self.scores.device)
+        mask = slots < lengths[:, None]
+        padded = {}
+        for name, tensor in tensors.items():
+            padded[name] = tensor.new_zeros(mask.shape)
+            padded[name][mask] = tensor
+        return padded | {"mask": mask}
+
+
+def make_batch(case: Case, seed: int, device: str) -> Batch:
+    """Draws a case's data on the CPU, so that every device gets the same numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    data = DATA[case.data]
+    offsets = None
+    if case.ragged:
+        mu = math.log(case.length) - _LENGTH_SIGMA**2 / 2
+        lengths = torch.randn(case.num_lists, generator=generator).mul(_LENGTH_SIGMA).add(mu).exp()
+        offsets = torch.zeros(case.num_lists + 1, dtype=torch.int64)
+        offsets[1:] = lengths.round().long().clamp(min=1).cumsum(0)
+        shape = [int(offsets[-1])]
+    else:
+        shape = [case.length] if case.num_lists == 1 else [case.num_lists, case.length]
+
+    scores = torch.randn(shape, generator=generator)
+    if data.scores == "ties":
+        scores = scores.mul_(8).round_().div_(8)
+    elif data.scores == "sorted":
+        scores = scores.sort().values
+    if data.levels == 2:
+        labels = torch.empty(shape).bernoulli_(data.positives, generator=generator).long()
+    else:
+        labels = torch.randint(data.levels, shape, generator=generator)
+    weights = torch.rand(shape, generator=generator).add_(0.5) if data.weighted else None
+
+    def on_device(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(device)
+
+    return Batch(
+        case,
+        scores.to(device, DTYPES[case.dtype]),
+        labels.to(device),
+        on_device(weights),
+        on_device(offsets),
+    )

@@ -1,0 +1,80 @@
+"""What the package is to reach, as data. A miss is printed, never raised: machines differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.providers import FUSED
+from benchmarks.results import Row, latest
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Goal:
+    case: str  # its key
+    quantity: str  # time | speed | bytes_per_score | process_gib
+    bound: float  # time and memory: at most; speed: at least
+    other: str = ""  # the provider compared with: time / its time, or its time / time
+
+    @property
+    def text(self) -> str:
+        return {
+            "time": f"time at most {self.bound:g}x {self.other}",
+            "speed": f"at least {self.bound:g}x faster than {self.other}",
+            "bytes_per_score": f"peak extra memory at most {self.bound:g} bytes a score",
+            "process_gib": f"the process within {self.bound:g} GiB",
+        }[self.quantity]
+
+
+_HINGE = "pairwise_hinge"
+
+GOALS = (
+    Goal(f"{_HINGE}/1e6/fp32/full", "time", 1.0, "numpy_argsort"),
+    Goal(f"{_HINGE}/1e7/fp32/full", "time", 0.7, "numpy_argsort"),
+    Goal(f"{_HINGE}/1e6 5 grades/fp32/full", "time", 3.0, "fused_binary"),
+    Goal(f"{_HINGE}/1e4/fp32/full", "speed", 100, "eager"),
+    Goal(f"{_HINGE}/4096x128/fp32/full", "time", 0.5, "torch_sort"),
+    Goal(f"{_HINGE}/4096x128/fp32/full", "speed", 20, "padded_eager"),
+    Goal(f"{_HINGE}/64/fp32/full", "time", 1.0, "eager"),
+    Goal(f"{_HINGE}/1e6/fp32/full", "bytes_per_score", 40),
+    Goal(f"{_HINGE}/1e6 5 grades/fp32/full", "bytes_per_score", 40),
+    Goal(f"{_HINGE}/4096x128/fp32/full", "bytes_per_score", 40),
+    Goal(f"{_HINGE}/1e8/fp32/full", "bytes_per_score", 40),
+    Goal(f"{_HINGE}/1e8/fp32/full", "process_gib", 8),
+)
+
+
+def measured(goal: Goal, rows: dict[tuple[str, str], Row]) -> float | None:
+    """The goal's quantity; None if it was not measured."""
+    fused = rows.get((goal.case, FUSED))
+    if goal.quantity in ("time", "speed"):
+        other = rows.get((goal.case, goal.other))
+        if other is None or not other.relative_to_fused:
+            return None
+        ratio = other.relative_to_fused
+        return ratio if goal.quantity == "speed" else 1 / ratio
+    if fused is None:
+        return None
+    if goal.quantity == "bytes_per_score":
+        return fused.bytes_per_score
+    peak = fused.process_peak_bytes
+    return None if peak is None else peak / GIB
+
+
+def table(rows: Iterable[Row], only_measured: bool = False) -> str:
+    """The goals with what was measured last."""
+    newest = latest(rows)
+    lines = [f"{'case':<38} {'goal':<46} {'measured':>9}"]
+    for goal in GOALS:
+        value = measured(goal, newest)
+        if value is None and only_measured:
+            continue
+        if value is None:
+            verdict, shown = "", "-"
+        else:
+            reached = value >= goal.bound if goal.quantity == "speed" else value <= goal.bound
+            verdict, shown = ("pass" if reached else "MISS"), f"{value:.3g}"
+        lines.append(f"{goal.case:<38} {goal.text:<46} {shown:>9}  {verdict}".rstrip())
+    return "\n".join(lines)

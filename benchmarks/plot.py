@@ -1,0 +1,212 @@
+"""Figures from the CSV, for the README."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
+
+from benchmarks.losses import LOSSES  # noqa: E402
+from benchmarks.providers import BY_NAME, FUSED  # noqa: E402
+from benchmarks.results import Row, latest, path_for  # noqa: E402
+
+# One look per provider in all figures; colours that differ in lightness too (Okabe and Ito).
+_COLORS = {
+    FUSED: "#D55E00",
+    "eager": "#0072B2",
+    "eager_loop": "#0072B2",
+    "padded_eager": "#56B4E9",
+    "compile": "#009E73",
+    "padded_compile": "#009E73",
+    "sort_cumsum": "#CC79A7",
+    "numpy_argsort": "#8a8a8a",
+    "torch_sort": "#8a8a8a",
+}
+_TITLE_INCHES = 0.65
+_STYLE = {
+    "figure.dpi": 160,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def draw(rows: Iterable[Row], folder: Path) -> list[Path]:
+    """Draws what the newest rows allow. Returns the files."""
+    newest = list(latest(rows).values())
+    drawn = []
+    with plt.rc_context(_STYLE):
+        for loss in dict.fromkeys(row.loss for row in newest):
+            plain = [row for row in newest if row.loss == loss and row.mode == "full"]
+            plain = [row for row in plain if row.dtype == "fp32"]
+            one_list = [row for row in plain if row.num_lists == 1 and " " not in row.case]
+            if len({row.length for row in one_list}) > 2:
+                drawn.append(_against_length(one_list, folder))
+            batches = [row for row in plain if row.num_lists > 1]
+            if len({row.case for row in batches}) > 1:
+                drawn.append(_batches(batches, folder))
+    return drawn
+
+
+def _save(figure: plt.Figure, folder: Path, name: str) -> Path:
+    path = folder / name
+    figure.savefig(path, bbox_inches="tight")
+    plt.close(figure)
+    return path
+
+
+def _subtitle(rows: list[Row]) -> str:
+    last = max(rows, key=lambda row: row.utc)
+    threads = f"{last.threads} threads" if last.threads > 1 else "1 thread"
+    return f"forward + backward, fp32 · {last.device}, {threads} · torch {last.torch}"
+
+
+def _title(figure: plt.Figure, text: str, subtitle: str) -> None:
+    """Writes both in a band above the axes, whatever the figure's height."""
+    height = figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - _TITLE_INCHES / height))
+    figure.text(0.01, 1 - 0.1 / height, text, va="top", fontsize=14, fontweight="bold")
+    figure.text(0.01, 1 - 0.38 / height, subtitle, va="top", fontsize=9.5, color="#555555")
+
+
+def _against_length(rows: list[Row], folder: Path) -> Path:
+    """Time and peak memory of one list against its length."""
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(10, 4.7), layout="constrained")
+    _title(figure, f"{LOSSES[rows[0].loss].title}, one list", _subtitle(rows))
+    _lines(time, rows, lambda row: row.p50_ms / 1e3)
+    time.set_title("Time")
+    time.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
+    measured = [row for row in rows if row.peak_extra_bytes]
+    _lines(
+        memory, [r for r in measured if BY_NAME[r.provider].has_loss], lambda r: r.peak_extra_bytes
+    )
+    mine = sorted((r for r in measured if r.provider == FUSED), key=lambda row: row.length)
+    if len(mine) > 1:  # right of and below a point: the line rises
+        row = mine[-2]
+        memory.annotate(
+            f"{row.bytes_per_score:.0f} bytes a score",
+            (row.length, row.peak_extra_bytes),
+            (8, -12),
+            textcoords="offset points",
+            color=_COLORS[FUSED],
+        )
+    memory.set_title("Peak memory beyond the inputs")
+    memory.yaxis.set_major_locator(LogLocator(base=10))
+    memory.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _bytes(value)))
+    for axes in (time, memory):
+        axes.set_xlabel("scores in the list")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    handles, labels = time.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.5)
+    return _save(figure, folder, f"{_slug(rows)}-one-list.png")
+
+
+def _lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for provider in _COLORS:
+        points = sorted((r.length, value(r)) for r in rows if r.provider == provider)
+        if not points:
+            continue
+        yard_stick = not BY_NAME[provider].has_loss
+        axes.plot(
+            *zip(*points, strict=True),
+            label=BY_NAME[provider].label,
+            color=_COLORS[provider],
+            linestyle=(0, (4, 2)) if yard_stick else "-",
+            marker=None if yard_stick else "o",
+            markersize=5,
+            linewidth=2.6 if provider == FUSED else 1.6,
+            zorder=3 if provider == FUSED else 2,
+        )
+
+
+def _batches(rows: list[Row], folder: Path) -> Path:
+    """Time of each batch: a line per batch, a dot per provider."""
+    cases = {row.case: row for row in rows}
+    figure, axes = plt.subplots(figsize=(9.5, 1.9 + 0.36 * len(cases)), layout="constrained")
+    _title(figure, f"{LOSSES[rows[0].loss].title}, batches of lists", _subtitle(rows))
+    axes.set_xscale("log")
+    places = {case: place for place, case in enumerate(cases)}
+    for provider in _COLORS:
+        here = [row for row in rows if row.provider == provider]
+        if here:
+            axes.scatter(
+                [row.p50_ms / 1e3 for row in here],
+                [places[row.case] for row in here],
+                s=90 if provider == FUSED else 45,
+                marker="o" if BY_NAME[provider].has_loss else "|",
+                color=_COLORS[provider],
+                linewidth=1.8 if not BY_NAME[provider].has_loss else 0,
+                label=BY_NAME[provider].label,
+                zorder=3,
+            )
+    for case, place in places.items():
+        here = {row.provider: row.p50_ms / 1e3 for row in rows if row.case == case}
+        times = [here[name] for name in _COLORS if name in here]
+        axes.plot([min(times), max(times)], [place, place], color="#cfcfcf", linewidth=1, zorder=1)
+        ratios = sorted(
+            row.relative_to_fused
+            for row in rows
+            if row.case == case
+            and row.provider != FUSED
+            and BY_NAME[row.provider].checked
+            and row.relative_to_fused is not None
+        )
+        if ratios:
+            extremes = dict.fromkeys(_two_digits(ratio) for ratio in (ratios[0], ratios[-1]))
+            faster = f"{' to '.join(extremes)} faster"
+            axes.text(1.02, place, faster, transform=axes.get_yaxis_transform(), va="center")
+    axes.set_yticks(range(len(cases)), [_describe(row) for row in cases.values()])
+    axes.set_ylim(len(cases) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("time")
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1.5)
+    return _save(figure, folder, f"{_slug(rows)}-batches.png")
+
+
+def _describe(row: Row) -> str:
+    """4,096 lists of 128, 5 grades"""
+    about = "about " if "~" in row.case else ""
+    data = row.case.partition(" ")[2]
+    return f"{row.num_lists:,} lists of {about}{row.length:,}{', ' if data else ''}{data}"
+
+
+def _slug(rows: list[Row]) -> str:
+    return f"{path_for(rows[0].device).stem}-{rows[0].loss.replace('_', '-')}"
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    for size, unit in units:
+        if value >= size * 0.9995:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def _seconds(value: float) -> str:
+    return _scaled(value, ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")))
+
+
+def _bytes(value: float) -> str:
+    return _scaled(value, ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")))
+
+
+def _two_digits(ratio: float) -> str:
+    """3.4x, 27x, 130x"""
+    return f"{float(f'{ratio:.2g}'):g}x"

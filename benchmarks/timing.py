@@ -1,0 +1,140 @@
+"""Interleaved samples: every provider of a case once a round, each in every place equally often.
+
+What drifts (clocks, neighbours, temperature) then meets all alike, and the ratio of two providers
+is a median over rounds of paired samples, steadier than the ratio of two medians.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.providers import Call, Provider
+
+_SHORTEST_SAMPLE = 1e-3  # seconds; shorter calls are repeated within a sample
+_MOST_ROUNDS = 201
+_FEWEST_ROUNDS = 5  # 3 where even that takes longer than the time there is
+_FLUSH_BYTES = 2**28  # more than four times the L2 cache of an H200
+
+Operation = Callable[[], tuple[Tensor, Tensor | None]]  # gives the loss and d loss / d scores
+
+
+def operations(provider: Provider, call: Call, mode: str, copies: int = 1) -> list[Operation]:
+    """What is timed, on so many copies of the input, to be used in turn.
+
+    ``full`` is what a training step does: the loss, then ``backward()`` into an empty ``.grad``.
+    """
+    made = []
+    for index in range(copies):
+        tensors = {name: tensor.detach() for name, tensor in call.tensors.items()}
+        if index > 0:
+            tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        made.append(_operation(call, tensors, mode == "full" and provider.has_loss))
+    return made
+
+
+def _operation(call: Call, tensors: dict[str, Tensor], backward: bool) -> Operation:
+    scores = tensors["scores"].requires_grad_(backward)
+
+    def forward() -> tuple[Tensor, Tensor | None]:
+        return call(**tensors), None
+
+    def full() -> tuple[Tensor, Tensor | None]:
+        scores.grad = None
+        loss = call(**tensors)
+        loss.backward()
+        return loss, scores.grad
+
+    return full if backward else forward
+
+
+class CpuClock:
+    copies = 1
+
+    def sample(self, calls: Iterator[Operation], repeats: int) -> float:
+        """Seconds a call."""
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            next(calls)()
+        return (time.perf_counter() - begin) / repeats
+
+
+class CudaClock:
+    """Events around each call, with the L2 cache overwritten before it and the inputs in turn.
+
+    The events lie on the stream around the kernels, so that the time of the overwriting is not in
+    them; where the CPU is slower to launch than the GPU to run, they measure the launching.
+    """
+
+    copies = 3
+
+    def __init__(self) -> None:
+        self._flush = torch.empty(_FLUSH_BYTES, dtype=torch.int8, device="cuda")
+
+    def sample(self, calls: Iterator[Operation], repeats: int) -> float:
+        events = []
+        for _ in range(repeats):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            self._flush.zero_()
+            begin.record()
+            next(calls)()
+            end.record()
+            events.append((begin, end))
+        torch.cuda.synchronize()
+        return sum(begin.elapsed_time(end) for begin, end in events) / repeats / 1e3
+
+
+Clock = CpuClock | CudaClock
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Seconds a call, one a round."""
+
+    seconds: list[float]
+
+    def quantile(self, percent: int) -> float:
+        ordered = sorted(self.seconds)
+        return ordered[round((len(ordered) - 1) * percent / 100)]
+
+    def relative_to(self, other: Samples) -> float:
+        pairs = zip(self.seconds, other.seconds, strict=True)
+        return statistics.median(mine / others for mine, others in pairs)
+
+
+def measure(ready: dict[str, list[Operation]], clock: Clock, budget: float) -> dict[str, Samples]:
+    """Times all providers of one case together, in about ``budget`` seconds."""
+    names = list(ready)
+    calls = {name: itertools.cycle(ready[name]) for name in names}
+    repeats = {}
+    estimate = {}
+    for name in names:  # also the warm-up; the correctness check was one before
+        once = clock.sample(calls[name], 1)
+        once = min(once, clock.sample(calls[name], 1)) if once < budget / 10 else once
+        repeats[name] = max(1, round(_SHORTEST_SAMPLE / once))
+        estimate[name] = once * repeats[name]
+    round_seconds = sum(estimate.values())
+    fewest = _FEWEST_ROUNDS if round_seconds < budget else 3
+    rounds = max(fewest, min(int(budget / round_seconds), _MOST_ROUNDS))
+
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for index in range(rounds):
+            shift = index // 2 % len(names)
+            order = names[shift:] + names[:shift]
+            for name in order if index % 2 == 0 else reversed(order):
+                seconds[name].append(clock.sample(calls[name], repeats[name]))
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: Samples(values) for name, values in seconds.items()}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What every launcher does around its kernel: the stream, and errors that say what to do.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+
+#include "common/torch.h"
+
+namespace fused_rankloss {
+
+inline const char* cuda_remedy(cudaError_t error) {
+  switch (error) {
+    case cudaErrorNoKernelImageForDevice:
+      return "; rebuild fused_rankloss with TORCH_CUDA_ARCH_LIST set to this GPU's architecture";
+    case cudaErrorInsufficientDriver:
+      return "; update the NVIDIA driver, or rebuild fused_rankloss with an older CUDA toolkit";
+    default:
+      return "";
+  }
+}
+
+inline void check_cuda(cudaError_t error, std::string_view op) {
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(std::string(op) + ": CUDA error: " + cudaGetErrorString(error) +
+                           cuda_remedy(error));
+}
+
+// The device and stream that an op works on. Made once the arguments are known to be on one CUDA
+// device, and kept until the last launch.
+class LaunchScope {
+ public:
+  LaunchScope(const Tensor& tensor, std::string_view op)
+      : guard_(tensor.get_device_index()), op_(op) {
+    void* stream = nullptr;
+    STABLE_TORCH_ERROR_CODE_CHECK(
+        aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+    stream_ = static_cast<cudaStream_t>(stream);
+    // An error that is there before anything was launched is somebody else's: it is reported as
+    // that, and left for them to see.
+    const cudaError_t earlier = cudaPeekAtLastError();
+    if (earlier != cudaSuccess) {
+      throw std::runtime_error(
+          op_ + ": an earlier CUDA call had already failed: " + cudaGetErrorString(earlier));
+    }
+  }
+
+  cudaStream_t stream() const { return stream_; }
+
+  // grid.x for so many blocks.
+  unsigned grid(int64_t blocks) const {
+    check(blocks <= INT32_MAX, op_, ": expected work for at most ", INT32_MAX,
+          " thread blocks, got ", blocks);
+    return static_cast<unsigned>(blocks);
+  }
+
+  // Call after each launch.
+  void check_launch() const { check_cuda(cudaGetLastError(), op_); }
+
+ private:
+  torch::stable::accelerator::DeviceGuard guard_;
+  std::string op_;
+  cudaStream_t stream_ = nullptr;
+};
+
+}  // namespace fused_rankloss

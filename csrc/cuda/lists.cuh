@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "common/lists.h"
+
+namespace fused_rankloss {
+
+inline constexpr int64_t kNoList = -1;
+
+// The list that a slot belongs to: the first one that ends beyond it. Ascending with the slot where
+// the offsets ascend; kNoList where offsets that nobody could check end before the slot.
+FRL_HD int64_t list_of(const Lists& lists, int64_t slot) {
+  if (!lists.offsets) return slot / lists.width;
+  int64_t low = 0;
+  int64_t high = lists.num_lists;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (lists.offsets[middle + 1] <= slot) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < lists.num_lists ? low : kNoList;
+}
+
+// The slots of a slot's list, or none when the slot is padding.
+FRL_HD Range real_range(const Lists& lists, int64_t list, int64_t slot) {
+  if (list == kNoList) return {0, 0};
+  const Range range = lists.slots(list);
+  const bool real = range.begin <= slot && slot < range.end && lists.is_real(slot);
+  return real ? range : Range{0, 0};
+}
+
+}  // namespace fused_rankloss

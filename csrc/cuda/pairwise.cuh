@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Pair losses over ragged lists: all pairs enumerated in tiles, none ever stored.
+//
+//   list_sum = sum_{i, j of one list, y_i > y_j} w_ij phi(m - (s_i - s_j))                   (1)
+//
+//   d list_sum / d s_t = sum_{i: y_i > y_t} w_it phi'(m - (s_i - s_t))
+//                      - sum_{j: y_j < y_t} w_tj phi'(m - (s_t - s_j))                       (2)
+//
+// Mapping      A block owns consecutive slots of the flat slot array, whatever the input form: its
+//              rows. Tiles of columns, the slots of the rows' lists, pass through shared memory.
+//              Each warp holds all rows in registers, `rows_per_thread` a lane, 32 slots apart, and
+//              meets every `warps`-th column. Where the rows are of several lists, it takes them
+//              one by one, each with the columns of its own list. K margins are K times as many
+//              blocks, in grid.x.
+// Memory       A block reads its rows' lists once, and writes each gradient once. The workspace is
+//              32 bytes for every 32 slots and every list, times K.
+// Numerics     Which pairs violate the margin is decided exactly (common/ordered.h). Counts are
+//              integers; everything else is in fp64, see pairwise_terms.cuh.
+// Determinism  Bitwise: a row meets all of its columns, so that no gradient is added to twice and
+//              none needs atomics, and every sum has a fixed order. The one atomic counts finished
+//              blocks; whichever is last adds up the same numbers in the same order.
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/list_partials.cuh"
+#include "cuda/lists.cuh"
+#include "cuda/pairwise_terms.cuh"
+#include "cuda/reduce_lists.cuh"
+#include "cuda/shared_array.cuh"
+#include "losses/pair_losses.h"
+
+namespace fused_rankloss {
+
+// ---- Parameters ------------------------------------------------------------
+
+struct PairwiseParams {
+  PairwiseArgs args;
+  ListPartials partials;      // workspace, uninitialised
+  uint32_t* finished_blocks;  // workspace, 0
+  uint32_t num_row_blocks;  // the grid: K times as many; 1 for an empty batch, which has a loss too
+
+  FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
+};
+
+// ---- Tiles -----------------------------------------------------------------
+
+template <class Term>
+struct PairwiseShared {
+  static constexpr PairwiseTile kTile = Term::kTile;
+  static constexpr int kRows = kTile.rows();
+  static constexpr int kColumns =
+      kTile.column_bytes / static_cast<int>(sizeof(typename Term::Item));
+
+  SharedArray<typename Term::Item, kRows> rows;
+  SharedArray<int64_t, kRows> row_lists;               // ascending, then kNoList
+  SharedArray<Range, kRows> row_ranges;                // slots of the list; none for padding
+  SharedArray<typename Term::Item, kColumns> columns;  // one tile
+  SharedArray<typename Term::Sums, kTile.warps * kRows> sums;  // [warps, kRows]
+};
+
+// Lets kRows rows of a lane, 32 apart, meet the warp's columns among [begin, end) of the tile.
+template <int kRows, class Term>
+__device__ __forceinline__ void add_columns(const Term& term, PairwiseShared<Term>& shared,
+                                            int first_row, int begin, int end) {
+  using Item = typename Term::Item;
+  constexpr int kWarps = Term::kTile.warps;
+  Item rows[kRows];
+  typename Term::TileSums sums[kRows];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) rows[r] = shared.rows.load(first_row + r * kWarpSize);
+
+  const int first = begin + (warp_index() + kWarps - begin % kWarps) % kWarps;
+  for (int index = first; index < end; index += kWarps) {
+    const Item column = shared.columns.load(index);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) term.add_pair(rows[r], column, sums[r]);
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    // The difference of two equal infinities has no value. Infinite scores are rare enough to look
+    // at the columns once more for them instead of burdening every pair.
+    const bool infinite = rows[r].score == rows[r].score && !is_finite(rows[r].score);
+#pragma unroll 1
+    for (int index = infinite ? first : end; index < end; index += kWarps) {
+      const Item column = shared.columns.load(index);
+      if (column.score == rows[r].score && column.label != rows[r].label) sums[r].poison();
+    }
+    const int cell = warp_index() * PairwiseShared<Term>::kRows + first_row + r * kWarpSize;
+    typename Term::Sums total = shared.sums.load(cell);
+    total.add_tile(rows[r], sums[r]);
+    shared.sums.store(cell, total);
+  }
+}
+
+// ---- Kernel ----------------------------------------------------------------
+
+template <class Term>
+__global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
+    pairwise_kernel(const __grid_constant__ PairwiseParams params) {
+  using Item = typename Term::Item;
+  using Key = typename Term::Key;
+  using Sums = typename Term::Sums;
+  constexpr PairwiseTile kTile = Term::kTile;
+  constexpr int kThreads = kTile.threads();
+  constexpr int kRows = kTile.rows();
+  constexpr int kColumns = PairwiseShared<Term>::kColumns;
+  static_assert(kRows <= kThreads, "a thread loads and finishes one row");
+
+  __shared__ PairwiseShared<Term> shared;
+
+  const PairwiseArgs& args = params.args;
+  const Lists& lists = args.lists;
+  const int64_t k = blockIdx.x / params.num_row_blocks;
+  const int64_t first_row = static_cast<int64_t>(blockIdx.x % params.num_row_blocks) * kRows;
+  const Term term(args, params.margin(k));
+  const int thread = static_cast<int>(threadIdx.x);
+
+  bool real = false;  // the thread's own row
+  Sums first_sums;
+  if (thread < kRows) {
+    const int64_t slot = first_row + thread;
+    const int64_t list = slot < lists.num_slots ? list_of(lists, slot) : kNoList;
+    const Range range = real_range(lists, list, slot);
+    real = range.size() > 0;
+    const Item row = real ? term.load(slot) : Term::inert(kLowestKey<Key>);
+    if (real && term.holds_nan(row)) first_sums.poison();
+    shared.row_lists.store(thread, list);
+    shared.row_ranges.store(thread, range);
+    shared.rows.store(thread, row);
+  }
+  shared.sums.store(thread, first_sums);
+  for (int cell = thread + kThreads; cell < kTile.warps * kRows; cell += kThreads) {
+    shared.sums.store(cell, Sums{});
+  }
+  const bool any_real = __syncthreads_or(real) != 0;
+
+  // The columns: from the first row's list to the last row's, unless all rows are padding.
+  const int num_rows = static_cast<int>(Lists::clamp(lists.num_slots - first_row, 0, kRows));
+  Range columns{0, 0};
+  bool one_list = false;
+  if (any_real) {
+    const int64_t first_list = shared.row_lists.load(0);
+    const int64_t last_list = shared.row_lists.load(num_rows - 1);
+    one_list = first_list == last_list;
+    columns.begin = first_list == kNoList ? 0 : lists.slots(first_list).begin;
+    columns.end = last_list == kNoList ? lists.num_slots : lists.slots(last_list).end;
+  }
+
+  for (int64_t tile = columns.begin; tile < columns.end; tile += kColumns) {
+    const int count = static_cast<int>(Lists::clamp(columns.end - tile, 0, kColumns));
+    for (int index = thread; index < count; index += kThreads) {
+      const int64_t slot = tile + index;
+      shared.columns.store(index,
+                           lists.is_real(slot) ? term.load(slot) : Term::inert(kHighestKey<Key>));
+    }
+    __syncthreads();
+    if (one_list) {
+      add_columns<kTile.rows_per_thread>(term, shared, lane_index(), 0, count);
+    } else {
+#pragma unroll 1
+      for (int row = lane_index(); row < kRows; row += kWarpSize) {
+        const Range range = shared.row_ranges.load(row);
+        add_columns<1>(term, shared, row,
+                       static_cast<int>(Lists::clamp(range.begin - tile, 0, count)),
+                       static_cast<int>(Lists::clamp(range.end - tile, 0, count)));
+      }
+    }
+    __syncthreads();  // before the next tile overwrites this one, and the sums are read
+  }
+
+  if (thread < kRows) {  // whole warps: store_chunk shuffles
+    const int64_t slot = first_row + thread;
+    typename Term::Totals totals;
+    for (int warp = 0; real && warp < kTile.warps; ++warp) {
+      totals.add(shared.sums.load(warp * kRows + thread));
+    }
+    if (args.raw_grad != nullptr && slot < lists.num_slots) {
+      term.store_gradient(k * lists.num_slots + slot, totals);
+    }
+    store_chunk(params.partials, k, slot / kWarpSize, shared.row_lists.load(thread),
+                real ? term.finish(shared.rows.load(thread), totals) : ListPartial{});
+  }
+
+  // Each thread's partials become visible to other blocks before its block counts as finished.
+  __threadfence();
+  __syncthreads();
+  const bool finished_last = thread == 0 && atomicAdd(params.finished_blocks, 1u) == gridDim.x - 1;
+  if (__syncthreads_or(finished_last) == 0) return;
+  __threadfence();
+  reduce_lists<typename Term::Real, kThreads>(args, params.partials);
+}
+
+// ---- Launch ----------------------------------------------------------------
+
+// What a launcher needs to know; it brings the memory, the stream and the launch itself.
+class PairwisePlan {
+ public:
+  PairwisePlan(const PairwiseArgs& args, PairwiseTile tile)
+      : args_(args),
+        num_row_blocks_(std::max<int64_t>(1, ceil_div(args.lists.num_slots, tile.rows()))),
+        num_chunks_(ceil_div(args.lists.num_slots, kWarpSize)) {}
+
+  int64_t num_blocks() const { return num_row_blocks_ * args_.num_margins; }
+
+  // [K, num_chunks + num_lists] partials, then the counter.
+  int64_t workspace_bytes() const { return partial_bytes() + int64_t{sizeof(uint32_t)}; }
+
+  PairwiseParams params(void* workspace) const {
+    char* bytes = static_cast<char*>(workspace);
+    return {.args = args_,
+            .partials = {reinterpret_cast<ListPartial*>(bytes), num_chunks_, args_.lists.num_lists},
+            .finished_blocks = reinterpret_cast<uint32_t*>(bytes + partial_bytes()),
+            .num_row_blocks = static_cast<uint32_t>(num_row_blocks_)};
+  }
+
+ private:
+  static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+  int64_t partial_bytes() const {
+    return args_.num_margins * (num_chunks_ + args_.lists.num_lists) * int64_t{sizeof(ListPartial)};
+  }
+
+  const PairwiseArgs& args_;
+  int64_t num_row_blocks_;
+  int64_t num_chunks_;
+};
+
+template <typename Real, typename Key, typename Body>
+void dispatch_keyed_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
+  if (args.counts) {
+    body.template operator()<CountTerm<Real, Key>>();
+  } else {
+    dispatch_pair_loss(loss_name, [&](auto loss) {
+      body.template operator()<ValueTerm<decltype(loss), Real, Key>>();
+    });
+  }
+}
+
+// Calls `body.operator()<Term>()` with the term for a call.
+template <typename Body>
+void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
+  if (args.score_type == ScoreType::kDouble) {
+    dispatch_keyed_term<double, int64_t>(args, loss_name, body);
+  } else if (fits_narrow_key(args.label_type)) {
+    dispatch_keyed_term<float, int32_t>(args, loss_name, body);
+  } else {
+    dispatch_keyed_term<float, int64_t>(args, loss_name, body);
+  }
+}
+
+}  // namespace fused_rankloss

@@ -1,0 +1,59 @@
+"""Compiles kernels with the host harness (cuda_host.h says what that is) into shared objects."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+CSRC = HERE.parent.parent / "csrc"
+TORCH = Path(torch.__file__).parent
+
+CXX = shlex.split(os.environ.get("CXX", "g++"))
+FLAGS = [
+    *("-std=c++20", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden"),
+    "-ffp-contract=off",  # a host that fuses a*b+c would not round as the kernels say
+    "-U_FORTIFY_SOURCE",  # which forbids to jump from one fiber to another
+    *("-Wall", "-Wextra", "-Wno-unknown-pragmas"),
+]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+TORCH_FLAGS = [
+    *("-isystem", str(TORCH / "include"), "-DTORCH_TARGET_VERSION=0x020b000000000000"),
+    *(f"-L{TORCH / 'lib'}", "-ltorch_cpu", f"-Wl,-rpath,{TORCH / 'lib'}"),
+]
+
+
+def have_compiler() -> bool:
+    return shutil.which(CXX[0]) is not None
+
+
+def build(
+    source: str, folder: Path, *, uses_torch: bool, sanitize: bool = False, csrc: Path = CSRC
+) -> Path:
+    """The shared object of one file of this folder; made anew only when a source has changed."""
+    command = [*CXX, *FLAGS, f"-I{csrc}", f"-I{HERE}"]
+    command += ["-include", "cuda_host.h", str(HERE / source)]
+    command += SANITIZERS if sanitize else []
+    command += TORCH_FLAGS if uses_torch else []
+    texts = [
+        path.read_bytes()
+        for root in (csrc, HERE)
+        for path in sorted(root.rglob("*"))
+        if path.suffix in (".h", ".cuh", ".cpp") and "cpu" not in path.parts
+    ]
+    key = hashlib.sha256(b"\0".join([" ".join(command).encode(), *texts])).hexdigest()[:16]
+    target = folder / f"{Path(source).stem}-{key}.so"
+    if not target.exists():
+        # Under a name of its own first: another process may be building the same file.
+        draft = target.with_suffix(f".{os.getpid()}.tmp")
+        done = subprocess.run([*command, "-o", str(draft)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+        draft.replace(target)
+    return target

@@ -1,4 +1,5 @@
 """One autograd.Function per family: what to save for the backward pass, and nothing else."""
+
 from __future__ import annotations
 
 import torch

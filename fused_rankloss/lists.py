@@ -15,13 +15,9 @@ from torch import Tensor
 FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INDEX_DTYPES = (torch.int32, torch.int64)
 
-# Label dtypes that the kernels do not read, and one that holds the same values.
-_WIDER_LABELS = {
-    torch.uint16: torch.int32,
-    torch.uint32: torch.int64,
-    torch.float8_e4m3fn: torch.float32,
-    torch.float8_e5m2: torch.float32,
-}
+# Label dtypes that the kernels do not read, and one that holds the same values; the 8-bit floats
+# are all in float32.
+_WIDER_LABELS = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 
 
 class Lists(NamedTuple):
@@ -58,10 +54,18 @@ def _describe(value: object) -> str:
     return f"{type(value).__name__}"
 
 
+def _check_layout(name: str, what: str, tensor: Tensor) -> None:
+    if tensor.layout != torch.strided:
+        raise ValueError(
+            f"{name}: expected dense or nested jagged {what}, got layout {tensor.layout}"
+        )
+
+
 def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
     """A tensor that goes item by item with the scores."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected {what} to be a tensor, got {_describe(tensor)}")
+    _check_layout(name, what, tensor)
     if tensor.shape != scores.shape:
         raise ValueError(
             f"{name}: expected {what} of shape {list(scores.shape)} (as scores), "
@@ -79,6 +83,7 @@ def _check_index(name: str, what: str, tensor: object, scores: Tensor) -> Tensor
         raise TypeError(
             f"{name}: expected {what} to be a tensor of int32 or int64, got {_describe(tensor)}"
         )
+    _check_layout(name, what, tensor)
     if tensor.device != scores.device:
         raise ValueError(
             f"{name}: expected {what} on {scores.device} (as scores), got {tensor.device}"
@@ -92,6 +97,8 @@ def _check_labels(name: str, labels: Tensor) -> Tensor:
     if labels.dtype == torch.uint64:
         # The same order in int64: flip the top bit.
         return labels.view(torch.int64) ^ torch.iinfo(torch.int64).min
+    if labels.dtype.is_floating_point and labels.dtype.itemsize == 1:
+        return labels.to(torch.float32)
     wider = _WIDER_LABELS.get(labels.dtype)
     return labels if wider is None else labels.to(wider)
 
@@ -172,7 +179,9 @@ def parse(
     lists = Lists(_check_scores(name, scores), labels, weights, mask, lengths, offsets)
     if lists.scores.is_nested:
         lists = _from_nested(name, lists)
-    elif isinstance(labels, Tensor) and labels.is_nested:
+    else:
+        _check_layout(name, "scores", lists.scores)
+    if isinstance(lists.labels, Tensor) and lists.labels.is_nested:
         raise ValueError(f"{name}: expected labels as scores are, got nested labels")
     scores, labels, weights, mask, lengths, offsets = lists
 

@@ -1,0 +1,26 @@
+"""Runs a piece of Python in a process of its own, for what is fixed once a process has started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def run_python(code: str, **environment: str) -> str:
+    """What the code prints. It may import the modules of this folder."""
+    path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    finished = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout

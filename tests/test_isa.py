@@ -1,0 +1,60 @@
+"""The direct pair loops exist once for each instruction set: all of them give the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isolated import run_python
+
+# What each level needs, as /proc/cpuinfo calls it.
+NEEDS = {
+    "baseline": set(),
+    "avx2": {"avx2"},
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+}
+
+# A digest of losses and gradients over every small and medium case, option and dtype.
+DIGEST = """
+import hashlib, torch
+from batches import evaluate, flat
+from cases import LOSSES, MEDIUM, SCORE_DTYPES, SMALL
+
+for loss, function in LOSSES.items():
+    for dtype in SCORE_DTYPES:
+        digest = hashlib.sha256()
+        for case in SMALL + MEDIUM:
+            for options in ({"reduction": "none"}, {"margin": 0.25, "weighting": "preferred"}):
+                got = evaluate(function, flat(case.batch(dtype)), **options)
+                for tensor in (got.loss, got.grad):
+                    digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        print(loss, dtype, digest.hexdigest())
+"""
+
+
+def flags() -> set[str]:
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return set()
+    lines = (line for line in path.read_text().splitlines() if line.startswith("flags"))
+    return set(next(lines, ":").split(":")[1].split())
+
+
+@pytest.fixture(scope="module")
+def baseline() -> str:
+    return run_python(DIGEST, FUSED_RANKLOSS_ISA="baseline")
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512", ""], ids=["avx2", "avx512", "unset"])
+def test_instruction_sets_agree(isa: str, baseline: str) -> None:
+    missing = NEEDS.get(isa, set()) - flags()
+    if missing:
+        pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
+    assert baseline.count("\n") == 8
+    chosen = run_python(
+        "import fused_rankloss; print(fused_rankloss.build_info()['cpu_isa'])",
+        FUSED_RANKLOSS_ISA=isa,
+    )
+    assert chosen.strip() == isa or (isa == "" and chosen.strip() in NEEDS)
+    assert run_python(DIGEST, FUSED_RANKLOSS_ISA=isa) == baseline

@@ -156,7 +156,7 @@ class ListTensors {
 
  private:
   static OptionalTensor contiguous(const OptionalTensor& tensor) {
-    if (!tensor) return std::nullopt;
+    if (!tensor || tensor->is_contiguous()) return tensor;
     return torch::stable::contiguous(*tensor);
   }
 

@@ -64,6 +64,8 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
 }
 
 // Hinge without weights: gradients are counts, and the value follows from them. store(t, count).
+// The value is NaN where it would be what cancellation leaves: scores that lie too far apart for
+// it, such as the -1e30 of an item that is not wanted.
 template <int kCapacity, typename Store>
 PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double margin,
                               bool inclusive, Store&& store) {
@@ -78,12 +80,20 @@ PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double
   // sum (margin + s_j - s_i) over the violated pairs. The counts sum to 0, so any centre may be
   // taken off the scores, and one of them takes off an offset that all share.
   const double center = items.size > 0 ? items.score[0] : 0;
-  double lanes[4] = {margin * static_cast<double>(violations)};
+  double sums[4] = {margin * static_cast<double>(violations)};
+  double magnitudes[4] = {std::fabs(sums[0])};
   for (int t = 0; t < items.size; ++t) {
-    lanes[t % 4] += counts[t] * (static_cast<double>(items.score[t]) - center);
+    const double term = counts[t] * (static_cast<double>(items.score[t]) - center);
+    sums[t % 4] += term;
+    magnitudes[t % 4] += std::fabs(term);
     store(t, counts[t]);
   }
-  return {(lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), static_cast<double>(violations)};
+  const double value = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  const double magnitude = (magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]);
+  // At most kCapacity roundings of 2^-53 of the magnitude each: 2^-26 of such a value, together.
+  static_assert(kCapacity <= 512);
+  const bool reliable = value >= magnitude * 0x1p-18;
+  return {reliable ? value : std::nan(""), static_cast<double>(violations)};
 }
 
 // Any loss, in fp64. store(t, gradient).

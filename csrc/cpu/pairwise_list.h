@@ -147,8 +147,8 @@ class PairwiseList {
   PairSums solve_direct(const Direct& items, int64_t k, Store&& store) const {
     if constexpr (kCounts && std::is_same_v<Score, float>) {
       const PairSums sums = count_pairs_directly(items, margin(k), inclusive(), store);
-      if (finite_) return sums;
-      // The counts are right, but infinite values must come from the values.
+      if (!std::isnan(sums.value)) return sums;
+      // The counts are right whatever the scores; the value takes the long way.
       return sum_pairs_directly<Loss>(items, weights(), margin(k), args_.boundary_grad,
                                       [](int, double) {});
     } else {

@@ -159,6 +159,38 @@ def test_offsets_cost_no_digit(loss: str, offset: float, name: str, device: str)
         assert torch.equal(forward_op(shifted.to(device))[1][0].cpu(), counts.to(torch.int32))
 
 
+def far_group(kind: str, far: float) -> tuple[list[float], list[int]]:
+    """Items ``far`` away that violate nothing, or nothing but their own margins."""
+    return {
+        "below": ([-far], [0]),
+        "above": ([far], [4]),
+        "both": ([far, -far, -far], [4, 0, 0]),
+        "group_below": ([-far, -far, -far], [1, 0, 0]),
+        "group_above": ([far, far, far], [4, 5, 4]),
+    }[kind]
+
+
+@every_loss
+@pytest.mark.parametrize("kind", ["below", "above", "both", "group_below", "group_above"])
+@pytest.mark.parametrize("far", [1e9, 1e15, 1e30, 3.4028234663852886e38])
+@pytest.mark.parametrize("n", [40, 300, 600, 3000])
+def test_far_items_cost_no_digit(loss: str, kind: str, far: float, n: int, device: str) -> None:
+    """Scores of -1e30 and the like mark items as unwanted: the others' loss must not notice."""
+    case = Case(f"far_{n}", (n,), "items far away")
+    near = case.batch(torch.float32)
+    scores, labels = far_group(kind, far)
+    batch = Batch(
+        torch.cat([torch.tensor(scores), near.scores]),
+        torch.cat([torch.tensor(labels), near.labels + 2]),
+        (n + len(scores),),
+    )
+    fused = evaluate(LOSSES[loss], flat(batch.to(device)))
+    wanted = exact(batch, loss, engine="rows")
+    check("loss", fused.loss, wanted.loss, loss_floor(wanted, torch.float32), case=kind)
+    check("grad", fused.grad, wanted.grad, grad_floor(wanted, torch.float32), case=kind)
+    assert wanted.loss < 10
+
+
 @pytest.mark.parametrize("margin", [0.1, 1.0, 1e-3])
 def test_boundary_is_decided_in_double_precision(margin: float, device: str) -> None:
     """Neighbours of s_j + m in fp32: rounding the sum to fp32 would move pairs across it."""

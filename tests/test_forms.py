@@ -161,6 +161,7 @@ EXACT_LABELS = {
     "float64": ([1.0, 1.0 + 2**-52, 1.0 - 2**-53, 1e300, -1e300, 1.0], torch.float64),
     "float32": ([1.0, 1.0 + 2**-23, 1.0 - 2**-24, 3e38, -3e38, 1.0], torch.float32),
     "subnormal": ([5e-324, 0.0, -5e-324, 1e-323, -0.0, 5e-324], torch.float64),
+    "integers": ([2**24, 2**24 + 1, 2**24 - 1, -(2**24), 2**53, 0], torch.float64),
     "infinite": ([torch.inf, -torch.inf, 3e38, -3e38, torch.inf, 0.0], torch.float32),
     "half": ([0.25, 65504.0, -65504.0, 6e-8, 0.0, -0.0], torch.float16),
     "bfloat16": ([0.25, 3e38, -3e38, 1e-40, 0.0, -0.0], torch.bfloat16),

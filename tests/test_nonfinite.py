@@ -11,6 +11,7 @@ from torch import Tensor
 
 from batches import FORMS, Batch, evaluate, flat, one_list, same_bits
 from cases import (
+    LARGE,
     LOSSES,
     MEDIUM,
     REDUCTIONS,
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.sanitize
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 every_impl = pytest.mark.parametrize("impl", ["auto", "reference"])
-CASES = by_name(SMALL + MEDIUM)
+CASES = by_name(SMALL + MEDIUM + LARGE)
 INF, NAN = float("inf"), float("nan")
 
 
@@ -196,6 +197,18 @@ def test_padding_is_inert(loss: str, filler: float, form: str, name: str, device
         padded = evaluate(LOSSES[loss], FORMS[form](batch, extra, filler))
         assert padded.same_bits(plain)
         assert same_bits(padded.padding_grad, torch.zeros_like(padded.padding_grad))
+
+
+@every_loss
+@pytest.mark.parametrize("filler", [NAN, INF, -1e30])
+@pytest.mark.parametrize("name", ["n200000_ties", "n150000_rare", "n140000_fractions"])
+def test_padding_of_a_long_list_is_inert(loss: str, filler: float, name: str, device: str) -> None:
+    batch = CASES[name].batch(torch.float32)
+    batch = replace(batch, labels=batch.labels.float()).to(device)
+    plain = evaluate(LOSSES[loss], one_list(batch))
+    padded = evaluate(LOSSES[loss], FORMS["scattered_mask"](batch, 100_000, filler))
+    assert padded.same_bits(plain)
+    assert same_bits(padded.padding_grad, torch.zeros_like(padded.padding_grad))
 
 
 @every_loss

@@ -49,25 +49,29 @@ FRL_HD double value_of_key(uint64_t key) {
   return bit_cast<double>(key ^ ((key >> 63) ? 0x8000000000000000ull : 0xffffffffffffffffull));
 }
 
-// The next smaller number; below -infinity comes a NaN, which compares false as it should.
+// The next smaller number; below -infinity comes a NaN, which compares false as it should. Towards
+// zero the bits of a positive number fall, those of a negative one rise.
 FRL_HD float previous(float value) {
   const int32_t bits = bit_cast<int32_t>(value);
-  if (value == 0.0f) return bit_cast<float>(static_cast<int32_t>(0x80000001u));
-  return bit_cast<float>(bits > 0 ? bits - 1 : bits + 1);
+  return bit_cast<float>(value == 0.0f ? static_cast<int32_t>(0x80000001u)
+                                       : bits - 1 - 2 * (bits >> 31));
 }
 
 FRL_HD double previous(double value) {
   const int64_t bits = bit_cast<int64_t>(value);
-  if (value == 0.0) return bit_cast<double>(static_cast<int64_t>(0x8000000000000001ull));
-  return bit_cast<double>(bits > 0 ? bits - 1 : bits + 1);
+  return bit_cast<double>(value == 0.0 ? static_cast<int64_t>(0x8000000000000001ull)
+                                       : bits - 1 - 2 * (bits >> 63));
 }
 
 FRL_HD float reach(float score, double margin, bool inclusive) {
   const double sum = static_cast<double>(score) + margin;
-  float rounded = static_cast<float>(sum);
-  if (static_cast<double>(rounded) > sum) rounded = previous(rounded);
-  if (!inclusive && static_cast<double>(rounded) == sum) rounded = previous(rounded);
-  return rounded;
+  const float rounded = static_cast<float>(sum);
+  // Rounding goes either way as a coin falls: choose by arithmetic, no branch predictor can.
+  const bool too_far =
+      (static_cast<double>(rounded) > sum) | (!inclusive & (static_cast<double>(rounded) == sum));
+  const uint32_t mask = -static_cast<uint32_t>(too_far);
+  const uint32_t bits = bit_cast<uint32_t>(rounded);
+  return bit_cast<float>(bits ^ ((bits ^ bit_cast<uint32_t>(previous(rounded))) & mask));
 }
 
 // fp64 scores have no wider type to be exact in: here s_j + m is rounded to nearest by definition.

@@ -37,7 +37,20 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
     items.index[to] = block.position[from];
     items.score[to] = block.score[from];
   };
-  if (block.size > 0 && summary.countable()) {
+  if (block.size > 0 && summary.label_span() == 1 && summary.integers) {
+    // Two levels are most lists, and need no counters in memory.
+    int32_t lower = 0, upper = 0;
+    for (int t = 0; t < block.size; ++t) upper += block.label[t] == summary.min_label;
+    items.starts[0] = 0;
+    items.starts[1] = upper;
+    items.num_levels = 2;
+    for (int t = 0; t < block.size; ++t) {
+      const int32_t is_upper = block.label[t] != summary.min_label;
+      place(t, lower + ((upper - lower) & -is_upper));  // which one, no branch predictor knows
+      upper += is_upper;
+      lower += 1 - is_upper;
+    }
+  } else if (block.size > 0 && summary.countable()) {
     int32_t next[kCountedLevels];
     const int span = static_cast<int>(summary.label_span());
     std::fill(next, next + span + 1, 0);
@@ -71,23 +84,24 @@ PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double
                               bool inclusive, Store&& store) {
   float reaches[kCapacity];
   int32_t counts[kCapacity];
-  for (int t = 0; t < items.size; ++t) {
-    reaches[t] = reach(items.score[t], margin, inclusive);
-    counts[t] = 0;
-  }
-  const int64_t violations =
-      pair_loops().count_violations(items.score, reaches, items.levels(), counts);
+  const int64_t violations = pair_loops().count_violations(items.score, margin, inclusive,
+                                                           items.levels(), reaches, counts);
   // sum (margin + s_j - s_i) over the violated pairs. The counts sum to 0, so any centre may be
   // taken off the scores, and one of them takes off an offset that all share.
   const double center = items.size > 0 ? items.score[0] : 0;
   double sums[4] = {margin * static_cast<double>(violations)};
   double magnitudes[4] = {std::fabs(sums[0])};
-  for (int t = 0; t < items.size; ++t) {
+  const auto add = [&](int t, int lane) {
     const double term = counts[t] * (static_cast<double>(items.score[t]) - center);
-    sums[t % 4] += term;
-    magnitudes[t % 4] += std::fabs(term);
-    store(t, counts[t]);
+    sums[lane] += term;
+    magnitudes[lane] += std::fabs(term);
+  };
+  const int whole = items.size - items.size % 4;
+  for (int t = 0; t < whole; t += 4) {
+    for (int lane = 0; lane < 4; ++lane) add(t + lane, lane);
   }
+  for (int t = whole; t < items.size; ++t) add(t, t - whole);
+  for (int t = 0; t < items.size; ++t) store(t, counts[t]);
   const double value = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   const double magnitude = (magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]);
   // At most kCapacity roundings of 2^-53 of the magnitude each: 2^-26 of such a value, together.

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "common/ordered.h"
 #include "cpu/pair_sums.h"
 #include "losses/pair_losses.h"
 
@@ -23,11 +24,15 @@ struct PairLevels {
 struct PairLoops {
   const char* isa;
 
-  // counts[t] += violated pairs in which t is less relevant - those in which it is more relevant.
+  // counts[t] = violated pairs in which t is less relevant - those in which it is more relevant.
   // Returns the number of violated pairs.
   int64_t (*count_violations)(const float* scores,  // [n]
-                              const float* reach,   // [n], see common/ordered.h
-                              PairLevels levels, int32_t* counts /* [n] */);
+                              double margin,
+                              bool inclusive,  // whether s_i = s_j + margin is a violation
+                              PairLevels levels,
+                              float* reaches,  // [n], scratch, see common/ordered.h
+                              int32_t* counts  // [n]
+  );
 
   // grads[t] += d/ds_t of the sum over pairs of more_weight_i * less_weight_j * value(gap_ij).
   using SumPairs = PairSums (*)(const double* scores,       // [n]

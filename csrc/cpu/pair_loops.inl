@@ -9,8 +9,13 @@
 
 inline constexpr int64_t kLanes = 8;
 
-int64_t count_violations(const float* scores, const float* reach, PairLevels levels,
-                         int32_t* counts) {
+int64_t count_violations(const float* scores, double margin, bool inclusive, PairLevels levels,
+                         float* __restrict reaches, int32_t* __restrict counts) {
+  const int64_t size = levels.starts[levels.num_levels];
+  for (int64_t t = 0; t < size; ++t) {
+    reaches[t] = reach(scores[t], margin, inclusive);
+    counts[t] = 0;
+  }
   int64_t violations = 0;
   for (int64_t level = 1; level < levels.num_levels; ++level) {
     const int64_t less = levels.starts[level];
@@ -21,8 +26,8 @@ int64_t count_violations(const float* scores, const float* reach, PairLevels lev
       const float s0 = scores[i], s1 = scores[i + 1], s2 = scores[i + 2], s3 = scores[i + 3];
       int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
       for (int64_t j = 0; j < less; ++j) {
-        const int32_t v0 = s0 <= reach[j], v1 = s1 <= reach[j];
-        const int32_t v2 = s2 <= reach[j], v3 = s3 <= reach[j];
+        const int32_t v0 = s0 <= reaches[j], v1 = s1 <= reaches[j];
+        const int32_t v2 = s2 <= reaches[j], v3 = s3 <= reaches[j];
         counts[j] += (v0 + v1) + (v2 + v3);
         c0 += v0;
         c1 += v1;
@@ -39,7 +44,7 @@ int64_t count_violations(const float* scores, const float* reach, PairLevels lev
       const float s0 = scores[i];
       int32_t c0 = 0;
       for (int64_t j = 0; j < less; ++j) {
-        const int32_t v0 = s0 <= reach[j];
+        const int32_t v0 = s0 <= reaches[j];
         counts[j] += v0;
         c0 += v0;
       }

@@ -98,15 +98,24 @@ class PairwiseList {
     }
   }
 
-  void store(int64_t k, int64_t index, double sum) const {
-    const int64_t at = k * args_.lists.num_slots + slots_.begin + index;
+  // Calls `body` with a pointer to where the result holds this list's gradients for margin k.
+  template <typename Body>
+  void visit_result(int64_t k, Body&& body) const {
+    const int64_t first = k * args_.lists.num_slots + slots_.begin;
     if constexpr (kCounts) {
-      static_cast<Sum*>(args_.raw_grad)[at] = static_cast<Sum>(sum);
+      body(static_cast<Sum*>(args_.raw_grad) + first);
     } else if (reader_.double_results()) {
-      static_cast<double*>(args_.raw_grad)[at] = sum;
+      body(static_cast<double*>(args_.raw_grad) + first);
     } else {
-      static_cast<float*>(args_.raw_grad)[at] = static_cast<float>(sum);
+      body(static_cast<float*>(args_.raw_grad) + first);
     }
+  }
+
+  template <typename Real>
+  void store(int64_t k, int64_t index, Real sum) const {
+    visit_result(k, [&](auto* result) {
+      result[index] = static_cast<std::remove_pointer_t<decltype(result)>>(sum);
+    });
   }
 
   // ---- Short lists
@@ -116,15 +125,18 @@ class PairwiseList {
     Block<Score> block;
     const int count = static_cast<int>(slots_.size());
     reader_.read(slots_.begin, count, LabelKeys::kIntegers, block);
-    if (!block.integers) reader_.read(slots_.begin, count, LabelKeys::kOrdered, block);
-    for (int t = 0; t < count; ++t) {
-      for (int64_t k = 0; wants_grad() && k < args_.num_margins; ++k) store(k, t, 0);
+    const bool integers = block.integers;
+    if (!integers) reader_.read(slots_.begin, count, LabelKeys::kOrdered, block);
+    for (int64_t k = 0; wants_grad() && k < args_.num_margins; ++k) {
+      visit_result(k, [&](auto* result) { std::fill_n(result, count, 0); });
     }
     InfinityCheck infinities;
     finite_ = block.finite;
-    for (int t = 0; t < block.size; ++t) {
-      poisoned_ |= is_nan_label(block.label[t], args_.label_type);
-      if (!finite_) poisoned_ |= infinities.poisons(block.score[t], block.label[t]);
+    if (!integers || !finite_) {
+      for (int t = 0; t < block.size; ++t) {
+        poisoned_ |= is_nan_label(block.label[t], args_.label_type) ||
+                     infinities.poisons(block.score[t], block.label[t]);
+      }
     }
     if (poisoned_) return;
     Direct items;
@@ -138,7 +150,7 @@ class PairwiseList {
     if (poisoned_ || items.num_levels < 2) return;
     for (int64_t k = 0; k < args_.num_margins; ++k) {
       add(k, solve_direct(items, k, [&](int t, auto sum) {
-            if (wants_grad()) store(k, items.index[t], static_cast<double>(sum));
+            if (wants_grad()) store(k, items.index[t], sum);
           }));
     }
   }

@@ -102,9 +102,13 @@ LABELS = {
     "continuous": lambda n, g: torch.rand(n, generator=g),
     "distinct": lambda n, g: torch.randperm(n, generator=g),
     "thousandths": lambda n, g: torch.randint(0, 1000, (n,), generator=g) / 1000,
-    # Integers but for the very last.
-    "late_fraction": lambda n, g: (
-        torch.randint(0, 9, (n,), generator=g) + (torch.arange(n) == n - 1) / 2
+    # All the variety in the second half, which another thread looks at.
+    "half_constant": lambda n, g: torch.where(
+        torch.arange(n) < n // 2, 0.25, torch.randint(0, 1000, (n,), generator=g) / 1000
+    ),
+    # Integers but for one in the middle.
+    "one_fraction": lambda n, g: (
+        torch.randint(0, 9, (n,), generator=g) + (torch.arange(n) == n // 2) / 2
     ),
     "relevant": lambda n, g: torch.ones(n, dtype=torch.long),
     "irrelevant": lambda n, g: torch.zeros(n, dtype=torch.long),
@@ -172,7 +176,7 @@ MEDIUM = [
     Case("n1025", (1025,), "one above 1024", labels="continuous"),
     Case("n2047", (2047,), "one below 2048", scores="quarters", labels="grades"),
     Case("n2049", (2049,), "one above 2048", scores="wide", labels="rare"),
-    Case("n3000_fraction", (3000,), "integer labels but for the last", labels="late_fraction"),
+    Case("n3000_fraction", (3000,), "integer labels but for one", labels="one_fraction"),
     Case("n4096_distinct", (4096,), "as many levels as items", labels="distinct"),
     Case("few_relevant", (5000,), "a hundred against five thousand", labels="rare"),
     Case("few_irrelevant", (5000,), "five thousand against a hundred", labels="common"),
@@ -205,6 +209,7 @@ LARGE = [
     Case("n131073_grades", (131_073,), "one above 2^17, graded", labels="grades"),
     Case("n70000_distinct", (70_000,), "more than 2^16 levels", labels="distinct"),
     Case("n140000_fractions", (140_000,), "labels sorted by several threads", labels="thousandths"),
+    Case("n140000_half", (140_000,), "nothing to sort in the first half", labels="half_constant"),
     Case("n300000_equal", (300_000,), "a level of more than 2^17 equal scores", scores="equal"),
     Case("n150000_rare", (150_000,), "unbalanced labels", scores="wide", labels="rare"),
     Case(

@@ -89,7 +89,7 @@ def test_nan_poisons_its_list_only(
 @every_impl
 @pytest.mark.parametrize("where", ["scores", "labels", "weights"])
 @pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
-@pytest.mark.parametrize("n", [1, 2, 33, 600])
+@pytest.mark.parametrize("n", [1, 2, 33, 600, 3000])
 def test_nan_in_one_list(
     loss: str, impl: str, where: str, dtype: torch.dtype, n: int, device: str
 ) -> None:
@@ -136,7 +136,7 @@ INFINITIES = {
 
 
 @pytest.mark.parametrize("name", INFINITIES)
-@pytest.mark.parametrize("copies", [1, 40, 200])
+@pytest.mark.parametrize("copies", [1, 40, 200, 1500])
 @pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 def test_infinities_hinge(name: str, copies: int, dtype: torch.dtype, device: str) -> None:
     """Copies of finite items only, so that the infinities meet longer lists."""
@@ -149,7 +149,7 @@ def test_infinities_hinge(name: str, copies: int, dtype: torch.dtype, device: st
 
 
 @pytest.mark.parametrize("name", INFINITIES)
-@pytest.mark.parametrize("copies", [1, 40, 200])
+@pytest.mark.parametrize("copies", [1, 40, 200, 1500])
 def test_infinities_squared_hinge(name: str, copies: int, device: str) -> None:
     scores, labels = INFINITIES[name]
     scores, labels = scores + [0.25, -0.5] * copies, labels + [1, 0] * copies
@@ -158,7 +158,7 @@ def test_infinities_squared_hinge(name: str, copies: int, device: str) -> None:
 
 
 @pytest.mark.parametrize("name", INFINITIES)
-@pytest.mark.parametrize("copies", [1, 40, 200])
+@pytest.mark.parametrize("copies", [1, 40, 200, 1500])
 @every_loss
 def test_infinities_with_weights(name: str, copies: int, loss: str, device: str) -> None:
     scores, labels = INFINITIES[name]

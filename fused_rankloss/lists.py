@@ -48,7 +48,7 @@ class Lists(NamedTuple):
         return lists
 
 
-def _describe(value: object) -> str:
+def describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of dtype {value.dtype} and shape {list(value.shape)}"
     return f"{type(value).__name__}"
@@ -64,7 +64,7 @@ def _check_layout(name: str, what: str, tensor: Tensor) -> None:
 def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
     """A tensor that goes item by item with the scores."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name}: expected {what} to be a tensor, got {_describe(tensor)}")
+        raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
     _check_layout(name, what, tensor)
     if tensor.shape != scores.shape:
         raise ValueError(
@@ -81,7 +81,7 @@ def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Te
 def _check_index(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
     if not isinstance(tensor, Tensor) or tensor.dtype not in INDEX_DTYPES:
         raise TypeError(
-            f"{name}: expected {what} to be a tensor of int32 or int64, got {_describe(tensor)}"
+            f"{name}: expected {what} to be a tensor of int32 or int64, got {describe(tensor)}"
         )
     _check_layout(name, what, tensor)
     if tensor.device != scores.device:
@@ -116,7 +116,7 @@ def _check_weights(name: str, weights: Tensor) -> Tensor:
 
 def _check_scores(name: str, scores: object) -> Tensor:
     if not isinstance(scores, Tensor):
-        raise TypeError(f"{name}: expected scores to be a tensor, got {_describe(scores)}")
+        raise TypeError(f"{name}: expected scores to be a tensor, got {describe(scores)}")
     if scores.dtype not in FLOAT_DTYPES:
         hint = ""
         if not scores.dtype.is_floating_point and not scores.dtype.is_complex:
@@ -146,7 +146,7 @@ def _from_nested(name: str, lists: Lists) -> Lists:
             values[what] = None
             continue
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name}: expected {what} to be a tensor, got {_describe(tensor)}")
+            raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
         if not tensor.is_nested or tensor.layout != torch.jagged or tensor.dim() != 2:
             raise ValueError(
                 f"{name}: expected nested jagged {what} as scores are, got {what} of "

@@ -12,6 +12,10 @@ from fused_rankloss import _extension as _extension  # loads the kernels, which 
 
 pairwise_forward = torch.ops.fused_rankloss.pairwise_forward.default
 lists_backward = torch.ops.fused_rankloss.lists_backward.default
+triplet_forward = torch.ops.fused_rankloss.triplet_forward.default
+triplet_backward = torch.ops.fused_rankloss.triplet_backward.default
+batch_triplet_forward = torch.ops.fused_rankloss.batch_triplet_forward.default
+batch_triplet_backward = torch.ops.fused_rankloss.batch_triplet_backward.default
 
 
 def raw_grad_dtype(scores: Tensor, weighted: bool, loss: str, boundary_grad: float) -> torch.dtype:
@@ -73,6 +77,94 @@ def _(
     return raw_grad.new_empty(raw_grad.shape[1:], dtype=dtype)
 
 
+@torch.library.register_fake("fused_rankloss::triplet_forward")
+def _(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin_tensor: Tensor | None,
+    margin: float,
+    soft: bool,
+    distance: str,
+    p: float,
+    eps: float,
+    swap: bool,
+    boundary_grad: float,
+    reduction: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    rows = anchor.shape[0]
+    return (
+        anchor.new_empty([rows] if reduction == "none" else [], dtype=loss_dtype(anchor)),
+        anchor.new_empty([3 if swap else 2, rows], dtype=torch.float64),
+        anchor.new_empty([rows], dtype=torch.float64),
+    )
+
+
+@torch.library.register_fake("fused_rankloss::triplet_backward")
+def _(
+    grad_loss: Tensor,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    distances: Tensor,
+    slope: Tensor,
+    distance: str,
+    p: float,
+    eps: float,
+    swap: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return tuple(rows.new_empty(rows.shape) for rows in (anchor, positive, negative))
+
+
+@torch.library.register_fake("fused_rankloss::batch_triplet_forward")
+def _(
+    embeddings: Tensor,
+    labels: Tensor,
+    ref_embeddings: Tensor | None,
+    ref_labels: Tensor | None,
+    margin_tensor: Tensor | None,
+    margin: float,
+    soft: bool,
+    mining: str,
+    distance: str,
+    boundary_grad: float,
+    reduction: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    anchors = embeddings.shape[0]
+    loss_shape = [anchors] if reduction == "none" else []
+    return (
+        embeddings.new_empty(loss_shape, dtype=loss_dtype(embeddings)),
+        embeddings.new_empty([anchors], dtype=torch.int64),
+        embeddings.new_empty([anchors], dtype=torch.int64),
+        embeddings.new_empty([2, anchors], dtype=torch.float64),
+        embeddings.new_empty([anchors], dtype=torch.float64),
+        embeddings.new_empty([], dtype=torch.float64),
+    )
+
+
+@torch.library.register_fake("fused_rankloss::batch_triplet_backward")
+def _(
+    grad_loss: Tensor,
+    embeddings: Tensor,
+    labels: Tensor,
+    ref_embeddings: Tensor | None,
+    ref_labels: Tensor | None,
+    margin_tensor: Tensor | None,
+    margin: float,
+    soft: bool,
+    mining: str,
+    distance: str,
+    boundary_grad: float,
+    positive: Tensor,
+    negative: Tensor,
+    distances: Tensor,
+    slope: Tensor,
+    anchor_scale: Tensor,
+) -> tuple[Tensor, Tensor]:
+    ref_shape = [0] if ref_embeddings is None else ref_embeddings.shape
+    return embeddings.new_empty(embeddings.shape), embeddings.new_empty(ref_shape)
+
+
 NO_SECOND_DERIVATIVE = (
     "fused_rankloss: second derivatives of the fused losses are not implemented; "
     "use impl='reference' where they are needed"
@@ -87,11 +179,16 @@ def _refuse(message: str):
 
 
 # Without these torch would only warn, and hand out wrong gradients.
-torch.library.register_autograd(
-    "fused_rankloss::pairwise_forward",
-    _refuse(
-        "fused_rankloss.ops.pairwise_forward: expected to be differentiated through the functions "
-        "of fused_rankloss, which pair it with its backward op; the raw op has no derivative"
-    ),
-)
-torch.library.register_autograd("fused_rankloss::lists_backward", _refuse(NO_SECOND_DERIVATIVE))
+for _family in ("pairwise", "triplet", "batch_triplet"):
+    torch.library.register_autograd(
+        f"fused_rankloss::{_family}_forward",
+        _refuse(
+            f"fused_rankloss.ops.{_family}_forward: expected to be differentiated through the "
+            "functions of fused_rankloss, which pair it with its backward op; the raw op has no "
+            "derivative"
+        ),
+    )
+for _family in ("lists", "triplet", "batch_triplet"):
+    torch.library.register_autograd(
+        f"fused_rankloss::{_family}_backward", _refuse(NO_SECOND_DERIVATIVE)
+    )

@@ -1,0 +1,124 @@
+"""Triplet losses: explicit triplets, and triplets mined within a batch.
+
+The forward ops return slopes; gradients of rows are made by the backward ops, from the inputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fused_rankloss import ops
+from fused_rankloss.autograd._first_derivative import refuse_second
+
+
+def _in_double(margin: Tensor | None) -> Tensor | None:
+    return None if margin is None else margin.to(torch.float64)
+
+
+class Triplet(torch.autograd.Function):
+    """The loss of explicit triplets ``[R, D]``."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        anchor: Tensor,
+        positive: Tensor,
+        negative: Tensor,
+        margin_tensor: Tensor | None,
+        margin: float,
+        soft: bool,
+        distance: str,
+        p: float,
+        eps: float,
+        swap: bool,
+        boundary_grad: float,
+        reduction: str,
+    ) -> Tensor:
+        loss, distances, slope = ops.triplet_forward(
+            anchor,
+            positive,
+            negative,
+            _in_double(margin_tensor),
+            margin,
+            soft,
+            distance,
+            p,
+            eps,
+            swap,
+            boundary_grad,
+            reduction,
+        )
+        ctx.save_for_backward(anchor, positive, negative, distances, slope)
+        ctx.margin_tensor = margin_tensor  # not saved: its value is not needed again
+        ctx.options = (distance, p, eps, swap)
+        return loss
+
+    @staticmethod
+    def backward(ctx, grad_loss: Tensor):
+        *rows, distances, slope = ctx.saved_tensors
+        margin = ctx.margin_tensor
+        grads: list[Tensor | None] = [None] * 4
+        if any(ctx.needs_input_grad[:3]):
+            row_grads = ops.triplet_backward(grad_loss, *rows, distances, slope, *ctx.options)
+            for place, grad in enumerate(row_grads):
+                grads[place] = grad if ctx.needs_input_grad[place] else None
+        if ctx.needs_input_grad[3]:
+            grads[3] = (grad_loss.to(torch.float64) * slope).sum().to(margin.dtype)
+        return *refuse_second(grads, (*rows, margin)), *[None] * 8
+
+
+class BatchTriplet(torch.autograd.Function):
+    """The loss of triplets by label; also the mined positive, negative ``[N]`` and distances."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        embeddings: Tensor,
+        labels: Tensor,
+        ref_embeddings: Tensor | None,
+        ref_labels: Tensor | None,
+        margin_tensor: Tensor | None,
+        margin: float,
+        soft: bool,
+        mining: str,
+        distance: str,
+        boundary_grad: float,
+        reduction: str,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        batch = (embeddings, labels, ref_embeddings, ref_labels, _in_double(margin_tensor))
+        options = (margin, soft, mining, distance, boundary_grad)
+        loss, *mined, slope, anchor_scale = ops.batch_triplet_forward(*batch, *options, reduction)
+        ctx.save_for_backward(*batch, *mined, slope, anchor_scale)
+        ctx.margin_tensor = margin_tensor
+        ctx.options = options
+        ctx.mark_non_differentiable(*mined)
+        return loss, *mined
+
+    @staticmethod
+    def backward(ctx, grad_loss: Tensor, *_):
+        *batch, positive, negative, distances, slope, anchor_scale = ctx.saved_tensors
+        embeddings, _, ref_embeddings, *_ = batch
+        margin = ctx.margin_tensor
+        grad_embeddings = grad_refs = grad_margin = None
+        if ctx.needs_input_grad[0] or ctx.needs_input_grad[2]:
+            grad_embeddings, grad_refs = ops.batch_triplet_backward(
+                grad_loss,
+                *batch,
+                *ctx.options,
+                positive,
+                negative,
+                distances,
+                slope,
+                anchor_scale,
+            )
+        if ctx.needs_input_grad[4]:
+            upstream = grad_loss.to(torch.float64) * anchor_scale
+            grad_margin = (upstream * slope).sum().to(margin.dtype)
+        grads = (
+            grad_embeddings if ctx.needs_input_grad[0] else None,
+            grad_refs if ctx.needs_input_grad[2] else None,
+            grad_margin,
+        )
+        grads = refuse_second(grads, (embeddings, ref_embeddings, margin))
+        return grads[0], None, grads[1], None, grads[2], *[None] * 6

@@ -9,9 +9,10 @@ from pathlib import Path
 _DESCRIPTION = """\
 Times the losses and measures their memory, beside what people write today.
 
-    python -m benchmarks                 run the default preset, under 10 minutes on 2 cores
-    python -m benchmarks run --quick     under a minute
-    python -m benchmarks run --full      with lists of 1e7 and 1e8 scores: half an hour, 16 GiB
+    python -m benchmarks                 run the default preset, under 30 minutes on 2 cores
+    python -m benchmarks run --quick     about a minute
+    python -m benchmarks run --full      with lists of 1e7 and 1e8 scores: an hour, 16 GiB
+    python -m benchmarks run --only triplet      the losses over embeddings; pairwise: over lists
     python -m benchmarks check           only compare every provider with the exact loss
     python -m benchmarks plot            draw the figures from the CSV
     python -m benchmarks goals           print the goals and the last measurements
@@ -20,9 +21,11 @@ Times the losses and measures their memory, beside what people write today.
 Rows are appended to benchmarks/results/<device>.csv. Run it in the root of the repository, where
 Python imports the source folder: build the package there first,
 
-    pip install -e '.[bench]'
+    pip install -e '.[bench]'                   or, with other packages' triplet losses to
+    pip install -e '.[bench,bench-libraries]'   compare with
 """
 _INSTALL = "pip install -e '.[bench]'"
+_INSTALL_LIBRARIES = "pip install -e '.[bench-libraries]'"
 _SECONDS = {"quick": 1.5, "default": 4.0, "full": 8.0}  # timing budget of a case
 # Pairs in the matrices of quadratic baselines: beyond, one call takes many seconds on a CPU.
 _MAX_PAIRS = {"quick": 1e8, "default": 2.4e8, "full": 5e8}
@@ -64,21 +67,24 @@ def main() -> int:
     try:
         import torch
 
-        from benchmarks import cases, goals, providers, results
+        from benchmarks import families, goals, results
     except ImportError as error:  # fused_rankloss without its compiled module says what to do
         sys.exit(f"{error}\nThe benchmarks run after: {_INSTALL}")
 
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("--device cuda: there is no CUDA device")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     folder = arguments.output or results.FOLDER
     environment = results.environment(arguments.device, arguments.seed)
     path = results.path_for(environment.device, folder)
-    selected = cases.select(arguments.preset, arguments.only, arguments.mode)
+    selected = families.select(arguments.preset, arguments.device, arguments.only, arguments.mode)
 
     if arguments.command == "list":
         for case in selected:
-            applying = [p.name for p in providers.PROVIDERS if p.applies(case, arguments.device)]
-            print(f"{case.preset:<8} {case.key:<44} {' '.join(applying)}")
+            family = families.family_of(case.loss)
+            applying = [p.name for p in family.providers if p.applies(case, arguments.device)]
+            print(f"{case.preset:<8} {case.key:<56} {' '.join(applying)}")
         return 0
     if arguments.command in ("plot", "goals"):
         if not path.exists():
@@ -97,14 +103,18 @@ def main() -> int:
 
 def _run(arguments, selected, environment, path) -> int:
     from benchmarks import goals
-    from benchmarks.providers import BY_NAME, FUSED
+    from benchmarks.families import FAMILIES, provider_names
+    from benchmarks.family import FUSED
     from benchmarks.run import Options, Runner
 
-    names = frozenset(arguments.providers or BY_NAME)
-    if unknown := names - set(BY_NAME):
-        sys.exit(f"unknown providers {', '.join(sorted(unknown))}; there are {', '.join(BY_NAME)}")
+    names = set(arguments.providers or provider_names())
+    if unknown := names - set(provider_names()):
+        known = ", ".join(provider_names())
+        sys.exit(f"unknown providers {', '.join(sorted(unknown))}; there are {known}")
+    providers = [provider for family in FAMILIES for provider in family.providers]
     if arguments.preset == "quick" and not arguments.providers:
-        names -= {"compile", "padded_compile", "eager_loop"}  # seconds of compiling, seconds a call
+        names -= {p.name for p in providers if p.compiles}  # seconds of compiling
+        names -= {"eager_loop"}  # seconds a call
     if not selected:
         sys.exit("no such case; `python -m benchmarks list --full` prints all")
     on_cuda = arguments.device == "cuda"
@@ -113,7 +123,7 @@ def _run(arguments, selected, environment, path) -> int:
         seed=arguments.seed,
         seconds=arguments.seconds or _SECONDS[arguments.preset],
         max_pairs=int(_MAX_PAIRS_CUDA if on_cuda else _MAX_PAIRS[arguments.preset]),
-        providers=names,
+        providers=frozenset(names),
         memory=arguments.memory or ("fused" if arguments.preset == "quick" else "all"),
         path=path,
     )
@@ -121,6 +131,9 @@ def _run(arguments, selected, environment, path) -> int:
         f"fused_rankloss {environment.version} ({environment.commit}), "
         f"torch {environment.torch}, {environment.device}, {environment.threads} threads"
     )
+    absent = {p.package for p in providers if p.name in names and not p.installed}
+    if absent:
+        print(f"not compared with {', '.join(sorted(absent))}: {_INSTALL_LIBRARIES}")
     runner = Runner(options, environment)
     if arguments.command == "check":
         runner.check(selected)

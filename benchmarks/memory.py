@@ -28,17 +28,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.cases import Case
-from benchmarks.data import Batch, make_batch
-from benchmarks.providers import BY_NAME, Provider
+from benchmarks.families import family_of
+from benchmarks.family import Batch, Case, Provider
 from benchmarks.timing import operations
 
 _ROOT = Path(__file__).absolute().parents[1]
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _PR_SET_THP_DISABLE = 41
-_WARM_UP_LENGTH = 1000
-_WARM_UP_LISTS = 4
 # Fixing the thresholds also switches off malloc's habit of raising them.
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
 
@@ -92,26 +89,14 @@ def _status(field: str) -> int:
     raise LookupError(field)
 
 
-def _warm_up_case(case: Case, provider: Provider) -> Case:
-    """As small as it can be and still run the same code."""
-    if provider.name in (
-        "compile",
-        "padded_compile",
-    ):  # compiling leaves memory behind, and is not the call
-        return case
-    return dataclasses.replace(
-        case,
-        length=min(case.length, _WARM_UP_LENGTH),
-        num_lists=min(case.num_lists, _WARM_UP_LISTS),
-    )
-
-
 def _child(case: Case, provider: Provider, seed: int) -> Memory:
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
     torch.ones(1_000_000).sort()  # starts the threads
 
-    small = make_batch(_warm_up_case(case, provider), seed, "cpu")
+    make_batch = family_of(case.loss).make_batch
+    # Compiling leaves memory behind, which is not the call's: it compiles for the case itself.
+    small = make_batch(case if provider.compiles else case.warm_up(), seed, "cpu")
     [call] = operations(provider, provider.prepare(small), case.mode)
     call()
     batch = make_batch(case, seed, "cpu")
@@ -130,5 +115,7 @@ def _child(case: Case, provider: Provider, seed: int) -> Memory:
 if __name__ == "__main__":
     job, provider_name, seed, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
-    memory = _child(Case(**json.loads(job)), BY_NAME[provider_name], int(seed))
+    fields = json.loads(job)
+    family = family_of(fields["loss"])
+    memory = _child(family.case(**fields), family.provider(provider_name), int(seed))
     print(json.dumps(dataclasses.asdict(memory)))

@@ -12,8 +12,10 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
-from benchmarks.losses import LOSSES  # noqa: E402
-from benchmarks.providers import BY_NAME, FUSED  # noqa: E402
+from benchmarks.embeddings import EMBEDDINGS  # noqa: E402
+from benchmarks.embeddings.cases import DRAWN_DATA, DRAWN_DIM  # noqa: E402
+from benchmarks.families import family_of  # noqa: E402
+from benchmarks.family import FUSED, Provider  # noqa: E402
 from benchmarks.results import Row, latest, path_for  # noqa: E402
 
 # One look per provider in all figures; colours that differ in lightness too (Okabe and Ito).
@@ -25,8 +27,13 @@ _COLORS = {
     "compile": "#009E73",
     "padded_compile": "#009E73",
     "sort_cumsum": "#CC79A7",
+    "chunked": "#56B4E9",
+    "metric_learning": "#CC79A7",
+    "sentence_transformers": "#E69F00",
+    "keops": "#332288",
     "numpy_argsort": "#8a8a8a",
     "torch_sort": "#8a8a8a",
+    "matmul": "#8a8a8a",
 }
 _TITLE_INCHES = 0.65
 _STYLE = {
@@ -52,18 +59,33 @@ def draw(rows: Iterable[Row], folder: Path) -> list[Path]:
     with plt.rc_context(_STYLE):
         for loss in dict.fromkeys(row.loss for row in newest):
             plain = [row for row in newest if row.loss == loss and row.mode == "full"]
+            if family_of(loss) is EMBEDDINGS:
+                plain = [row for row in plain if row.case.endswith(f"x{DRAWN_DIM} {DRAWN_DATA}")]
+                plain = [row for row in plain if "+" not in row.case]
+                for dtype in ("fp32", "bf16"):
+                    line = [row for row in plain if row.dtype == dtype]
+                    if len({row.length for row in line}) > 2:
+                        drawn.append(_embeddings(line, folder))
+                continue
             plain = [row for row in plain if row.dtype == "fp32"]
             one_list = [row for row in plain if row.num_lists == 1 and " " not in row.case]
             if len({row.length for row in one_list}) > 2:
-                drawn.append(_against_length(one_list, folder))
+                drawn.append(_one_list(one_list, folder))
             batches = [row for row in plain if row.num_lists > 1]
             if len({row.case for row in batches}) > 1:
                 drawn.append(_batches(batches, folder))
     return drawn
 
 
-def _save(figure: plt.Figure, folder: Path, name: str) -> Path:
-    path = folder / name
+def _provider(row: Row) -> Provider:
+    return family_of(row.loss).provider(row.provider)
+
+
+def _heading(row: Row) -> str:
+    return family_of(row.loss).titles[row.loss]
+
+
+def _save(figure: plt.Figure, path: Path) -> Path:
     figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
     return path
@@ -72,7 +94,7 @@ def _save(figure: plt.Figure, folder: Path, name: str) -> Path:
 def _subtitle(rows: list[Row]) -> str:
     last = max(rows, key=lambda row: row.utc)
     threads = f"{last.threads} threads" if last.threads > 1 else "1 thread"
-    return f"forward + backward, fp32 · {last.device}, {threads} · torch {last.torch}"
+    return f"forward + backward, {last.dtype} · {last.device}, {threads} · torch {last.torch}"
 
 
 def _title(figure: plt.Figure, text: str, subtitle: str) -> None:
@@ -83,22 +105,36 @@ def _title(figure: plt.Figure, text: str, subtitle: str) -> None:
     figure.text(0.01, 1 - 0.38 / height, subtitle, va="top", fontsize=9.5, color="#555555")
 
 
-def _against_length(rows: list[Row], folder: Path) -> Path:
-    """Time and peak memory of one list against its length."""
+def _one_list(rows: list[Row], folder: Path) -> Path:
+    name = f"{_slug(rows)}-one-list.png"
+    note = lambda row: f"{row.bytes_per_score:.0f} bytes a score"  # noqa: E731
+    title = f"{_heading(rows[0])}, one list"
+    return _against_length(rows, title, "scores in the list", note, folder / name)
+
+
+def _embeddings(rows: list[Row], folder: Path) -> Path:
+    name = f"{_slug(rows)}{'' if rows[0].dtype == 'fp32' else '-' + rows[0].dtype}.png"
+    note = lambda row: _bytes(row.peak_extra_bytes)  # noqa: E731
+    title = f"{_heading(rows[0])}, {DRAWN_DIM} dimensions, {DRAWN_DATA}"
+    return _against_length(rows, title, "embeddings in the batch", note, folder / name)
+
+
+def _against_length(
+    rows: list[Row], title: str, unit: str, note: Callable[[Row], str], path: Path
+) -> Path:
+    """Time and peak memory against the length; ``note`` stands at a point of this package."""
     figure, (time, memory) = plt.subplots(1, 2, figsize=(10, 4.7), layout="constrained")
-    _title(figure, f"{LOSSES[rows[0].loss].title}, one list", _subtitle(rows))
+    _title(figure, title, _subtitle(rows))
     _lines(time, rows, lambda row: row.p50_ms / 1e3)
     time.set_title("Time")
     time.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
     measured = [row for row in rows if row.peak_extra_bytes]
-    _lines(
-        memory, [r for r in measured if BY_NAME[r.provider].has_loss], lambda r: r.peak_extra_bytes
-    )
+    _lines(memory, [r for r in measured if _provider(r).has_loss], lambda r: r.peak_extra_bytes)
     mine = sorted((r for r in measured if r.provider == FUSED), key=lambda row: row.length)
     if len(mine) > 1:  # right of and below a point: the line rises
         row = mine[-2]
         memory.annotate(
-            f"{row.bytes_per_score:.0f} bytes a score",
+            note(row),
             (row.length, row.peak_extra_bytes),
             (8, -12),
             textcoords="offset points",
@@ -108,24 +144,27 @@ def _against_length(rows: list[Row], folder: Path) -> Path:
     memory.yaxis.set_major_locator(LogLocator(base=10))
     memory.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _bytes(value)))
     for axes in (time, memory):
-        axes.set_xlabel("scores in the list")
+        axes.set_xlabel(unit)
         axes.yaxis.set_minor_formatter(NullFormatter())
     handles, labels = time.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.5)
-    return _save(figure, folder, f"{_slug(rows)}-one-list.png")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 5), columnspacing=1.5
+    )
+    return _save(figure, path)
 
 
 def _lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for provider in _COLORS:
-        points = sorted((r.length, value(r)) for r in rows if r.provider == provider)
-        if not points:
+        here = sorted((row for row in rows if row.provider == provider), key=lambda r: r.length)
+        if not here:
             continue
-        yard_stick = not BY_NAME[provider].has_loss
+        yard_stick = not _provider(here[0]).has_loss
         axes.plot(
-            *zip(*points, strict=True),
-            label=BY_NAME[provider].label,
+            [row.length for row in here],
+            [value(row) for row in here],
+            label=_provider(here[0]).label,
             color=_COLORS[provider],
             linestyle=(0, (4, 2)) if yard_stick else "-",
             marker=None if yard_stick else "o",
@@ -139,7 +178,7 @@ def _batches(rows: list[Row], folder: Path) -> Path:
     """Time of each batch: a line per batch, a dot per provider."""
     cases = {row.case: row for row in rows}
     figure, axes = plt.subplots(figsize=(9.5, 1.9 + 0.36 * len(cases)), layout="constrained")
-    _title(figure, f"{LOSSES[rows[0].loss].title}, batches of lists", _subtitle(rows))
+    _title(figure, f"{_heading(rows[0])}, batches of lists", _subtitle(rows))
     axes.set_xscale("log")
     places = {case: place for place, case in enumerate(cases)}
     for provider in _COLORS:
@@ -149,10 +188,10 @@ def _batches(rows: list[Row], folder: Path) -> Path:
                 [row.p50_ms / 1e3 for row in here],
                 [places[row.case] for row in here],
                 s=90 if provider == FUSED else 45,
-                marker="o" if BY_NAME[provider].has_loss else "|",
+                marker="o" if _provider(here[0]).has_loss else "|",
                 color=_COLORS[provider],
-                linewidth=1.8 if not BY_NAME[provider].has_loss else 0,
-                label=BY_NAME[provider].label,
+                linewidth=1.8 if not _provider(here[0]).has_loss else 0,
+                label=_provider(here[0]).label,
                 zorder=3,
             )
     for case, place in places.items():
@@ -164,7 +203,7 @@ def _batches(rows: list[Row], folder: Path) -> Path:
             for row in rows
             if row.case == case
             and row.provider != FUSED
-            and BY_NAME[row.provider].checked
+            and _provider(row).checked
             and row.relative_to_fused is not None
         )
         if ratios:
@@ -178,7 +217,7 @@ def _batches(rows: list[Row], folder: Path) -> Path:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("time")
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1.5)
-    return _save(figure, folder, f"{_slug(rows)}-batches.png")
+    return _save(figure, folder / f"{_slug(rows)}-batches.png")
 
 
 def _describe(row: Row) -> str:

@@ -6,19 +6,15 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from benchmarks import memory, results, timing
-from benchmarks.cases import Case
-from benchmarks.data import Batch, make_batch
-from benchmarks.exact import disagreement, exact_loss
-from benchmarks.providers import FUSED, PROVIDERS, Provider, reason_to_skip
+from benchmarks.families import family_of
+from benchmarks.family import FUSED, Batch, Case, Family, Provider, reason_to_skip
 from benchmarks.results import Environment, Row
 from benchmarks.timing import Clock, CpuClock, CudaClock, Operation, Samples
-
-_MEASURABLE_SCORES = 10_000  # of smaller cases the CPU's peak memory is noise
 
 
 @dataclass(frozen=True)
@@ -53,62 +49,65 @@ class Runner:
         """Only the correctness check. Returns how many providers passed it."""
         passed = 0
         for case in tqdm(cases, unit="case", dynamic_ncols=True, disable=None):
-            batch = make_batch(case, self.options.seed, self.options.device)
-            agreeing = [p.name for p, _ in self._ready(batch) if p.checked]
+            family = family_of(case.loss)
+            batch = family.make_batch(case, self.options.seed, self.options.device)
+            agreeing = [p.name for p, _ in self._ready(family, batch) if p.checked]
             passed += len(agreeing)
-            _say(f"{case.key:<44} exact: {', '.join(agreeing)}")
+            _say(f"{case.key:<52} exact: {', '.join(agreeing)}")
         return passed
 
     def _run_case(self, case: Case) -> list[Row]:
-        batch = make_batch(case, self.options.seed, self.options.device)
-        ready = {provider.name: made for provider, made in self._ready(batch)}
+        family = family_of(case.loss)
+        batch = family.make_batch(case, self.options.seed, self.options.device)
+        ready = {provider.name: made for provider, made in self._ready(family, batch)}
         if not ready:
             return []
         samples = timing.measure(ready, self.clock, self.options.seconds)
         rows = []
-        for provider in PROVIDERS:
+        for provider in family.providers:
             if provider.name in samples:
                 ready.pop(provider.name)  # frees copies of the inputs
-                found = self._memory(batch, provider)
+                found = self._memory(family, batch, provider)
                 rows.append(self._row(batch, provider, samples, found))
                 _say(_line(rows[-1]))
         results.append(self.options.path, rows)
         return rows
 
-    def _ready(self, batch: Batch) -> Iterator[tuple[Provider, list[Operation]]]:
+    def _ready(self, family: Family, batch: Batch) -> Iterator[tuple[Provider, list[Operation]]]:
         """The providers of a case that run and give the exact loss and gradient."""
         case = batch.case
-        exact = exact_loss(batch)
-        for provider in PROVIDERS:
+        exact = family.exact(batch)
+        for provider in family.providers:
             if provider.name not in self.options.providers:
                 continue
-            if not provider.applies(case, self.options.device):
+            if not (provider.installed and provider.applies(case, self.options.device)):
                 continue
             reason = reason_to_skip(provider, batch, self.options.max_pairs)
             if reason is not None:
-                _say(f"{case.key:<44} {provider.name:<14} left out: {reason}")
+                _say(f"{case.key:<52} {provider.name:<21} left out: {reason}")
                 continue
-            wrong, made = _prepare(batch, provider, exact, self.clock.copies)
+            wrong, made = _prepare(family, batch, provider, exact, self.clock.copies)
             if wrong is None:
                 yield provider, made
             else:
                 self.failed.append(f"{case.key} {provider.name}: {wrong}")
-                _say(f"{case.key:<44} {provider.name:<14} not timed: {wrong}")
+                _say(f"{case.key:<52} {provider.name:<21} not timed: {wrong}")
 
-    def _memory(self, batch: Batch, provider: Provider) -> memory.Memory | None:
-        """Of the package everywhere; of the baselines on plain data, which the figures show."""
+    def _memory(self, family: Family, batch: Batch, provider: Provider) -> memory.Memory | None:
+        """Of the package everywhere; of the baselines where figures show it."""
         wanted = self.options.memory
-        if provider.name != FUSED and (batch.case.data or not provider.checked or wanted != "all"):
+        shown = provider.checked and batch.case.data in family.drawn_data
+        if provider.name != FUSED and (not shown or wanted != "all"):
             return None
-        if wanted == "none":
+        if wanted == "none" or provider.captured:  # a graph's memory is set aside before the call
             return None
         if self.options.device == "cuda":
             return memory.measure_cuda(batch, provider)
-        if batch.scores.numel() < _MEASURABLE_SCORES or batch.case.mode != "full":
+        if batch.num_scores < family.measurable_scores or batch.case.mode != "full":
             return None
         found = memory.measure(batch.case, provider, self.options.seed, self.environment.threads)
         if isinstance(found, str):
-            _say(f"{batch.case.key:<44} {provider.name:<14} no memory figure: {found}")
+            _say(f"{batch.case.key:<52} {provider.name:<21} no memory figure: {found}")
             return None
         return found
 
@@ -120,7 +119,6 @@ class Runner:
         found: memory.Memory | None,
     ) -> Row:
         case, mine = batch.case, samples[provider.name]
-        num_scores = batch.scores.numel()
         relative = mine.relative_to(samples[FUSED]) if FUSED in samples else None
         return Row(
             **dataclasses.asdict(self.environment),
@@ -129,9 +127,9 @@ class Runner:
             provider=provider.name,
             mode=case.mode,
             dtype=case.dtype,
-            num_lists=case.num_lists,
-            length=case.length,
-            num_scores=num_scores,
+            num_lists=batch.num_lists,
+            length=batch.length,
+            num_scores=batch.num_scores,
             levels=batch.levels,
             p20_ms=mine.quantile(20) * 1e3,
             p50_ms=mine.quantile(50) * 1e3,
@@ -139,37 +137,36 @@ class Runner:
             relative_to_fused=relative,
             samples=len(mine.seconds),
             peak_extra_bytes=found and found.peak_extra_bytes,
-            bytes_per_score=found and found.peak_extra_bytes / num_scores,
+            bytes_per_score=found and found.peak_extra_bytes / batch.num_scores,
             process_peak_bytes=found and found.process_peak_bytes,
         )
 
 
 def _prepare(
-    batch: Batch, provider: Provider, exact: tuple[float, torch.Tensor], copies: int
+    family: Family, batch: Batch, provider: Provider, exact: Any, copies: int
 ) -> tuple[str | None, list[Operation]]:
     """A provider's operations, and what is wrong with them."""
     try:
         call = provider.prepare(batch)
         made = timing.operations(provider, call, batch.case.mode, copies)
-        loss, grad = made[0]()
+        loss, grads = made[0]()
     except Exception as error:  # a baseline that cannot run must not stop the others
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}", []
     if not provider.checked:
         return None, made
-    grad = None if grad is None else call.flat_gradient(grad)
-    return disagreement(batch, exact, loss.detach(), grad), made
+    return family.disagreement(batch, exact, provider, call, loss.detach(), grads), made
 
 
 def _line(row: Row) -> str:
     """As ``pairwise_hinge/1e6/fp32/full  sort_cumsum  310 ms  [302, 322]  9.8x fused``."""
-    text = f"{row.key:<44} {row.provider:<14} {_ms(row.p50_ms):>10}"
+    text = f"{row.key:<52} {row.provider:<21} {_ms(row.p50_ms):>10}"
     text += f"  [{_ms(row.p20_ms)}, {_ms(row.p80_ms)}]".ljust(26)
     if row.relative_to_fused is not None and row.provider != FUSED:
         text += f"{row.relative_to_fused:10.2f}x fused"
     else:
         text += " " * 17
     if row.bytes_per_score is not None:
-        text += f"{row.bytes_per_score:10.1f} B/score"
+        text += f"{row.peak_extra_bytes / 2**20:10.1f} MiB{row.bytes_per_score:10.1f} B/score"
     return text.rstrip()
 
 

@@ -11,10 +11,8 @@ import pytest
 pytest.importorskip("pytest_benchmark")
 
 from benchmarks import timing  # noqa: E402
-from benchmarks.cases import SMALL_CASES, Case, select  # noqa: E402
-from benchmarks.data import make_batch  # noqa: E402
-from benchmarks.exact import disagreement, exact_loss  # noqa: E402
-from benchmarks.providers import PROVIDERS, Provider, reason_to_skip  # noqa: E402
+from benchmarks.families import FAMILIES, family_of, select  # noqa: E402
+from benchmarks.family import Case, Provider, reason_to_skip  # noqa: E402
 
 _SEED = 0
 _MAX_PAIRS = 10**8
@@ -22,27 +20,31 @@ _MAX_PAIRS = 10**8
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     preset = metafunc.config.getoption("--preset")
-    cases = SMALL_CASES if preset == "small" else select(preset)
+    small = [case for family in FAMILIES for case in family.small_cases]
+    cases = small if preset == "small" else select(preset)
     runs = [
         pytest.param(case, provider, id=f"{case.key}-{provider.name}")
         for case in cases
-        for provider in PROVIDERS
+        for provider in family_of(case.loss).providers
         # Compiling takes longer than all the rest.
-        if provider.applies(case, "cpu") and "compile" not in provider.name
+        if provider.applies(case, "cpu") and not provider.compiles
     ]
     metafunc.parametrize(("case", "provider"), runs)
 
 
 def test_benchmark(case: Case, provider: Provider, benchmark) -> None:
-    batch = make_batch(case, _SEED, "cpu")
+    if not provider.installed:
+        pytest.skip(f"{provider.package} is not installed")
+    family = family_of(case.loss)
+    batch = family.make_batch(case, _SEED, "cpu")
     if reason := reason_to_skip(provider, batch, _MAX_PAIRS):
         pytest.skip(reason)
     call = provider.prepare(batch)
     [timed] = timing.operations(provider, call, case.mode)
     if provider.checked:
-        loss, grad = timed()
-        grad = None if grad is None else call.flat_gradient(grad)
-        assert disagreement(batch, exact_loss(batch), loss.detach(), grad) is None
+        loss, grads = timed()
+        exact = family.exact(batch)
+        assert family.disagreement(batch, exact, provider, call, loss.detach(), grads) is None
     benchmark.group = case.key
-    benchmark.extra_info.update(provider=provider.name, scores=batch.scores.numel())
+    benchmark.extra_info.update(provider=provider.name, scores=batch.num_scores)
     benchmark(timed)

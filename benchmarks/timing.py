@@ -16,14 +16,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.providers import Call, Provider
+from benchmarks.family import Call, Provider
 
 _SHORTEST_SAMPLE = 1e-3  # seconds; shorter calls are repeated within a sample
 _MOST_ROUNDS = 201
 _FEWEST_ROUNDS = 5  # 3 where even that takes longer than the time there is
 _FLUSH_BYTES = 2**28  # more than four times the L2 cache of an H200
 
-Operation = Callable[[], tuple[Tensor, Tensor | None]]  # gives the loss and d loss / d scores
+# Gives the loss and its gradient for each of the call's leaves.
+Operation = Callable[[], tuple[Tensor, list[Tensor] | None]]
 
 
 def operations(provider: Provider, call: Call, mode: str, copies: int = 1) -> list[Operation]:
@@ -36,23 +37,44 @@ def operations(provider: Provider, call: Call, mode: str, copies: int = 1) -> li
         tensors = {name: tensor.detach() for name, tensor in call.tensors.items()}
         if index > 0:
             tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-        made.append(_operation(call, tensors, mode == "full" and provider.has_loss))
+        operation = _operation(call, tensors, mode == "full" and provider.has_loss)
+        made.append(_captured(operation) if provider.captured else operation)
     return made
 
 
 def _operation(call: Call, tensors: dict[str, Tensor], backward: bool) -> Operation:
-    scores = tensors["scores"].requires_grad_(backward)
+    leaves = [tensors[name].requires_grad_(backward) for name in call.leaves]
 
-    def forward() -> tuple[Tensor, Tensor | None]:
+    def forward() -> tuple[Tensor, None]:
         return call(**tensors), None
 
-    def full() -> tuple[Tensor, Tensor | None]:
-        scores.grad = None
+    def full() -> tuple[Tensor, list[Tensor]]:
+        for leaf in leaves:
+            leaf.grad = None
         loss = call(**tensors)
         loss.backward()
-        return loss, scores.grad
+        return loss, [leaf.grad for leaf in leaves]
 
     return full if backward else forward
+
+
+def _captured(operation: Operation) -> Operation:
+    """Its kernels as one CUDA graph, launched at once; fails where the operation waits for them."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):  # what is set up at first calls must not be captured
+            operation()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = operation()
+
+    def replay() -> tuple[Tensor, list[Tensor] | None]:
+        graph.replay()
+        return result
+
+    return replay
 
 
 class CpuClock:

@@ -9,8 +9,6 @@ from torch import Tensor
 
 import fused_rankloss
 
-MARGIN = 1.0
-
 
 @dataclass(frozen=True)
 class Loss:

@@ -8,30 +8,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.cases import DATA, Case
+from benchmarks.family import DTYPES, Batch
+from benchmarks.lists.cases import DATA, ListCase
 
-DTYPES = {
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "fp32": torch.float32,
-    "fp64": torch.float64,
-}
 _LENGTH_SIGMA = 0.7  # of the logarithm of ragged lengths; the longest of 4096 has 10x the mean
 
 
 @dataclass(frozen=True)
-class Batch:
+class ListBatch(Batch):
     """Scores with labels, int64 as torch.randint gives them, and what else describes the lists."""
 
-    case: Case
+    case: ListCase
     scores: Tensor  # [N], [B, N], or [T] with offsets
     labels: Tensor  # as scores
     weights: Tensor | None  # as scores
     offsets: Tensor | None  # [B + 1]
 
     @property
+    def num_lists(self) -> int:
+        return self.case.num_lists
+
+    @property
+    def length(self) -> int:
+        return self.case.length
+
+    @property
+    def num_scores(self) -> int:
+        return self.scores.numel()
+
+    @property
     def levels(self) -> int:
         return DATA[self.case.data].levels
+
+    @property
+    def device(self) -> torch.device:
+        return self.scores.device
 
     def bounds(self) -> list[int]:
         """Where each list begins in the flat scores, and the end."""
@@ -65,7 +76,7 @@ class Batch:
         return padded | {"mask": mask}
 
 
-def make_batch(case: Case, seed: int, device: str) -> Batch:
+def make_batch(case: ListCase, seed: int, device: str) -> ListBatch:
     """Draws a case's data on the CPU, so that every device gets the same numbers."""
     generator = torch.Generator().manual_seed(seed)
     data = DATA[case.data]
@@ -93,7 +104,7 @@ def make_batch(case: Case, seed: int, device: str) -> Batch:
     def on_device(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(device)
 
-    return Batch(
+    return ListBatch(
         case,
         scores.to(device, DTYPES[case.dtype]),
         labels.to(device),

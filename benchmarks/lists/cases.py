@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 
-from benchmarks.losses import LOSSES
+from benchmarks.family import Case
+from benchmarks.lists.losses import LOSSES
 
 MAIN_LOSS = "pairwise_hinge"  # measured in every way; the others where they differ from it
-PRESETS = ("quick", "default", "full")  # each holds the ones before it
+_WARM_UP_LENGTH = 1000
+_WARM_UP_LISTS = 4
 
 
 @dataclass(frozen=True)
@@ -33,29 +35,23 @@ DATA = {
 
 
 @dataclass(frozen=True)
-class Case:
+class ListCase(Case):
     length: int  # items of a list; their mean where ragged
     num_lists: int = 1  # 1: scores [N]; more: [B, N], or flat with offsets where ragged
     ragged: bool = False
-    data: str = ""  # a row of DATA
-    loss: str = MAIN_LOSS
-    dtype: str = "fp32"  # fp32 | fp64 | bf16 | fp16
-    mode: str = "full"  # forward, or full: forward + backward
-    preset: str = "default"  # the first preset that runs it
+    loss: str = field(default=MAIN_LOSS, kw_only=True)
 
     @property
     def shape(self) -> str:
         length = ("~" if self.ragged else "") + _short(self.length)
         return length if self.num_lists == 1 else f"{self.num_lists}x{length}"
 
-    @property
-    def name(self) -> str:
-        return f"{self.shape} {self.data}".strip()
-
-    @property
-    def key(self) -> str:
-        """What ``--only`` matches and goals refer to."""
-        return f"{self.loss}/{self.name}/{self.dtype}/{self.mode}"
+    def warm_up(self) -> ListCase:
+        return replace(
+            self,
+            length=min(self.length, _WARM_UP_LENGTH),
+            num_lists=min(self.num_lists, _WARM_UP_LISTS),
+        )
 
 
 def _short(n: int) -> str:
@@ -65,38 +61,40 @@ def _short(n: int) -> str:
     return f"{digits}e{zeros}" if len(digits) == 1 and zeros >= 3 else str(n)
 
 
-def _cases() -> Iterable[Case]:
+def _cases() -> Iterable[ListCase]:
     # One list: time and memory against n, and the latency of one call at the small end.
-    yield from (Case(n, preset="quick") for n in (64, 10_000, 1_000_000))
-    yield from (Case(n) for n in (1_000, 30_000, 100_000))
-    yield from (Case(n, preset="full") for n in (10_000_000, 100_000_000))
-    yield from (Case(n, mode="forward") for n in (64, 10_000, 1_000_000))
+    yield from (ListCase(n, preset="quick") for n in (64, 10_000, 1_000_000))
+    yield from (ListCase(n) for n in (1_000, 30_000, 100_000))
+    yield from (ListCase(n, preset="full") for n in (10_000_000, 100_000_000))
+    yield from (ListCase(n, mode="forward") for n in (64, 10_000, 1_000_000))
     # What the data does to it. Sorted input and ties are where sorts behave differently.
-    yield Case(1_000_000, data="5 grades", preset="quick")
-    yield from (Case(1_000_000, data=data) for data in ("1% positive", "ties", "sorted", "weights"))
-    yield from (Case(1_000_000, dtype=dtype) for dtype in ("bf16", "fp64"))
-    # Batches of lists.
-    yield Case(128, num_lists=4096, preset="quick")
-    yield Case(128, num_lists=4096, mode="forward")
-    shapes = ((32768, 20), (1024, 1000), (256, 8192))
-    yield from (Case(length, num_lists=num_lists) for num_lists, length in shapes)
+    yield ListCase(1_000_000, data="5 grades", preset="quick")
     yield from (
-        Case(length, num_lists=num_lists, data="5 grades")
+        ListCase(1_000_000, data=data) for data in ("1% positive", "ties", "sorted", "weights")
+    )
+    yield from (ListCase(1_000_000, dtype=dtype) for dtype in ("bf16", "fp64"))
+    # Batches of lists.
+    yield ListCase(128, num_lists=4096, preset="quick")
+    yield ListCase(128, num_lists=4096, mode="forward")
+    shapes = ((32768, 20), (1024, 1000), (256, 8192))
+    yield from (ListCase(length, num_lists=num_lists) for num_lists, length in shapes)
+    yield from (
+        ListCase(length, num_lists=num_lists, data="5 grades")
         for num_lists, length in ((4096, 128), (1024, 1000))
     )
-    yield from (Case(120, num_lists=4096, ragged=True, data=data) for data in ("", "5 grades"))
+    yield from (ListCase(120, num_lists=4096, ragged=True, data=data) for data in ("", "5 grades"))
     # The other losses.
     for loss in LOSSES:
         if loss != MAIN_LOSS:
-            yield from (Case(n, loss=loss) for n in (64, 10_000, 1_000_000))
-            yield Case(128, num_lists=4096, loss=loss)
+            yield from (ListCase(n, loss=loss) for n in (64, 10_000, 1_000_000))
+            yield ListCase(128, num_lists=4096, loss=loss)
 
 
 CASES = tuple(_cases())
 
 # For pytest-benchmark: every path, in seconds.
 SMALL_CASES = tuple(
-    Case(**shape, data=data, loss=loss, mode=mode)
+    ListCase(**shape, data=data, loss=loss, mode=mode)
     for loss, shape, data, mode in product(
         LOSSES,
         (
@@ -109,15 +107,3 @@ SMALL_CASES = tuple(
         ("forward", "full"),
     )
 )
-
-
-def select(preset: str, only: Iterable[str] = (), mode: str | None = None) -> list[Case]:
-    """The cases of a preset whose key holds every word of ``only``."""
-    wanted = PRESETS.index(preset)
-    return [
-        case
-        for case in CASES
-        if PRESETS.index(case.preset) <= wanted
-        and all(word in case.key for word in only)
-        and mode in (None, case.mode)
-    ]

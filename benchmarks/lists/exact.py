@@ -6,18 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.data import Batch
-from benchmarks.losses import LOSSES, MARGIN
+from benchmarks.family import MARGIN, TOLERANCE, Call, Provider, wrong_gradient, wrong_loss
+from benchmarks.lists.data import ListBatch
+from benchmarks.lists.losses import LOSSES
 
 _CHUNK_ENTRIES = 2**22  # float64 entries of a pair matrix held at once
 _LONGEST_BY_PAIRS = 512  # longer lists of a batch are cheaper sorted one by one
 
-# Relative error that is not one of method but of rounding; half dtypes round the gradient itself,
-# and baselines compute in them.
-TOLERANCE = {"fp64": 1e-9, "fp32": 1e-4, "bf16": 3e-2, "fp16": 4e-3}
 
-
-def exact_loss(batch: Batch) -> tuple[float, Tensor]:
+def exact_loss(batch: ListBatch) -> tuple[float, Tensor]:
     """The mean loss over all pairs, and its gradient for the flat scores."""
     loss = LOSSES[batch.case.loss]
     short = batch.offsets is None and batch.scores.dim() == 2
@@ -43,23 +40,28 @@ def exact_loss(batch: Batch) -> tuple[float, Tensor]:
     return total / pairs, grad / pairs
 
 
-def disagreement(batch: Batch, exact: tuple[float, Tensor], loss: Tensor, grad: Tensor | None):
-    """What is wrong with a provider's loss and flat gradient, in words; None if nothing is."""
+def disagreement(
+    batch: ListBatch,
+    exact: tuple[float, Tensor],
+    provider: Provider,
+    call: Call,
+    loss: Tensor,
+    grads: list[Tensor] | None,
+) -> str | None:
+    """What is wrong with a provider's loss and gradient, in words; None if nothing is."""
     tolerance = TOLERANCE[batch.case.dtype]
     exact_value, exact_grad = exact
-    error = abs(float(loss) - exact_value) / abs(exact_value)
-    if not error <= tolerance:
-        return f"loss {float(loss):.9g} where {exact_value:.9g} is exact"
-    if grad is None:
-        return None
-    error = float((grad.double().cpu() - exact_grad).norm() / exact_grad.norm())
-    if not error <= tolerance:
-        return f"gradient off by {error:.2g} of its norm"
-    return None
+    wrong = wrong_loss(loss, exact_value, tolerance)
+    if wrong is not None or grads is None:
+        return wrong
+    [grad] = grads
+    mask = call.tensors.get("mask")
+    flat = grad.flatten() if mask is None else grad[mask]  # of the real items
+    return wrong_gradient(flat.cpu(), exact_grad, tolerance + provider.slack)
 
 
 def _by_pairs(
-    batch: Batch, scores: Tensor, labels: Tensor, weights: Tensor | None
+    batch: ListBatch, scores: Tensor, labels: Tensor, weights: Tensor | None
 ) -> tuple[float, float, Tensor]:
     """Every pair, in chunks, differentiated by autograd: for batches of short lists, any loss."""
     term = LOSSES[batch.case.loss].term

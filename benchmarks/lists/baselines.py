@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.losses import MARGIN
+from benchmarks.family import MARGIN
 
 Term = Callable[[Tensor], Tensor]
 

@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 import functools
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
-from benchmarks import baselines
-from benchmarks.cases import Case
-from benchmarks.data import Batch
-from benchmarks.losses import LOSSES, MARGIN
-
-FUSED = "fused"
-
-
-@dataclass
-class Call:
-    """A provider made ready for one batch: ``run(**tensors)`` is what is timed."""
-
-    run: Callable[..., Tensor]
-    tensors: dict[str, Tensor]  # has "scores"; the others go by name to run
-    keep: dict[str, object] = field(default_factory=dict)  # further arguments of run
-
-    def __call__(self, **tensors: Tensor) -> Tensor:
-        return self.run(**tensors, **self.keep)
-
-    def flat_gradient(self, grad: Tensor) -> Tensor:
-        """The gradient of the real items in the order of the flat batch."""
-        mask = self.tensors.get("mask")
-        return grad.flatten() if mask is None else grad[mask]
+from benchmarks.family import FUSED, MARGIN, Call, Provider, compiled
+from benchmarks.lists import baselines
+from benchmarks.lists.cases import ListCase
+from benchmarks.lists.data import ListBatch
+from benchmarks.lists.losses import LOSSES
 
 
-@dataclass(frozen=True)
-class Provider:
-    name: str
-    label: str  # for people
-    prepare: Callable[[Batch], Call]
-    applies: Callable[[Case, str], bool]  # to the case on a device
-    # Of the quadratic ones: the pairs they compute, the bytes a pair that they hold, and how many
-    # pairs they compute in the time that eager takes for one.
-    pairs: Callable[[Batch], int] | None = None
-    pair_bytes: int = 0
-    pair_speed: int = 1
-    has_loss: bool = True  # False: a yard-stick that computes none
-    checked: bool = True  # the loss is that of the case
-    max_scores: int | None = None  # of the log-linear ones that would only take minutes
-
-
-def _inputs(batch: Batch) -> dict[str, Tensor]:
+def _inputs(batch: ListBatch) -> dict[str, Tensor]:
     named = {
         "scores": batch.scores,
         "labels": batch.labels,
@@ -63,12 +25,12 @@ def _inputs(batch: Batch) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
-def _fused(batch: Batch, impl: str = "auto") -> Call:
+def _fused(batch: ListBatch, impl: str = "auto") -> Call:
     function = LOSSES[batch.case.loss].fused
     return Call(function, _inputs(batch), {"margin": MARGIN, "impl": impl})
 
 
-def _fused_binary(batch: Batch) -> Call:
+def _fused_binary(batch: ListBatch) -> Call:
     """The scores of a graded case with two levels, half and half: what the grades cost."""
     generator = torch.Generator().manual_seed(batch.labels.numel())
     labels = torch.randint(2, batch.labels.shape, generator=generator).to(batch.labels.device)
@@ -76,74 +38,62 @@ def _fused_binary(batch: Batch) -> Call:
     return Call(call.run, call.tensors | {"labels": labels}, call.keep)
 
 
-def _eager(batch: Batch) -> Call:
+def _eager(batch: ListBatch) -> Call:
     term = LOSSES[batch.case.loss].term
     return Call(baselines.eager, {"scores": batch.scores, "labels": batch.labels}, {"term": term})
 
 
-def _eager_loop(batch: Batch) -> Call:
+def _eager_loop(batch: ListBatch) -> Call:
     keep = {"term": LOSSES[batch.case.loss].term, "lengths": batch.lengths()}
     return Call(baselines.eager_loop, {"scores": batch.scores, "labels": batch.labels}, keep)
 
 
-def _padded(batch: Batch) -> Call:
+def _padded(batch: ListBatch) -> Call:
     return Call(baselines.padded_eager, batch.padded(), {"term": LOSSES[batch.case.loss].term})
 
 
-@functools.cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return torch.compile(function, dynamic=True)
-
-
-def _check_compiler(batch: Batch) -> None:
-    if batch.scores.device.type == "cpu" and shutil.which("c++") is None:
-        raise RuntimeError("torch.compile needs a C++ compiler")
-
-
-def _compile(batch: Batch) -> Call:
+def _compile(batch: ListBatch) -> Call:
     """torch.compile of the five lines; what depends on the data's values stays outside."""
-    _check_compiler(batch)
     call = _eager(batch)
-    call.keep["pair_mean"] = _compiled(baselines.mean_over_pairs)
+    call.keep["pair_mean"] = compiled(baselines.mean_over_pairs, batch.device)
     return call
 
 
-def _padded_compile(batch: Batch) -> Call:
-    _check_compiler(batch)
+def _padded_compile(batch: ListBatch) -> Call:
     call = _padded(batch)
-    return Call(_compiled(call.run), call.tensors, call.keep)
+    return Call(compiled(call.run, batch.device), call.tensors, call.keep)
 
 
-def _sort_cumsum(batch: Batch) -> Call:
+def _sort_cumsum(batch: ListBatch) -> Call:
     keep = {"levels": batch.levels, "degree": LOSSES[batch.case.loss].degree}
     tensors = batch.padded() if batch.offsets is not None else _inputs(batch)
     return Call(baselines.sort_cumsum, tensors, keep)
 
 
-def _numpy_argsort(batch: Batch) -> Call:
+def _numpy_argsort(batch: ListBatch) -> Call:
     # numpy has no bfloat16; half the bytes would not make a comparison sort faster.
     keys = batch.scores.to(torch.promote_types(batch.scores.dtype, torch.float32)).numpy()
     return Call(lambda scores: np.argsort(keys), {"scores": batch.scores})
 
 
-def _torch_sort(batch: Batch) -> Call:
+def _torch_sort(batch: ListBatch) -> Call:
     return Call(lambda scores: torch.sort(scores, dim=-1), {"scores": batch.scores})
 
 
-def _graded(case: Case) -> bool:
+def _graded(case: ListCase) -> bool:
     return "grades" in case.data
 
 
-def _two_levels(case: Case) -> bool:
+def _two_levels(case: ListCase) -> bool:
     return not _graded(case) and case.data != "weights"
 
 
-def _list_pairs(batch: Batch) -> int:
+def _list_pairs(batch: ListBatch) -> int:
     """Positives x negatives: n^2 / 4 where half are positive."""
     return batch.num_pairs() // 4
 
 
-def _padded_pairs(batch: Batch) -> int:
+def _padded_pairs(batch: ListBatch) -> int:
     return batch.num_pairs(padded=True)
 
 
@@ -187,6 +137,7 @@ PROVIDERS = (
         lambda case, device: case.num_lists == 1 and _two_levels(case),
         pairs=_list_pairs,
         pair_speed=12,
+        compiles=True,
     ),
     Provider(
         "padded_compile",
@@ -196,13 +147,14 @@ PROVIDERS = (
         pairs=_padded_pairs,
         pair_bytes=5,
         pair_speed=3,
+        compiles=True,
     ),
     Provider(
         "reference",
         "reference",
         functools.partial(_fused, impl="reference"),
         lambda case, device: case.num_lists == 1 and not _two_levels(case),
-        pairs=Batch.num_pairs,
+        pairs=ListBatch.num_pairs,
         pair_bytes=30,
     ),
     Provider(
@@ -229,25 +181,3 @@ PROVIDERS = (
         checked=False,
     ),
 )
-BY_NAME = {provider.name: provider for provider in PROVIDERS}
-
-
-def reason_to_skip(provider: Provider, batch: Batch, max_pairs: int) -> str | None:
-    """Why a provider that applies is left out of a case; None if it runs."""
-    scores = batch.scores
-    if provider.max_scores is not None and scores.numel() > provider.max_scores:
-        return f"more than {provider.max_scores:.0e} scores would take minutes"
-    if provider.pairs is None:
-        return None
-    pairs = provider.pairs(batch)
-    if scores.is_cuda:
-        available = torch.cuda.mem_get_info(scores.device)[0]
-    else:
-        available = psutil.virtual_memory().available
-    needed = pairs * provider.pair_bytes * max(scores.element_size(), 4) // 4
-    usable = 0.8 * available
-    if needed > usable:
-        return f"would need {needed / 2**30:.0f} GiB, has {usable / 2**30:.0f} GiB"
-    if pairs > max_pairs * provider.pair_speed:
-        return f"{pairs:.1e} pairs would take too long in this preset"
-    return None

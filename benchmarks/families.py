@@ -1,0 +1,35 @@
+"""The families of losses, one row each, and the questions that concern all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from benchmarks.embeddings import EMBEDDINGS
+from benchmarks.family import PRESETS, Case, Family
+from benchmarks.lists import LISTS
+
+FAMILIES = (LISTS, EMBEDDINGS)
+
+
+def family_of(loss: str) -> Family:
+    return next(family for family in FAMILIES if loss in family.titles)
+
+
+def provider_names() -> list[str]:
+    return list(dict.fromkeys(p.name for family in FAMILIES for p in family.providers))
+
+
+def select(
+    preset: str, device: str = "cpu", only: Iterable[str] = (), mode: str | None = None
+) -> list[Case]:
+    """The cases of a preset whose key holds every word of ``only``."""
+    wanted = PRESETS.index(preset)
+    return [
+        case
+        for family in FAMILIES
+        for case in family.cases
+        if PRESETS.index(case.preset) <= wanted
+        and (device == "cuda" or not case.cuda_only)
+        and all(word in case.key for word in only)
+        and mode in (None, case.mode)
+    ]

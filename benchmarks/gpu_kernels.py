@@ -1,0 +1,88 @@
+"""Every CUDA kernel at least once, on small inputs, forward and backward: for compute-sanitizer.
+
+    compute-sanitizer --tool racecheck python -m benchmarks.gpu_kernels
+
+The results are those of the tests; here they must only be finite. Lengths and widths are chosen
+against tiles: below one, one more than one, several.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from benchmarks.embeddings.losses import LOSSES as EMBEDDING_LOSSES
+from benchmarks.family import DTYPES
+from benchmarks.lists.losses import LOSSES as LIST_LOSSES
+
+LENGTHS = (5, 129, 1000)
+SHAPES = ((5, 3), (129, 65), (300, 128))
+
+
+def list_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    """One list, a padded and a flat batch; binary, graded; weights, and margins with gradient."""
+    for loss, dtype, n in product(LIST_LOSSES.values(), DTYPES.values(), LENGTHS):
+        scores = torch.randn(3, n, device=device, dtype=dtype).requires_grad_()
+        labels = torch.randint(3, (3, n), device=device)
+        weights = torch.rand(3, n, device=device)
+        margins = torch.tensor([0.5, 1.0], device=device, requires_grad=True)
+        lengths = torch.tensor([n, 0, n // 2], device=device)
+        offsets = torch.tensor([0, 2, 2, 3 * n], device=device)
+        name = f"{loss.name} {dtype} {n}"
+        yield f"{name} one list", loss.fused(scores[0], labels[0] > 0)
+        yield f"{name} padded", loss.fused(scores, labels, lengths=lengths, weights=weights)
+        flat = loss.fused(scores.flatten(), labels.flatten(), offsets=offsets, margin=margins)
+        yield f"{name} flat", flat.sum()
+
+
+def batch_triplet_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    """Among the batch and against references; hinge with a gradient for the margin, and soft."""
+    mining = [loss for loss in EMBEDDING_LOSSES.values() if loss.mining]
+    distances = ("euclidean", "sqeuclidean", "cosine")
+    for loss, dtype, distance in product(mining, DTYPES.values(), distances):
+        for n, dim in SHAPES:
+            x = torch.randn(n, dim, device=device, dtype=dtype).requires_grad_()
+            bank = torch.randn(2 * n, dim, device=device, dtype=dtype).requires_grad_()
+            labels, bank_labels = (
+                torch.arange(m, device=device) % (n // 4 + 1) for m in (n, 2 * n)
+            )
+            margin = torch.tensor(0.5, device=device, requires_grad=True)
+            name = f"{loss.name} {dtype} {distance} {n}x{dim}"
+            yield name, loss.fused(x, labels, margin=margin, distance=distance)
+            against = {"ref_embeddings": bank, "ref_labels": bank_labels}
+            soft = loss.fused(x, labels, margin="soft", distance=distance, **against)
+            yield f"{name} against a bank", soft
+
+
+def triplet_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    given = EMBEDDING_LOSSES["triplet"].fused
+    options = [{"distance": "euclidean", "p": p} for p in (1.0, 2.0, 3.0, torch.inf)]
+    options += [{"distance": distance} for distance in ("sqeuclidean", "cosine")]
+    for option, dtype, shape in product(options, DTYPES.values(), SHAPES):
+        rows = [torch.randn(shape, device=device, dtype=dtype).requires_grad_() for _ in range(3)]
+        for swap in (False, True):
+            yield f"triplet {dtype} {option} {shape} swap={swap}", given(*rows, swap=swap, **option)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    calls = 0
+    for losses in (list_losses, batch_triplet_losses, triplet_losses):
+        for name, loss in losses(options.device):
+            loss.backward()
+            if not loss.isfinite():
+                raise SystemExit(f"{name}: loss {loss.item()}")
+            calls += 1
+    print(f"{calls} calls, forward and backward, on {options.device}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Losses over lists of scores.
+
+losses     the losses, one row each
+cases      shape x data x dtype x mode
+data       the tensors of a case
+baselines  what people write today, and sorts as yard-sticks
+providers  who runs a case, and when
+exact      the answer in float64
+"""
+
+from benchmarks.family import Family
+from benchmarks.lists.cases import CASES, SMALL_CASES, ListCase
+from benchmarks.lists.data import make_batch
+from benchmarks.lists.exact import disagreement, exact_loss
+from benchmarks.lists.losses import LOSSES
+from benchmarks.lists.providers import PROVIDERS
+
+LISTS = Family(
+    titles={loss.name: loss.title for loss in LOSSES.values()},
+    case=ListCase,
+    cases=CASES,
+    small_cases=SMALL_CASES,
+    providers=PROVIDERS,
+    make_batch=make_batch,
+    exact=exact_loss,
+    disagreement=disagreement,
+    drawn_data=("",),
+    measurable_scores=10_000,
+)

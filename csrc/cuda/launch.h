@@ -6,7 +6,11 @@
 #include <cuda_runtime.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "common/torch.h"
+#include "cuda/sort_pairs.h"
 
 namespace fused_rankloss {
 
@@ -62,6 +66,48 @@ class LaunchScope {
   torch::stable::accelerator::DeviceGuard guard_;
   std::string op_;
   cudaStream_t stream_ = nullptr;
+};
+
+// Work for one stream, in order: what ops of several kernels hand to the function that knows their
+// sequence. Nothing waits for the device, so that a CUDA graph can record all of it.
+class DeviceQueue {
+ public:
+  DeviceQueue(const Tensor& like, std::string_view op) : scope_(like, op), like_(like), op_(op) {}
+
+  // Uninitialised memory that lives as long as the queue; the caching allocator gives it to later
+  // work of the same stream only.
+  template <typename T>
+  T* allocate(int64_t count) {
+    const int64_t bytes = std::max<int64_t>(1, count) * static_cast<int64_t>(sizeof(T));
+    memory_.push_back(new_tensor(like_, {bytes}, ScalarType::Byte));
+    return reinterpret_cast<T*>(memory_.back().mutable_data_ptr());
+  }
+
+  template <typename T>
+  void zero(T* values, int64_t count) {
+    check_cuda(cudaMemsetAsync(values, 0, count * sizeof(T), scope_.stream()), op_);
+  }
+
+  template <typename... Parameters, typename... Arguments>
+  void launch(int64_t blocks, int threads, void (*kernel)(Parameters...),
+              const Arguments&... arguments) {
+    if (blocks == 0) return;
+    kernel<<<scope_.grid(blocks), threads, 0, scope_.stream()>>>(arguments...);
+    scope_.check_launch();
+  }
+
+  void sort(KeyedValues from, KeyedValues to, int64_t count, int bits) {
+    size_t bytes = 0;
+    check_cuda(sort_pairs(nullptr, bytes, from, to, count, bits, scope_.stream()), op_);
+    void* workspace = allocate<char>(static_cast<int64_t>(bytes));
+    check_cuda(sort_pairs(workspace, bytes, from, to, count, bits, scope_.stream()), op_);
+  }
+
+ private:
+  LaunchScope scope_;
+  const Tensor& like_;
+  std::string op_;
+  std::vector<Tensor> memory_;
 };
 
 }  // namespace fused_rankloss

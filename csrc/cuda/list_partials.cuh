@@ -12,13 +12,9 @@
 #include "cuda/compensated_sum.cuh"
 #include "cuda/lists.cuh"
 #include "cuda/policy.h"
+#include "cuda/warp.cuh"
 
 namespace fused_rankloss {
-
-inline constexpr unsigned kAllLanes = 0xffffffffu;
-
-__device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x) % kWarpSize; }
-__device__ __forceinline__ int warp_index() { return static_cast<int>(threadIdx.x) / kWarpSize; }
 
 // What some rows of a list add to it.
 struct ListPartial {

@@ -20,6 +20,9 @@ class SharedArray {
   __device__ __forceinline__ T load(int index) const { return cells()[index]; }
   __device__ __forceinline__ void store(int index, const T& value) { cells()[index] = value; }
 
+  // For instructions that read or write shared memory themselves (mma.cuh).
+  __device__ __forceinline__ const T* address(int index) const { return cells() + index; }
+
  private:
   __device__ __forceinline__ T* cells() { return reinterpret_cast<T*>(bytes_); }
   __device__ __forceinline__ const T* cells() const { return reinterpret_cast<const T*>(bytes_); }

@@ -98,6 +98,7 @@ class Machine {
   int epoch() const { return epoch_; }                     // barriers passed
   int warp_epoch() const { return warps_[warp()].epoch; }  // __syncwarp passed
   std::vector<std::byte>& dynamic_shared() { return dynamic_shared_; }
+  std::uint64_t blocks_run() const { return blocks_run_; }  // ever
   void add_poisonable(Poisonable* memory) { poisonables_.push_back(memory); }
 
   std::uint64_t atomics = 0;  // since the launch
@@ -247,6 +248,7 @@ class Machine {
     std::vector<std::byte>(dynamic_bytes, std::byte{0xff}).swap(dynamic_shared_);
     for (Poisonable* memory : poisonables_) memory->poison();
     error_.clear();
+    ++blocks_run_;
 
     while (!ready_.empty() && error_.empty()) {
       std::swap(ready_[random_() % ready_.size()], ready_.back());
@@ -283,6 +285,7 @@ class Machine {
   int num_threads_ = 0;
   int num_exited_ = 0;
   int epoch_ = 0;
+  std::uint64_t blocks_run_ = 0;
   std::string error_;
 
   std::vector<int> barrier_waiters_;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The ops triplet_forward and triplet_backward on CUDA: check, guard, launch.
+#include "common/triplet_op.h"
+#include "cuda/launch.h"
+#include "cuda/triplet_rows.cuh"
+
+namespace fused_rankloss {
+namespace {
+
+std::tuple<Tensor, Tensor, Tensor> triplet_forward(
+    const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& distance,
+    double p, double eps, bool swap, double boundary_grad, const std::string& reduction) {
+  const TripletCall call(anchor, positive, negative, margin_tensor, margin, soft, distance, p, eps,
+                         swap, boundary_grad, reduction);
+  DeviceQueue queue(anchor, call.op);
+  launch_triplet_rows(queue, call.args);
+  return call.results();
+}
+
+std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, const Tensor& anchor,
+                                                    const Tensor& positive, const Tensor& negative,
+                                                    const Tensor& distances, const Tensor& slope,
+                                                    const std::string& distance, double p,
+                                                    double eps, bool swap) {
+  const TripletBackwardCall call(grad_loss, anchor, positive, negative, distances, slope, distance,
+                                 p, eps, swap);
+  DeviceQueue queue(anchor, call.op);
+  launch_triplet_rows_backward(queue, call.args);
+  return call.results();
+}
+
+}  // namespace
+}  // namespace fused_rankloss
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("triplet_forward", TORCH_BOX(&fused_rankloss::triplet_forward));
+  m.impl("triplet_backward", TORCH_BOX(&fused_rankloss::triplet_backward));
+}

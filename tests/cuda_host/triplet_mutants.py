@@ -1,0 +1,144 @@
+"""Plants one bug at a time into the triplet kernels, as mutants.py does.
+
+python tests/cuda_host/triplet_mutants.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import host_build
+from host_build import CSRC, HERE
+from mutants import Mutant
+
+MUTANTS = [
+    # Tiles.
+    Mutant("rows of the wrong cell", "tile_product.cuh", "chunk + lane / 16)", "chunk)"),
+    Mutant("columns swapped", "tile_product.cuh", "lane / 16 * 8 + lane % 8", "lane % 16"),
+    Mutant("a step of a slab is left out", "tile_product.cuh", "kPieces == 1 ? 2 : 1", "1"),
+    Mutant("no wait for copies", "tile_product.cuh", "wait_for_copies<kTile.stages - 2>();", ""),
+    Mutant(
+        "no barrier before the next tile",
+        "tile_product.cuh",
+        "__syncthreads();  // everyone has read the tile before",
+        "",
+    ),
+    Mutant(
+        "the low parts are left out",
+        "tile_product.cuh",
+        "mma(sums[m][n + i], rows[1][m], columns[0][i]);",
+        "",
+    ),
+    # Search and choice.
+    Mutant("half a turn is missing", "hardest_search.cuh", "(shared_last ? 0 : 1)", "0"),
+    Mutant(
+        "columns get no candidates",
+        "hardest_search.cuh",
+        "if (reaches(tile[r][c], column_limit))",
+        "if (false)",
+    ),
+    Mutant(
+        "mixed tiles are negative",
+        "hardest_search.cuh",
+        "return inside && !diagonal && first_class_.size() > kDirectClass ? Kind::kPositive",
+        "return true ? Kind::kNegative",
+    ),
+    Mutant(
+        "what slots give up is forgotten",
+        "hardest_search.cuh",
+        "if (lost != 0)",
+        "if (false && lost != 0)",
+    ),
+    Mutant(
+        "ties go to the last", "hardest_choice.cuh", "other.index < index", "other.index > index"
+    ),
+    Mutant("wild references are forgotten", "hardest_choice.cuh", "t < num_wild", "t < 0"),
+    Mutant(
+        "no barrier after the warps' picks",
+        "hardest_choice.cuh",
+        "    __syncthreads();\n    if (threadIdx.x == 0)",
+        "    if (threadIdx.x == 0)",
+    ),
+    # Operands.
+    Mutant(
+        "bounds without what rounding moved",
+        "search_operands.cuh",
+        "double{operand.residuals[t]} + bit_cast<float>(params.facts->residual)",
+        "0.0",
+    ),
+    # Gradients.
+    Mutant(
+        "miners of the next row",
+        "mined_gradients.cuh",
+        "begin = first_of(row);",
+        "begin = first_of(row + 1);",
+    ),
+    # Sweeps.
+    Mutant(
+        "a round's positives overlap",
+        "sweep_state.cuh",
+        "int64_t{round} * chunk + element;",
+        "element;",
+    ),
+    Mutant(
+        "equal keys are above",
+        "sweep_forward.cuh",
+        "return threshold < pick.key;",
+        "return threshold <= pick.key;",
+    ),
+    Mutant(
+        "kinks count in full", "sweep_forward.cuh", "active + term.boundary *", "active + 1.0 *"
+    ),
+    Mutant(
+        "weights of one direction",
+        "sweep_gradients.cuh",
+        "if (params_.rows_are_refs) add(other, row);",
+        "",
+    ),
+    Mutant(
+        "no barrier of a warp before the next tile's weights",
+        "sweep_gradients.cuh",
+        "__syncwarp();  // before the next tile's weights",
+        "",
+    ),
+]
+
+
+def survives(mutant: Mutant, folder: Path) -> bool:
+    csrc = folder / "csrc"
+    shutil.copytree(CSRC, csrc)
+    file = csrc / "cuda" / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: expected its text once in {mutant.file}")
+    file.write_text(text.replace(mutant.old, mutant.new))
+    library = host_build.build("triplet_host.cpp", folder, uses_torch=True, csrc=csrc)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", *sorted(HERE.glob("test_triplet_*_host.py"))],
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent,
+        env={**os.environ, "FUSED_RANKLOSS_TRIPLET_HOST_LIBRARY": str(library)},
+    )
+    survived = done.returncode == 0
+    print(f"{'SURVIVED' if survived else 'killed'}: {mutant.name}", flush=True)
+    return survived
+
+
+def main() -> int:
+    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.name in sys.argv[1:]]
+    survivors = 0
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            survivors += survives(mutant, Path(folder))
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

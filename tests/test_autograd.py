@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from batches import FORMS, Call, evaluate, flat, one_list, padded_mask, same_bits
 from cases import LARGE, LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, by_name, name_of
-from fused_rankloss import autograd, ops
+from fused_rankloss import ops
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 CASES = by_name(SMALL + MEDIUM + LARGE)
@@ -194,7 +194,7 @@ def raw_gradients(monkeypatch) -> list[int]:
         sizes.append(outputs[1].numel())
         return outputs
 
-    monkeypatch.setattr(autograd.ops, "pairwise_forward", spy)
+    monkeypatch.setattr(ops, "pairwise_forward", spy)
     return sizes
 
 

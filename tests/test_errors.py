@@ -9,7 +9,8 @@ import torch
 
 import fused_rankloss
 from cases import LOSSES
-from fused_rankloss import _extension, functional
+from fused_rankloss import _extension
+from fused_rankloss.functional._checks import check_device
 from refusals import BOUNDARY_GRAD, COMMON, IMPL, VALUES, Refusal, S, Y
 
 pytestmark = pytest.mark.sanitize
@@ -81,7 +82,7 @@ def on(device: str) -> SimpleNamespace:
 
 def test_other_devices() -> None:
     with pytest.raises(NotImplementedError) as raised:
-        functional._check_device("pairwise_hinge_loss", on("mps"))
+        check_device("pairwise_hinge_loss", "scores", on("mps"))
     assert str(raised.value) == (
         "pairwise_hinge_loss: expected scores on a cpu or cuda device, got mps; "
         "impl='reference' runs on every device"
@@ -91,7 +92,7 @@ def test_other_devices() -> None:
 def test_cuda_without_kernels(monkeypatch) -> None:
     monkeypatch.setattr(_extension, "_cuda_unavailable_reason", "a reason")
     with pytest.raises(RuntimeError) as raised:
-        functional._check_device("pairwise_hinge_loss", on("cuda"))
+        check_device("pairwise_hinge_loss", "scores", on("cuda"))
     assert str(raised.value) == (
         "pairwise_hinge_loss: got CUDA tensors, but this installation of fused_rankloss has no "
         "CUDA kernels: a reason"

@@ -1,24 +1,15 @@
-"""The losses as ``nn.Module``s: options at construction, the batch in ``forward``."""
+"""Pairwise losses over lists of scores as modules."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fused_rankloss import functional
+from fused_rankloss.modules._loss import Loss
 
 
-class _ListLoss(nn.Module):
-    """Holds a loss function's options; a margin that is a parameter is registered as one."""
-
-    def __init__(self, function, **options) -> None:
-        super().__init__()
-        self._function = function
-        margin = options.pop("margin")
-        if isinstance(margin, Tensor) and not isinstance(margin, nn.Parameter):
-            self.register_buffer("margin", margin)
-        else:
-            self.margin = margin
-        self._options = options
+class _ListLoss(Loss):
+    """A loss over a batch of lists."""
 
     def forward(
         self,
@@ -41,13 +32,6 @@ class _ListLoss(nn.Module):
             weights=weights,
             **self._options,
         )
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{key}={value!r}" for key, value in self._described().items())
-
-    def _described(self) -> dict[str, object]:
-        margin = tuple(self.margin.shape) if isinstance(self.margin, Tensor) else self.margin
-        return {"margin": margin, **self._options}
 
 
 class PairwiseHingeLoss(_ListLoss):

@@ -1,4 +1,4 @@
-"""Ranking losses over lists of scores as functions.
+"""Pairwise losses over lists of scores as functions.
 
 Every function takes the same batch of lists: ``scores`` and ``labels`` of shape ``[N]`` (one list),
 ``[B, N]`` (padded, with ``mask`` or ``lengths``), ``[T]`` with ``offsets`` ``[B + 1]`` (flat), or
@@ -7,19 +7,24 @@ nested jagged tensors. Higher labels are more relevant; binary and graded labels
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from fused_rankloss import _extension, reference
+from fused_rankloss import reference
 from fused_rankloss.autograd import Pairwise
+from fused_rankloss.functional._checks import (
+    IMPLEMENTATIONS,
+    check_boundary_grad,
+    check_device,
+    check_finite,
+    check_margin_tensor,
+    check_option,
+)
 from fused_rankloss.lists import Lists, parse
 from fused_rankloss.ops import loss_dtype
 
 REDUCTIONS = ("mean", "sum", "none", "list_mean", "batch_mean")
 WEIGHTINGS = ("product", "preferred")
-IMPLEMENTATIONS = ("auto", "reference")
 
 
 def pairwise_hinge_loss(
@@ -80,7 +85,7 @@ def pairwise_hinge_loss(
     method for multivariate performance measures" (2005); graded labels by merge sort on labels.
     """
     name = "pairwise_hinge_loss"
-    _check_boundary_grad(name, boundary_grad)
+    boundary_grad = check_boundary_grad(name, boundary_grad)
     lists = parse(name, scores, labels, weights, mask, lengths, offsets)
     return _pairwise(name, "hinge", lists, margin, weighting, reduction, boundary_grad, impl)
 
@@ -116,21 +121,6 @@ def pairwise_squared_hinge_loss(
     return _pairwise(name, "squared_hinge", lists, margin, weighting, reduction, 1.0, impl)
 
 
-def _check_option(name: str, option: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        expected = ", ".join(repr(choice) for choice in allowed)
-        raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}")
-
-
-def _check_boundary_grad(name: str, boundary_grad: object) -> None:
-    if isinstance(boundary_grad, bool) or not isinstance(boundary_grad, (int, float)):
-        raise TypeError(
-            f"{name}: expected boundary_grad to be a float, got {type(boundary_grad).__name__}"
-        )
-    if not 0.0 <= boundary_grad <= 1.0:
-        raise ValueError(f"{name}: expected boundary_grad in [0, 1], got {boundary_grad}")
-
-
 def _check_margin(name: str, margin: object, scores: Tensor) -> tuple[float, Tensor | None]:
     """Splits the margin into a float and a tensor, one of which speaks."""
     if isinstance(margin, Tensor):
@@ -139,31 +129,9 @@ def _check_margin(name: str, margin: object, scores: Tensor) -> tuple[float, Ten
                 f"{name}: expected margin to be a float or a tensor of shape [] or [K], K >= 1, "
                 f"got shape {list(margin.shape)}"
             )
-        if margin.dtype.is_complex or margin.dtype == torch.bool:
-            raise TypeError(f"{name}: expected a real margin, got dtype {margin.dtype}")
-        if margin.device != scores.device:
-            raise ValueError(
-                f"{name}: expected margin on {scores.device} (as scores), got {margin.device}"
-            )
+        check_margin_tensor(name, margin, "scores", scores)
         return 0.0, margin
-    if isinstance(margin, bool) or not isinstance(margin, (int, float)):
-        raise TypeError(
-            f"{name}: expected margin to be a float or a tensor, got {type(margin).__name__}"
-        )
-    if not -math.inf < margin < math.inf:  # torch.compile traces this, and no math.isfinite
-        raise ValueError(f"{name}: expected a finite margin, got {margin}")
-    return float(margin), None
-
-
-def _check_device(name: str, scores: Tensor) -> None:
-    kind = scores.device.type
-    if kind == "cuda":
-        _extension.require_cuda(name)
-    elif kind not in ("cpu", "meta"):
-        raise NotImplementedError(
-            f"{name}: expected scores on a cpu or cuda device, got {scores.device}; "
-            f"impl='reference' runs on every device"
-        )
+    return check_finite(name, "margin", margin, "a float or a tensor"), None
 
 
 def _pairwise(
@@ -176,13 +144,12 @@ def _pairwise(
     boundary_grad: float,
     impl: str,
 ) -> Tensor:
-    _check_option(name, "weighting", weighting, WEIGHTINGS)
-    _check_option(name, "reduction", reduction, REDUCTIONS)
-    _check_option(name, "impl", impl, IMPLEMENTATIONS)
+    check_option(name, "weighting", weighting, WEIGHTINGS)
+    check_option(name, "reduction", reduction, REDUCTIONS)
+    check_option(name, "impl", impl, IMPLEMENTATIONS)
     margin, margins = _check_margin(name, margin, lists.scores)
-    boundary_grad = float(boundary_grad)
     if impl == "auto":
-        _check_device(name, lists.scores)
+        check_device(name, "scores", lists.scores)
         return Pairwise.apply(
             lists.scores,
             margins,
@@ -206,6 +173,5 @@ def _pairwise(
         reduction=reduction,
     )
     leading = [] if margins is None else list(margins.shape)
-    batched = lists.offsets is not None or lists.scores.dim() == 2
-    trailing = list(value.shape[1:]) if batched else []
+    trailing = list(value.shape[1:]) if lists.batched else []
     return value.reshape(leading + trailing)

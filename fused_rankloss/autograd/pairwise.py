@@ -1,4 +1,4 @@
-"""One autograd.Function per family: what to save for the backward pass, and nothing else."""
+"""Pairwise losses over lists of scores."""
 
 from __future__ import annotations
 
@@ -6,23 +6,8 @@ import torch
 from torch import Tensor
 
 from fused_rankloss import ops
+from fused_rankloss.autograd._first_derivative import refuse_second
 from fused_rankloss.lists import Lists
-
-
-class _FirstDerivative(torch.autograd.Function):
-    """A gradient as a function of what it depends on, which refuses to be differentiated again.
-
-    The gradient is computed in the forward pass and has no graph of its own: without this, a
-    penalty on it would silently count as constant.
-    """
-
-    @staticmethod
-    def forward(ctx, grad: Tensor, *sources: Tensor | None) -> Tensor:
-        return grad.view_as(grad)
-
-    @staticmethod
-    def backward(ctx, grad_grad: Tensor):
-        raise NotImplementedError(ops.NO_SECOND_DERIVATIVE)
 
 
 class Pairwise(torch.autograd.Function):
@@ -76,9 +61,5 @@ class Pairwise(torch.autograd.Function):
             upstream = grad_loss.to(torch.float64).reshape(margin_slope.shape[0], -1)
             grad_margins = (upstream * margin_slope * list_scale).sum(-1)
             grad_margins = grad_margins.reshape(margins.shape).to(margins.dtype)
-        if torch.is_grad_enabled():  # create_graph=True
-            grad_scores, grad_margins = (
-                None if grad is None else _FirstDerivative.apply(grad, scores, margins)
-                for grad in (grad_scores, grad_margins)
-            )
-        return grad_scores, grad_margins, *[None] * 7
+        grads = refuse_second((grad_scores, grad_margins), ctx.sources)
+        return *grads, *[None] * 7

@@ -1,8 +1,4 @@
-"""The specification: every loss in plain PyTorch, short, quadratic and obvious.
-
-``impl="reference"`` of the public functions runs this file. Autograd differentiates it. It holds
-the pair matrix in memory, so it is for checking and for reading, not for training.
-"""
+"""Pairwise losses over lists of scores: quadratic."""
 
 from __future__ import annotations
 

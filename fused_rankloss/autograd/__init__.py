@@ -1,0 +1,7 @@
+"""One autograd.Function per op: what to save for the backward pass, and nothing else."""
+
+from fused_rankloss.autograd.lambda_loss import Lambda
+from fused_rankloss.autograd.listwise import Listwise
+from fused_rankloss.autograd.pairwise import Pairwise
+
+__all__ = ["Lambda", "Listwise", "Pairwise"]

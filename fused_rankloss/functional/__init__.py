@@ -1,0 +1,20 @@
+"""The losses as functions: argument checks, choice of implementation."""
+
+from fused_rankloss.functional.lambda_loss import (
+    ListStatistics,
+    lambda_loss,
+    pairwise_logistic_loss,
+)
+from fused_rankloss.functional.listwise import approx_ndcg_loss, list_mle_loss, listnet_loss
+from fused_rankloss.functional.pairwise import pairwise_hinge_loss, pairwise_squared_hinge_loss
+
+__all__ = [
+    "ListStatistics",
+    "approx_ndcg_loss",
+    "lambda_loss",
+    "list_mle_loss",
+    "listnet_loss",
+    "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
+    "pairwise_squared_hinge_loss",
+]

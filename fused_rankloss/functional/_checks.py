@@ -1,0 +1,89 @@
+"""What the functions of all families check about their options, and how they say it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fused_rankloss import _extension
+from fused_rankloss.lists import check_constant
+
+IMPLEMENTATIONS = ("auto", "reference")
+
+
+def check_option(
+    name: str, option: str, value: object, allowed: tuple[str, ...], others: str = ""
+) -> None:
+    """``others`` names what else the option may be, for the message."""
+    if value not in allowed:
+        expected = ", ".join([*(repr(choice) for choice in allowed), *filter(None, [others])])
+        raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}")
+
+
+def check_number(name: str, what: str, value: object, kinds: str = "a float") -> float:
+    """``kinds`` says what the argument may be, a number or else, for the message."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: expected {what} to be {kinds}, got {type(value).__name__}")
+    return float(value)
+
+
+def check_boundary_grad(name: str, boundary_grad: object) -> float:
+    slope = check_number(name, "boundary_grad", boundary_grad)
+    if not 0.0 <= slope <= 1.0:
+        raise ValueError(f"{name}: expected boundary_grad in [0, 1], got {boundary_grad}")
+    return slope
+
+
+def check_finite(name: str, what: str, value: object, kinds: str = "a float") -> float:
+    number = check_number(name, what, value, kinds)
+    if not -math.inf < number < math.inf:  # torch.compile traces this, and no math.isfinite
+        raise ValueError(f"{name}: expected a finite {what}, got {value}")
+    return number
+
+
+def check_margin_tensor(name: str, margin: Tensor, what: str, model: Tensor) -> None:
+    """``model`` is the argument called ``what``, on whose device the margin must be."""
+    if margin.dtype.is_complex or margin.dtype == torch.bool:
+        raise TypeError(f"{name}: expected a real margin, got dtype {margin.dtype}")
+    if margin.device != model.device:
+        raise ValueError(
+            f"{name}: expected margin on {model.device} (as {what}), got {margin.device}"
+        )
+
+
+def check_device(name: str, what: str, tensor: Tensor) -> None:
+    kind = tensor.device.type
+    if kind == "cuda":
+        _extension.require_cuda(name)
+    elif kind not in ("cpu", "meta"):
+        raise NotImplementedError(
+            f"{name}: expected {what} on a cpu or cuda device, got {tensor.device}; "
+            f"impl='reference' runs on every device"
+        )
+
+
+def check_positive(name: str, what: str, value: object) -> float:
+    number = check_finite(name, what, value)
+    if number <= 0:
+        raise ValueError(f"{name}: expected {what} > 0, got {value}")
+    return number
+
+
+def check_flag(name: str, what: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected {what} to be a bool, got {type(value).__name__}")
+    return value
+
+
+def check_by_rank(name: str, what: str, values: Tensor, scores: Tensor) -> Tensor:
+    """A number for each rank: ``[R]``."""
+    check_constant(name, what, values)
+    if values.dim() != 1 or values.shape[0] < 1:
+        raise ValueError(f"{name}: expected {what} of shape [R], R >= 1, got {list(values.shape)}")
+    if values.device != scores.device:
+        raise ValueError(
+            f"{name}: expected {what} on {scores.device} (as scores), got {values.device}"
+        )
+    return values

@@ -1,0 +1,19 @@
+"""The specification: every loss in plain PyTorch, short, quadratic and obvious.
+
+``impl="reference"`` of the public functions runs these files. Autograd differentiates them, twice
+where asked to. They hold every pair in memory, so they are for checking and for reading, not for
+training.
+"""
+
+from fused_rankloss.reference.lambda_loss import lambda_loss, statistics
+from fused_rankloss.reference.listwise import listwise
+from fused_rankloss.reference.pairwise import pairwise, pairwise_list_sum, reduce_lists
+
+__all__ = [
+    "lambda_loss",
+    "listwise",
+    "pairwise",
+    "pairwise_list_sum",
+    "reduce_lists",
+    "statistics",
+]

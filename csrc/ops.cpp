@@ -20,6 +20,26 @@ STABLE_TORCH_LIBRARY(fused_rankloss, m) {
       "float boundary_grad, str reduction, bool needs_grad) "
       "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
 
+  // Pair losses times lambda weights (losses/lambda_weights.h), RankNet with scheme "none". Returns
+  //   loss        [], or [B] with reduction "none"; fp32, or fp64 for fp64 scores
+  //   raw_grad    [1, *scores], d list_sum / d score as the loss; [0] without needs_grad
+  //   list_scale  [B] fp64, d loss / d list_sum; NaN for a list that holds NaN
+  //   statistics  [B, 3] fp64: pairs, correctly ordered ones, NDCG@k; [0, 3] if not needed
+  m.def(
+      "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
+      "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
+      "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
+      "bool score_normalization, bool list_normalization, str weighting, str reduction, "
+      "bool needs_grad, bool needs_statistics) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor statistics)");
+
+  // Losses of whole lists: "listnet", "list_mle", "approx_ndcg". Results as above.
+  m.def(
+      "listwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, "
+      "Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? position_weights, str loss, "
+      "str positions, float temperature, str gain, str reduction, bool needs_grad) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale)");
+
   // The backward pass of every loss over lists:
   //   grad_scores[t] = list_scale[b] * sum_k grad_loss[k, b] * raw_grad[k, t], 0 in padding
   m.def(

@@ -4,6 +4,11 @@ Losses over lists of scores, at the cost of a sort, as functions and as modules:
 
     pairwise_hinge_loss, PairwiseHingeLoss
     pairwise_squared_hinge_loss, PairwiseSquaredHingeLoss
+    pairwise_logistic_loss, PairwiseLogisticLoss     RankNet, BPR
+    lambda_loss, LambdaLoss                          LambdaRank, LambdaLoss
+    listnet_loss, ListNetLoss
+    list_mle_loss, ListMLELoss
+    approx_ndcg_loss, ApproxNDCGLoss
 
 Losses over embeddings, at the cost of a matrix product:
 
@@ -18,19 +23,30 @@ installation was built with and whether its CUDA kernels loaded.
 
 from fused_rankloss._extension import build_info
 from fused_rankloss.functional import (
+    ListStatistics,
     MinedTriplets,
+    approx_ndcg_loss,
     batch_all_triplet_loss,
     batch_hard_triplet_loss,
     batch_semi_hard_triplet_loss,
+    lambda_loss,
+    list_mle_loss,
+    listnet_loss,
     pairwise_hinge_loss,
+    pairwise_logistic_loss,
     pairwise_squared_hinge_loss,
     triplet_loss,
 )
 from fused_rankloss.modules import (
+    ApproxNDCGLoss,
     BatchAllTripletLoss,
     BatchHardTripletLoss,
     BatchSemiHardTripletLoss,
+    LambdaLoss,
+    ListMLELoss,
+    ListNetLoss,
     PairwiseHingeLoss,
+    PairwiseLogisticLoss,
     PairwiseSquaredHingeLoss,
     TripletLoss,
 )
@@ -39,19 +55,30 @@ from fused_rankloss.samplers import PKSampler
 __version__ = build_info()["version"]
 
 __all__ = [
+    "ApproxNDCGLoss",
     "BatchAllTripletLoss",
     "BatchHardTripletLoss",
     "BatchSemiHardTripletLoss",
+    "LambdaLoss",
+    "ListMLELoss",
+    "ListNetLoss",
+    "ListStatistics",
     "MinedTriplets",
     "PKSampler",
     "PairwiseHingeLoss",
+    "PairwiseLogisticLoss",
     "PairwiseSquaredHingeLoss",
     "TripletLoss",
+    "approx_ndcg_loss",
     "batch_all_triplet_loss",
     "batch_hard_triplet_loss",
     "batch_semi_hard_triplet_loss",
     "build_info",
+    "lambda_loss",
+    "list_mle_loss",
+    "listnet_loss",
     "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
     "pairwise_squared_hinge_loss",
     "triplet_loss",
 ]

@@ -29,6 +29,12 @@ class Lists(NamedTuple):
     mask: Tensor | None
     lengths: Tensor | None
     offsets: Tensor | None
+    gains: Tensor | None = None
+
+    @property
+    def batched(self) -> bool:
+        """Whether ``reduction="none"`` gives a dimension of lists; one list ``[N]`` has none."""
+        return self.offsets is not None or self.scores.dim() == 2
 
     def items(self) -> list[Tensor]:
         """The flat positions of each list's real items (for the reference; reads values)."""
@@ -91,10 +97,13 @@ def _check_index(name: str, what: str, tensor: object, scores: Tensor) -> Tensor
     return tensor
 
 
-def _check_labels(name: str, labels: Tensor) -> Tensor:
+def _check_labels(name: str, labels: Tensor, values: bool) -> Tensor:
+    """``values``: the loss computes with labels, and does not only compare them."""
     if labels.dtype.is_complex:
         raise TypeError(f"{name}: expected real labels, got dtype {labels.dtype}")
     if labels.dtype == torch.uint64:
+        if values:
+            return labels.to(torch.float64)
         # The same order in int64: flip the top bit.
         return labels.view(torch.int64) ^ torch.iinfo(torch.int64).min
     if labels.dtype.is_floating_point and labels.dtype.itemsize == 1:
@@ -103,15 +112,16 @@ def _check_labels(name: str, labels: Tensor) -> Tensor:
     return labels if wider is None else labels.to(wider)
 
 
-def _check_weights(name: str, weights: Tensor) -> Tensor:
-    if weights.dtype.is_complex:
-        raise TypeError(f"{name}: expected real weights, got dtype {weights.dtype}")
-    if weights.requires_grad:
+def check_constant(name: str, what: str, tensor: Tensor) -> Tensor:
+    """A real tensor of which the loss has no derivative."""
+    if tensor.dtype.is_complex:
+        raise TypeError(f"{name}: expected real {what}, got dtype {tensor.dtype}")
+    if tensor.requires_grad:
         raise ValueError(
-            f"{name}: expected weights that require no grad (they are constants of the loss), "
-            f"got weights with requires_grad=True; pass weights.detach()"
+            f"{name}: expected {what} that require no grad (they are constants of the loss), "
+            f"got {what} with requires_grad=True; pass {what}.detach()"
         )
-    return weights
+    return tensor
 
 
 def _check_scores(name: str, scores: object) -> Tensor:
@@ -140,7 +150,7 @@ def _from_nested(name: str, lists: Lists) -> Lists:
             f"[B, j] and no holes, got layout {scores.layout} with {scores.dim()} dimensions"
         )
     values = {}
-    for what in ("labels", "weights"):
+    for what in ("labels", "weights", "gains"):
         tensor = getattr(lists, what)
         if tensor is None:
             values[what] = None
@@ -158,7 +168,13 @@ def _from_nested(name: str, lists: Lists) -> Lists:
         ):
             raise ValueError(f"{name}: expected {what} with the list lengths of scores, got others")
         values[what] = tensor.values()
-    return Lists(scores.values(), values["labels"], values["weights"], None, None, scores.offsets())
+    return lists._replace(
+        scores=scores.values(),
+        labels=values["labels"],
+        weights=values["weights"],
+        offsets=scores.offsets(),
+        gains=values["gains"],
+    )
 
 
 def parse(
@@ -169,21 +185,25 @@ def parse(
     mask: object = None,
     lengths: object = None,
     offsets: object = None,
+    gains: object = None,
+    label_values: bool = False,
 ) -> Lists:
     """Checks a batch of lists; ``name`` is the function that errors speak for.
+
+    With ``label_values`` labels keep their values, else only their order.
 
     Raises:
         TypeError: an argument is no tensor or has a dtype that it cannot have.
         ValueError: shapes, devices or the combination of arguments do not fit.
     """
-    lists = Lists(_check_scores(name, scores), labels, weights, mask, lengths, offsets)
+    lists = Lists(_check_scores(name, scores), labels, weights, mask, lengths, offsets, gains)
     if lists.scores.is_nested:
         lists = _from_nested(name, lists)
     else:
         _check_layout(name, "scores", lists.scores)
     if isinstance(lists.labels, Tensor) and lists.labels.is_nested:
         raise ValueError(f"{name}: expected labels as scores are, got nested labels")
-    scores, labels, weights, mask, lengths, offsets = lists
+    scores, labels, weights, mask, lengths, offsets, gains = lists
 
     dim = scores.dim()
     if offsets is not None:
@@ -221,7 +241,12 @@ def parse(
             raise TypeError(
                 f"{name}: expected a mask of dtype torch.bool (True = real item), got {mask.dtype}"
             )
-    labels = _check_labels(name, _check_companion(name, "labels", labels, scores))
+    labels = _check_companion(name, "labels", labels, scores)
+    labels = _check_labels(name, labels, label_values)
     if weights is not None:
-        weights = _check_weights(name, _check_companion(name, "weights", weights, scores))
-    return Lists(scores, labels, weights, mask, lengths, offsets)
+        _check_companion(name, "weights", weights, scores)
+        check_constant(name, "weights", weights)
+    if gains is not None:
+        _check_companion(name, "gains", gains, scores)
+        check_constant(name, "gains", gains)
+    return Lists(scores, labels, weights, mask, lengths, offsets, gains)

@@ -11,6 +11,8 @@ from torch import Tensor
 from fused_rankloss import _extension as _extension  # loads the kernels, which registers the ops
 
 pairwise_forward = torch.ops.fused_rankloss.pairwise_forward.default
+lambda_forward = torch.ops.fused_rankloss.lambda_forward.default
+listwise_forward = torch.ops.fused_rankloss.listwise_forward.default
 lists_backward = torch.ops.fused_rankloss.lists_backward.default
 triplet_forward = torch.ops.fused_rankloss.triplet_forward.default
 triplet_backward = torch.ops.fused_rankloss.triplet_backward.default
@@ -29,6 +31,13 @@ def loss_dtype(scores: Tensor) -> torch.dtype:
     return torch.float64 if scores.dtype == torch.float64 else torch.float32
 
 
+def _lists_of(scores: Tensor, offsets: Tensor | None) -> tuple[int, bool]:
+    """The number of lists, and whether a loss of each has a dimension of its own."""
+    if offsets is not None:
+        return offsets.shape[0] - 1, True
+    return (scores.shape[0], True) if scores.dim() == 2 else (1, False)
+
+
 @torch.library.register_fake("fused_rankloss::pairwise_forward")
 def _(
     scores: Tensor,
@@ -45,11 +54,7 @@ def _(
     reduction: str,
     needs_grad: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    batched = offsets is not None or scores.dim() == 2
-    if offsets is not None:
-        num_lists = offsets.shape[0] - 1
-    else:
-        num_lists = scores.shape[0] if batched else 1
+    num_lists, batched = _lists_of(scores, offsets)
     leading = list(margins.shape) if margins is not None else []
     num_margins = margins.shape[0] if margins is not None and margins.dim() == 1 else 1
     loss_shape = leading + ([num_lists] if batched and reduction == "none" else [])
@@ -62,6 +67,70 @@ def _(
         scores.new_empty([num_lists], dtype=torch.float64),
         scores.new_empty([num_margins, num_lists], dtype=torch.float64),
     )
+
+
+def _list_sums(
+    scores: Tensor, offsets: Tensor | None, reduction: str, needs_grad: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss, raw_grad and list_scale of a loss without margins."""
+    num_lists, batched = _lists_of(scores, offsets)
+    dtype = loss_dtype(scores)
+    return (
+        scores.new_empty([num_lists] if batched and reduction == "none" else [], dtype=dtype),
+        scores.new_empty([1, *scores.shape] if needs_grad else [0], dtype=dtype),
+        scores.new_empty([num_lists], dtype=torch.float64),
+    )
+
+
+@torch.library.register_fake("fused_rankloss::lambda_forward")
+def _(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor | None,
+    gains: Tensor | None,
+    mask: Tensor | None,
+    lengths: Tensor | None,
+    offsets: Tensor | None,
+    discounts: Tensor | None,
+    scheme: str,
+    pair_loss: str,
+    sigma: float,
+    margin: float,
+    scale: float,
+    mu: float,
+    gain: str,
+    k: int,
+    truncation: str,
+    score_normalization: bool,
+    list_normalization: bool,
+    weighting: str,
+    reduction: str,
+    needs_grad: bool,
+    needs_statistics: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    rows = _lists_of(scores, offsets)[0] if needs_statistics else 0
+    statistics = scores.new_empty([rows, 3], dtype=torch.float64)
+    return *_list_sums(scores, offsets, reduction, needs_grad), statistics
+
+
+@torch.library.register_fake("fused_rankloss::listwise_forward")
+def _(
+    scores: Tensor,
+    labels: Tensor,
+    weights: Tensor | None,
+    gains: Tensor | None,
+    mask: Tensor | None,
+    lengths: Tensor | None,
+    offsets: Tensor | None,
+    position_weights: Tensor | None,
+    loss: str,
+    positions: str,
+    temperature: float,
+    gain: str,
+    reduction: str,
+    needs_grad: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _list_sums(scores, offsets, reduction, needs_grad)
 
 
 @torch.library.register_fake("fused_rankloss::lists_backward")
@@ -179,7 +248,7 @@ def _refuse(message: str):
 
 
 # Without these torch would only warn, and hand out wrong gradients.
-for _family in ("pairwise", "triplet", "batch_triplet"):
+for _family in ("pairwise", "lambda", "listwise", "triplet", "batch_triplet"):
     torch.library.register_autograd(
         f"fused_rankloss::{_family}_forward",
         _refuse(

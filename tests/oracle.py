@@ -143,11 +143,13 @@ class Exact:
     grad: Tensor
     loss_bound: Tensor
     grad_bound: Tensor
+    loss_terms: Tensor
+    grad_terms: Tensor
     roundings: int
     sums: list[ListSums]
 
 
-def _numpy(tensor: Tensor) -> np.ndarray:
+def as_numpy(tensor: Tensor) -> np.ndarray:
     has_numpy = tensor.dtype.itemsize > 2 or not tensor.dtype.is_floating_point
     return (tensor if has_numpy else tensor.double()).cpu().numpy()
 
@@ -160,8 +162,8 @@ def _fastest(one: Batch) -> str:
 
 def _list_sums(one: Batch, margin: float, loss: str, engine: str, **options) -> ListSums:
     engine = _fastest(one) if engine == "fastest" else engine
-    scores, labels = _numpy(one.scores.double()), _numpy(one.labels)
-    weights = None if one.weights is None else _numpy(one.weights.double())
+    scores, labels = as_numpy(one.scores.double()), as_numpy(one.labels)
+    weights = None if one.weights is None else as_numpy(one.weights.double())
     if engine == "sorting":
         assert weights is None
         return by_sorting(scores, labels, margin, loss, options["boundary_grad"])
@@ -185,13 +187,23 @@ def exact(
     """The loss of a batch, and the gradient of ``(upstream * loss).sum()``."""
     options = {"weighting": weighting, "boundary_grad": boundary_grad}
     sums = [_list_sums(one, margin, loss, engine, **options) for one in batch.lists()]
+    return assemble(batch, sums, reduction, upstream)
+
+
+def assemble(
+    batch: Batch, sums: list[ListSums], reduction: str, upstream: Tensor | None = None
+) -> Exact:
+    """The loss of a batch, out of the sums of its lists."""
     scales = list_scales(sums, reduction)
     upstream = torch.ones(()) if upstream is None else upstream.double().cpu()
     factors = (upstream * torch.tensor(scales, dtype=torch.float64)).tolist()
 
     def spread(name: str) -> Tensor:
         """A value of every item, times the factor of its list."""
-        parts = [np.asarray(getattr(one, name), dtype=np.float64) for one in sums]
+        parts = [
+            np.broadcast_to(np.asarray(getattr(one, name), dtype=np.float64), np.shape(one.grad))
+            for one in sums
+        ]
         scaled = [part * factor for part, factor in zip(parts, factors, strict=True)]
         return torch.from_numpy(np.concatenate([np.zeros(0), *scaled]))
 
@@ -205,6 +217,8 @@ def exact(
         grad=spread("grad"),
         loss_bound=reduce("total_bound").abs(),
         grad_bound=spread("grad_bound").abs(),
+        loss_terms=reduce("total_terms").abs(),
+        grad_terms=spread("grad_terms").abs(),
         roundings=8 * max(batch.sizes, default=0) + len(batch.sizes) + 16,
         sums=sums,
     )

@@ -14,6 +14,10 @@ class ListSums:
     ``total_bound`` and ``grad_bound`` sum, over the same pairs, the size of whatever a computation
     in floating point rounds. A relative error u in every score, in the margin and in each partial
     sum moves total and gradient by a small multiple of u times these bounds.
+
+    ``total_terms`` and ``grad_terms`` are for losses whose terms are transcendental: the sizes of
+    the terms, times 2 + |x| with x the argument of the exponential in each. A relative error e in
+    x and a few of its size in the term moves total and gradient by e times these at most.
     """
 
     total: float
@@ -22,6 +26,8 @@ class ListSums:
     margin_slope: float
     total_bound: float
     grad_bound: Sequence
+    total_terms: float = 0.0
+    grad_terms: Sequence | float = 0.0
 
     @property
     def is_poisoned(self) -> bool:

@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "common/labels.h"
-#include "common/lists.h"
+#include "common/list_inputs.h"
 #include "common/reduction.h"
 
 namespace fused_rankloss {
 
-enum class ScoreType : int32_t { kHalf, kBFloat16, kFloat, kDouble };
-
 // One call of `pairwise_forward` without torch: what the kernels of both sides read and write.
 // Every array is contiguous. N is the number of slots, B of lists, K of margins.
-struct PairwiseArgs {
+struct PairwiseArgs : ListInputs {
   // inputs
-  Lists lists;
-  const void* scores = nullptr;  // [N] of `score_type`
-  ScoreType score_type{};
-  const void* labels = nullptr;  // [N] of `label_type`
-  LabelType label_type{};
-  const void* weights = nullptr;    // [N] fp32, fp64 for fp64 scores; null without weights
   const double* margins = nullptr;  // [K]; null: `margin` is the only one, K = 1
   double margin = 0;
   int64_t num_margins = 1;  // K
-  bool preferred = false;   // a pair's weight is that of its more relevant item, else the product
   double boundary_grad = 1;
   Reduction reduction = Reduction::kMean;
 

@@ -7,8 +7,7 @@
 #include <cmath>
 
 #include "common/half.h"
-#include "common/labels.h"
-#include "common/pairwise_args.h"
+#include "common/list_inputs.h"
 
 namespace fused_rankloss::cpu {
 
@@ -34,7 +33,7 @@ class ListReader {
  public:
   // `Stored` is the dtype of the scores in memory.
   template <typename Stored>
-  static ListReader create(const PairwiseArgs& args, Stored) {
+  static ListReader create(const ListInputs& args, Stored) {
     return ListReader(args, load_scores<Stored>, std::is_same_v<Stored, double>);
   }
 
@@ -74,7 +73,7 @@ class ListReader {
  private:
   using LoadScores = bool (*)(const void*, int64_t, const int32_t*, int, Score*);
 
-  ListReader(const PairwiseArgs& args, LoadScores load_scores, bool is_double)
+  ListReader(const ListInputs& args, LoadScores load_scores, bool is_double)
       : args_(args), load_scores_(load_scores), is_double_(is_double) {}
 
   int compact(int64_t slot, int count, int32_t* position) const {
@@ -141,7 +140,7 @@ class ListReader {
     return integers != 0;
   }
 
-  const PairwiseArgs& args_;
+  const ListInputs& args_;
   LoadScores load_scores_;
   bool is_double_;
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op pairwise_forward on the CPU: check, solve list by list, reduce.
+#include "common/list_checks_op.h"
 #include "common/pairwise_op.h"
+#include "cpu/list_tasks.h"
 #include "cpu/pairwise_list.h"
 
 namespace fused_rankloss::cpu {
@@ -15,22 +17,6 @@ struct BatchSums {
   std::vector<double> value;
   std::vector<ListSums> lists;
 };
-
-void check_lists(const Lists& lists, const std::string& op) {
-  for (int64_t b = 0; b < lists.num_lists; ++b) {
-    if (lists.valid(b)) continue;
-    if (lists.lengths) {
-      check(false, op, ": expected lengths in [0, ", lists.width, "], got ", lists.lengths[b],
-            " for list ", b);
-    }
-    check(false, op, ": expected offsets that start at 0, never fall and end at ", lists.num_slots,
-          " (the number of scores), got ", lists.offsets[b], " and ", lists.offsets[b + 1],
-          " for list ", b);
-  }
-  check(!lists.offsets || lists.num_lists > 0 || (lists.num_slots == 0 && lists.offsets[0] == 0),
-        op, ": expected offsets that start at 0 and end at ", lists.num_slots,
-        " (the number of scores), got the single offset ", lists.offsets ? lists.offsets[0] : 0);
-}
 
 // Slots behind a list's last one up to the end of its row: padding that no list reads.
 void clear_row_ends(const PairwiseCall& call) {
@@ -46,56 +32,23 @@ void clear_row_ends(const PairwiseCall& call) {
   }
 }
 
-// Long lists one after another by all threads together, short ones by one thread each.
 template <typename Score, typename Loss, typename Sum>
 void solve_lists(const PairwiseCall& call, const ListReader<Score>& reader, BatchSums& sums) {
   using List = PairwiseList<Score, Loss, Sum>;
   const PairwiseArgs& args = call.args;
-  const Team team = Team::all(), single = Team::single();
-
-  std::vector<Range> tasks;  // of short lists
-  std::vector<int64_t> long_lists;
-  int64_t longest = 0, longest_shared = 0, task_slots = kTaskSlots;
-  for (int64_t b = 0; b < args.lists.num_lists; ++b) {
-    const int64_t slots = args.lists.slots(b).size();
-    if (slots >= kSharedList) {
-      long_lists.push_back(b);
-      longest_shared = std::max(longest_shared, slots);
-      task_slots = kTaskSlots;
-      continue;
-    }
-    longest = std::max(longest, slots);
-    if (task_slots >= kTaskSlots) {
-      tasks.push_back({b, b});
-      task_slots = 0;
-    }
-    tasks.back().end = b + 1;
-    task_slots += slots + 1;
-  }
-
-  const int workers = std::min<int64_t>(team.size(), std::max<int64_t>(tasks.size(), 1));
-  const int64_t share = (List::workspace_bytes(args, longest) + 63) / 64 * 64;
-  const int64_t bytes = std::max(share * workers, List::workspace_bytes(args, longest_shared));
-  std::optional<Tensor> workspace;
-  std::byte* memory = nullptr;
-  if (bytes > 0) {
-    workspace = new_tensor(*call.loss, {bytes}, ScalarType::Byte);
-    memory = static_cast<std::byte*>(workspace->mutable_data_ptr());
-  }
-
-  const auto solve = [&](List& list, int64_t b, std::byte* memory) {
-    sums.lists[b] = list.solve(args.lists.slots(b), memory, &sums.value[b], &args.margin_slope[b]);
-  };
-  for (const int64_t b : long_lists) {
-    List list(args, reader, team);
-    solve(list, b, memory);
-  }
-  team.run(tasks.size(), [&](int64_t task, int worker) {
-    List list(args, reader, single);
-    for (int64_t b = tasks[task].begin; b < tasks[task].end; ++b) {
-      solve(list, b, memory + worker * share);
-    }
-  });
+  OptionalTensor workspace;
+  run_lists(
+      args.lists, kSharedList, [&](int64_t slots) { return List::workspace_bytes(args, slots); },
+      [&](int64_t bytes) -> std::byte* {
+        if (bytes == 0) return nullptr;
+        workspace = new_tensor(*call.loss, {bytes}, ScalarType::Byte);
+        return static_cast<std::byte*>(workspace->mutable_data_ptr());
+      },
+      [&](const Team& team, int64_t b, std::byte* memory) {
+        List list(args, reader, team);
+        sums.lists[b] =
+            list.solve(args.lists.slots(b), memory, &sums.value[b], &args.margin_slope[b]);
+      });
 }
 
 // The loss and the scale of each list's sum in it.

@@ -1,5 +1,11 @@
 """The losses as functions: argument checks, choice of implementation."""
 
+from fused_rankloss.functional.lambda_loss import (
+    ListStatistics,
+    lambda_loss,
+    pairwise_logistic_loss,
+)
+from fused_rankloss.functional.listwise import approx_ndcg_loss, list_mle_loss, listnet_loss
 from fused_rankloss.functional.pairwise import pairwise_hinge_loss, pairwise_squared_hinge_loss
 from fused_rankloss.functional.triplet import (
     MinedTriplets,
@@ -10,11 +16,17 @@ from fused_rankloss.functional.triplet import (
 )
 
 __all__ = [
+    "ListStatistics",
     "MinedTriplets",
+    "approx_ndcg_loss",
     "batch_all_triplet_loss",
     "batch_hard_triplet_loss",
     "batch_semi_hard_triplet_loss",
+    "lambda_loss",
+    "list_mle_loss",
+    "listnet_loss",
     "pairwise_hinge_loss",
+    "pairwise_logistic_loss",
     "pairwise_squared_hinge_loss",
     "triplet_loss",
 ]

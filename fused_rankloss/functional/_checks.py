@@ -8,13 +8,17 @@ import torch
 from torch import Tensor
 
 from fused_rankloss import _extension
+from fused_rankloss.lists import check_constant
 
 IMPLEMENTATIONS = ("auto", "reference")
 
 
-def check_option(name: str, option: str, value: object, allowed: tuple[str, ...]) -> None:
+def check_option(
+    name: str, option: str, value: object, allowed: tuple[str, ...], others: str = ""
+) -> None:
+    """``others`` names what else the option may be, for the message."""
     if value not in allowed:
-        expected = ", ".join(repr(choice) for choice in allowed)
+        expected = ", ".join([*(repr(choice) for choice in allowed), *filter(None, [others])])
         raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}")
 
 
@@ -58,3 +62,28 @@ def check_device(name: str, what: str, tensor: Tensor) -> None:
             f"{name}: expected {what} on a cpu or cuda device, got {tensor.device}; "
             f"impl='reference' runs on every device"
         )
+
+
+def check_positive(name: str, what: str, value: object) -> float:
+    number = check_finite(name, what, value)
+    if number <= 0:
+        raise ValueError(f"{name}: expected {what} > 0, got {value}")
+    return number
+
+
+def check_flag(name: str, what: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected {what} to be a bool, got {type(value).__name__}")
+    return value
+
+
+def check_by_rank(name: str, what: str, values: Tensor, scores: Tensor) -> Tensor:
+    """A number for each rank: ``[R]``."""
+    check_constant(name, what, values)
+    if values.dim() != 1 or values.shape[0] < 1:
+        raise ValueError(f"{name}: expected {what} of shape [R], R >= 1, got {list(values.shape)}")
+    if values.device != scores.device:
+        raise ValueError(
+            f"{name}: expected {what} on {scores.device} (as scores), got {values.device}"
+        )
+    return values

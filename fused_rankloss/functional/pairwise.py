@@ -173,6 +173,5 @@ def _pairwise(
         reduction=reduction,
     )
     leading = [] if margins is None else list(margins.shape)
-    batched = lists.offsets is not None or lists.scores.dim() == 2
-    trailing = list(value.shape[1:]) if batched else []
+    trailing = list(value.shape[1:]) if lists.batched else []
     return value.reshape(leading + trailing)

@@ -1,5 +1,7 @@
 """The losses as ``nn.Module``s: options at construction, the batch in ``forward``."""
 
+from fused_rankloss.modules.lambda_loss import LambdaLoss, PairwiseLogisticLoss
+from fused_rankloss.modules.listwise import ApproxNDCGLoss, ListMLELoss, ListNetLoss
 from fused_rankloss.modules.pairwise import PairwiseHingeLoss, PairwiseSquaredHingeLoss
 from fused_rankloss.modules.triplet import (
     BatchAllTripletLoss,
@@ -9,10 +11,15 @@ from fused_rankloss.modules.triplet import (
 )
 
 __all__ = [
+    "ApproxNDCGLoss",
     "BatchAllTripletLoss",
     "BatchHardTripletLoss",
     "BatchSemiHardTripletLoss",
+    "LambdaLoss",
+    "ListMLELoss",
+    "ListNetLoss",
     "PairwiseHingeLoss",
+    "PairwiseLogisticLoss",
     "PairwiseSquaredHingeLoss",
     "TripletLoss",
 ]

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op lambda_forward on the CPU: check, solve list by list, reduce.
+#include "common/lambda_op.h"
+#include "common/list_checks_op.h"
+#include "cpu/lambda_list.h"
+#include "cpu/list_tasks.h"
+
+namespace fused_rankloss::cpu {
+namespace {
+
+template <typename Score>
+std::vector<ListResult> solve_batch(const LambdaCall& call, const ListReader<Score>& reader) {
+  using List = LambdaList<Score>;
+  const LambdaArgs& args = call.args;
+  const RankTables tables(args, longest_list(args.lists, call.op));
+  std::vector<ListResult> results(args.lists.num_lists);
+  OptionalTensor workspace;
+  run_lists(
+      args.lists, List::shared_slots(args, reader, tables),
+      [&](int64_t slots) { return List::workspace_bytes(args, reader, tables, slots); },
+      [&](int64_t bytes) {
+        workspace = new_tensor(call.results->loss, {bytes}, ScalarType::Byte);
+        return static_cast<std::byte*>(workspace->mutable_data_ptr());
+      },
+      [&](const Team& team, int64_t b, std::byte* memory) {
+        List list(args, reader, tables, memory, args.lists.slots(b).size());
+        results[b] = list.solve(b, team);
+      });
+  return results;
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
+    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
+    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
+    bool list_normalization, const std::string& weighting, const std::string& reduction,
+    bool needs_grad, bool needs_statistics) {
+  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
+                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
+                        score_normalization, list_normalization, weighting, reduction, needs_grad,
+                        needs_statistics);
+  check_lists(call.args.lists, call.op);
+  dispatch_scores(call.inputs.scores_dtype, call.op, [&](auto stored) {
+    using Score = compute_t<decltype(stored)>;
+    const auto results = solve_batch(call, ListReader<Score>::create(call.args, stored));
+    if constexpr (std::is_same_v<Score, double>) {
+      reduce_results<double>(call.args, results);
+    } else {
+      reduce_results<float>(call.args, results);
+    }
+  });
+  return call.tensors();
+}
+
+}  // namespace
+}  // namespace fused_rankloss::cpu
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::cpu::lambda_forward));
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op listwise_forward on the CPU: check, solve list by list, reduce.
+#include "common/list_checks_op.h"
+#include "common/listwise_op.h"
+#include "cpu/list_tasks.h"
+#include "cpu/listwise_list.h"
+
+namespace fused_rankloss::cpu {
+namespace {
+
+template <typename Score>
+std::vector<ListResult> solve_batch(const ListwiseCall& call, const ListReader<Score>& reader) {
+  using List = ListwiseList<Score>;
+  const ListwiseArgs& args = call.args;
+  longest_list(args.lists, call.op);
+  std::vector<ListResult> results(args.lists.num_lists);
+  OptionalTensor workspace;
+  run_lists(
+      args.lists, kSharedList,
+      [&](int64_t slots) { return List::workspace_bytes(args, reader, slots); },
+      [&](int64_t bytes) {
+        workspace = new_tensor(call.results->loss, {bytes}, ScalarType::Byte);
+        return static_cast<std::byte*>(workspace->mutable_data_ptr());
+      },
+      [&](const Team& team, int64_t b, std::byte* memory) {
+        List list(args, reader, memory, args.lists.slots(b).size());
+        results[b] = list.solve(b, team);
+      });
+  return results;
+}
+
+std::tuple<Tensor, Tensor, Tensor> listwise_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+    const OptionalTensor& offsets, const OptionalTensor& position_weights, const std::string& loss,
+    const std::string& positions, double temperature, const std::string& gain,
+    const std::string& reduction, bool needs_grad) {
+  const ListwiseCall call(scores, labels, weights, gains, mask, lengths, offsets, position_weights,
+                          loss, positions, temperature, gain, reduction, needs_grad);
+  check_lists(call.args.lists, call.op);
+  dispatch_scores(call.inputs.scores_dtype, call.op, [&](auto stored) {
+    using Score = compute_t<decltype(stored)>;
+    const auto results = solve_batch(call, ListReader<Score>::create(call.args, stored));
+    if constexpr (std::is_same_v<Score, double>) {
+      reduce_results<double>(call.args, results);
+    } else {
+      reduce_results<float>(call.args, results);
+    }
+  });
+  return call.tensors();
+}
+
+}  // namespace
+}  // namespace fused_rankloss::cpu
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("listwise_forward", TORCH_BOX(&fused_rankloss::cpu::listwise_forward));
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A list in the order of its ranks: by score descending, then by position. All arrays are indexed
+// by rank, from 0, and hold real items alone. Levels of labels are numbered from 0.
+//
+// Time O(n log n), memory O(n).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cpu/arena.h"
+#include "cpu/label_order.h"
+#include "losses/gains.h"
+
+namespace fused_rankloss::cpu {
+
+// The value of a label from its key, see common/labels.h.
+inline double label_value(int64_t key, LabelKeys keys, LabelType type) {
+  if (keys == LabelKeys::kIntegers || type < LabelType::kHalf) return static_cast<double>(key);
+  if (type == LabelType::kDouble) {
+    const uint64_t ordered = static_cast<uint64_t>(key) ^ 0x8000000000000000u;
+    return value_of_key(ordered);
+  }
+  return value_of_key(static_cast<uint32_t>(key));
+}
+
+template <typename Score>
+class RankedList {
+ public:
+  using Key = decltype(ordered_key(Score{}));
+
+  RankedList(Arena& arena, int64_t slots)
+      : score(arena.take<double>(slots)),
+        weight(arena.take<double>(slots)),
+        gain(arena.take<double>(slots)),
+        grad(arena.take<double>(slots)),
+        position(arena.take<int32_t>(slots)),
+        level(arena.take<int32_t>(slots)),
+        by_level(arena.take<int32_t>(slots)),
+        level_starts(arena.take<int32_t>(slots + 1)),
+        level_label(arena.take<double>(slots)),
+        items_(arena.take<Item<Key>>(slots)),
+        scratch_(arena.take<Item<Key>>(slots)),
+        keys_(arena.take<int64_t>(slots)),
+        distinct_(arena.take<int64_t>(slots)) {}
+
+  // False if a NaN poisons the list. `gains` is indexed by slot, or null.
+  bool read(const ListReader<Score>& reader, Range slots, LabelType type, Gain gain_kind,
+            const double* gains, const Team& team) {
+    size = 0;
+    finite = true;
+    num_levels = 0;
+    bool has_nan = false;
+    ListSummary summary;
+    for_blocks(reader, slots.begin, 0, slots.size(), LabelKeys::kIntegers,
+               [&](const Block<Score>& block, int64_t slot) {
+                 summary.add(block);
+                 for (int t = 0; t < block.size; ++t) {
+                   const int64_t index = slot + block.position[t];
+                   items_[size++] = {static_cast<Key>(~ordered_key(block.score[t])),
+                                     static_cast<Key>(index)};
+                   keys_[index] = block.label[t];
+                 }
+                 for (int t = 0; !block.finite && t < block.size; ++t) {
+                   has_nan |= std::isnan(block.score[t]);
+                 }
+               });
+    finite = summary.finite;
+    if (!summary.integers) {
+      for_blocks(reader, slots.begin, 0, slots.size(), LabelKeys::kOrdered,
+                 [&](const Block<Score>& block, int64_t slot) {
+                   for (int t = 0; t < block.size; ++t) {
+                     keys_[slot + block.position[t]] = block.label[t];
+                     has_nan |= is_nan_label(block.label[t], type);
+                   }
+                 });
+    }
+    if (has_nan) return false;
+    const Item<Key>* sorted = radix_sort(items_, scratch_, size, team);
+    for (int64_t r = 0; r < size; ++r) {
+      position[r] = static_cast<int32_t>(sorted[r].index);
+      score[r] = value_of_key(static_cast<Key>(~sorted[r].key));
+      grad[r] = 0;
+    }
+    find_levels(summary, type);
+    return read_items(reader, slots, gain_kind, gains);
+  }
+
+  int64_t size = 0;
+  int64_t num_levels = 0;
+  bool finite = true;  // no score is infinite
+  bool rising = true;  // gains rise with the labels, or stay
+  double* score;       // fp32 and narrower ones exactly
+  double* weight;      // of the item
+  double* gain;
+  double* grad;       // for sums, 0 at first
+  int32_t* position;  // slot in the list
+  int32_t* level;
+  int32_t* by_level;      // ranks in ascending order of level, then of rank
+  int32_t* level_starts;  // [num_levels + 1], in by_level
+  double* level_label;    // [num_levels]
+
+ private:
+  void find_levels(const ListSummary& summary, LabelType type) {
+    const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;
+    if (size == 0) {
+      level_starts[0] = 0;
+      return;
+    }
+    const auto add_level = [&](int64_t key) {
+      level_label[num_levels] = label_value(key, keys, type);
+      return static_cast<int32_t>(num_levels++);
+    };
+    if (summary.countable()) {
+      int32_t level_of[kCountedLevels];
+      std::fill(level_of, level_of + summary.num_levels(), -1);
+      for (int64_t r = 0; r < size; ++r) level_of[keys_[position[r]] - summary.min_label] = 0;
+      for (int64_t t = 0; t < summary.num_levels(); ++t) {
+        if (level_of[t] == 0) level_of[t] = add_level(summary.min_label + t);
+      }
+      for (int64_t r = 0; r < size; ++r) {
+        level[r] = level_of[keys_[position[r]] - summary.min_label];
+      }
+    } else {
+      for (int64_t r = 0; r < size; ++r) distinct_[r] = keys_[position[r]];
+      std::sort(distinct_, distinct_ + size);
+      const int64_t count = std::unique(distinct_, distinct_ + size) - distinct_;
+      for (int64_t t = 0; t < count; ++t) add_level(distinct_[t]);
+      for (int64_t r = 0; r < size; ++r) {
+        level[r] = static_cast<int32_t>(
+            std::lower_bound(distinct_, distinct_ + count, keys_[position[r]]) - distinct_);
+      }
+    }
+    // Counting sort: counts, then where each level ends, then filled from the back.
+    std::fill(level_starts, level_starts + num_levels + 1, 0);
+    for (int64_t r = 0; r < size; ++r) ++level_starts[level[r]];
+    for (int64_t t = 1; t < num_levels; ++t) level_starts[t] += level_starts[t - 1];
+    level_starts[num_levels] = static_cast<int32_t>(size);
+    for (int64_t r = size - 1; r >= 0; --r) {
+      by_level[--level_starts[level[r]]] = static_cast<int32_t>(r);
+    }
+  }
+
+  bool read_items(const ListReader<Score>& reader, Range slots, Gain gain_kind,
+                  const double* gains) {
+    bool has_nan = false;
+    for (int64_t r = 0; r < size; ++r) {
+      weight[r] = reader.more_weight(slots.begin + position[r]);
+      has_nan |= std::isnan(weight[r]);
+    }
+    rising = true;
+    const double top = num_levels > 0 ? level_label[num_levels - 1] : 0;
+    double below = -std::numeric_limits<double>::infinity();
+    for (int64_t t = 0; t < num_levels; ++t) {
+      const double own = gains == nullptr ? gain_of(gain_kind, level_label[t], top) : 0;
+      double highest = below;
+      for (int64_t at = level_starts[t]; at < level_starts[t + 1]; ++at) {
+        const int32_t r = by_level[at];
+        gain[r] = gains == nullptr ? own : gains[slots.begin + position[r]];
+        has_nan |= std::isnan(gain[r]);
+        rising &= gain[r] >= below;
+        highest = std::max(highest, gain[r]);
+      }
+      below = highest;
+    }
+    return !has_nan;
+  }
+
+  Item<Key>* items_;
+  Item<Key>* scratch_;
+  int64_t* keys_;  // of labels, by slot in the list
+  int64_t* distinct_;
+};
+
+// The greatest DCG at rank k that any order of the list reaches.
+template <typename Score>
+double max_dcg(const RankedList<Score>& list, const double* discount, int64_t k,
+               bool gains_by_label, double* scratch) {
+  const int64_t ranks = std::min(k, list.size);
+  double sum = 0;
+  if (gains_by_label) {
+    for (int64_t r = 0; r < ranks; ++r) {
+      sum += list.gain[list.by_level[list.size - 1 - r]] * discount[r];
+    }
+    return sum;
+  }
+  std::copy(list.gain, list.gain + list.size, scratch);
+  std::sort(scratch, scratch + list.size);
+  for (int64_t r = 0; r < ranks; ++r) sum += scratch[list.size - 1 - r] * discount[r];
+  return sum;
+}
+
+}  // namespace fused_rankloss::cpu

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "common/platform.h"
+
+namespace fused_rankloss {
+
+enum class Gain : int32_t { kExponential, kLinear };
+
+// The gain of a label: y, or 2^y - 1. The latter is taken relative to the list's largest label,
+// 2^(y - m) - 2^-m with m = max(y_max, 0), which cancels wherever gains are divided by the maximal
+// DCG, and does not overflow.
+FRL_HD double gain_of(Gain gain, double label, double max_label) {
+  if (gain == Gain::kLinear) return label;
+  const double top = max_label > 0 ? max_label : 0;
+  // One subtraction where nothing is lost, none at label 0: exactly 0 there.
+  return exp2(label - top) - exp2(-top);
+}
+
+// Of rank 1, 2, ..
+FRL_HD double log2_discount(int64_t rank) { return 1 / log2(1 + static_cast<double>(rank)); }
+
+}  // namespace fused_rankloss

@@ -1,0 +1,282 @@
+"""Logistic and weighted pair losses over lists of scores as functions: RankNet, LambdaRank,
+LambdaLoss.
+
+The batch of lists is that of :mod:`fused_rankloss.functional.pairwise`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fused_rankloss import reference
+from fused_rankloss.autograd import Lambda
+from fused_rankloss.functional._checks import (
+    IMPLEMENTATIONS,
+    check_by_rank,
+    check_device,
+    check_finite,
+    check_flag,
+    check_option,
+    check_positive,
+)
+from fused_rankloss.functional.pairwise import REDUCTIONS, WEIGHTINGS
+from fused_rankloss.lists import Lists, parse
+from fused_rankloss.ops import loss_dtype
+from fused_rankloss.options import LambdaOptions
+
+SCHEMES = ("lambdarank", "ndcg_loss1", "ndcg_loss2", "ndcg_loss2++", "arp", "none")
+PAIR_LOSSES = ("logistic", "hinge", "squared_hinge")
+TRUNCATIONS = ("either", "both", "discount")
+GAINS = ("exponential", "linear")
+LOG_SCALES = {"natural": 1.0, "binary": 1 / math.log(2)}
+
+
+class ListStatistics(NamedTuple):
+    """What a loss knows of each list besides, ``[B]``, on the device of the scores."""
+
+    num_pairs: Tensor
+    """int64, the number of pairs with ``labels[i] > labels[j]``; no weights, no truncation."""
+    pair_accuracy: Tensor
+    """float64, the share of them with ``scores[i] > scores[j]``, where equal scores count 1/2: the
+    area under the ROC curve, for binary labels. NaN without a pair."""
+    ndcg: Tensor
+    """float64, NDCG@k with the gain, discount and k of the loss. NaN where no gain is positive."""
+
+
+def pairwise_logistic_loss(
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    sigma: float = 1.0,
+    log: str = "natural",
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    offsets: Tensor | None = None,
+    weights: Tensor | None = None,
+    weighting: str = "product",
+    reduction: str = "mean",
+    return_statistics: bool = False,
+    impl: str = "auto",
+) -> Tensor | tuple[Tensor, ListStatistics]:
+    r"""All-pairs logistic loss over lists of scores (RankNet, BPR), in O(n log n) time.
+
+    For every pair of items i, j of one list with ``labels[i] > labels[j]``
+
+    .. math:: \ell_{ij} = w_{ij} \log(1 + \exp(-\sigma (s_i - s_j)))
+
+    Stable whatever the gap: scores 1e4 apart cost 1e4, with a slope of ``sigma``.
+
+    Args:
+        scores, labels, mask, lengths, offsets, weights, weighting, reduction, impl: as in
+            :func:`pairwise_hinge_loss`.
+        sigma: the slope of the loss for pairs far out of order, > 0.
+        log: ``"natural"``, or ``"binary"`` for log2: the loss divided by ln 2.
+        return_statistics: also return :class:`ListStatistics` of the same pass; its NDCG has
+            exponential gains and no truncation.
+
+    Returns:
+        The loss as in :func:`pairwise_hinge_loss`; with ``return_statistics`` a tuple of it and the
+        statistics.
+
+    Raises:
+        as :func:`pairwise_hinge_loss`.
+
+    Source: Burges et al., "Learning to rank using gradient descent" (2005), RankNet; with binary
+    labels Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback" (2009).
+    """
+    name = "pairwise_logistic_loss"
+    check_option(name, "log", log, tuple(LOG_SCALES))
+    check_option(name, "weighting", weighting, WEIGHTINGS)
+    options = LambdaOptions(
+        sigma=check_positive(name, "sigma", sigma), scale=LOG_SCALES[log], weighting=weighting
+    )
+    check_flag(name, "return_statistics", return_statistics)
+    lists = parse(
+        name,
+        scores,
+        labels,
+        weights,
+        mask,
+        lengths,
+        offsets,
+        label_values=return_statistics,
+    )
+    return _lambda(name, lists, None, options, reduction, return_statistics, impl)
+
+
+def lambda_loss(
+    scores: Tensor,
+    labels: Tensor,
+    *,
+    scheme: str = "lambdarank",
+    pair_loss: str = "logistic",
+    sigma: float = 1.0,
+    margin: float = 1.0,
+    mu: float = 10.0,
+    log: str = "natural",
+    gain: str = "exponential",
+    gains: Tensor | None = None,
+    discount: str | Tensor = "log2",
+    k: int | None = None,
+    truncation: str = "either",
+    score_normalization: bool = False,
+    list_normalization: bool = False,
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    offsets: Tensor | None = None,
+    weights: Tensor | None = None,
+    weighting: str = "product",
+    reduction: str = "mean",
+    return_statistics: bool = False,
+    impl: str = "auto",
+) -> Tensor | tuple[Tensor, ListStatistics]:
+    r"""Pair losses weighed by what a swap of the two items would change in a ranking metric.
+
+    For the pairs of items i, j of one list with ``labels[i] > labels[j]``
+
+    .. math:: \ell_{ij} = w_{ij} \lambda_{ij}\, \text{pair\_loss}(s_i - s_j)
+
+    With :math:`r` the ranks by descending score (equal scores in their order in the list),
+    :math:`d(r)` the discount of a rank, :math:`G` the gain of an item and :math:`g = G /
+    \text{maxDCG@k}` (0 where maxDCG is not positive), :math:`\lambda_{ij}` is
+
+    ==================  ============================================================================
+    ``"lambdarank"``    :math:`|g_i - g_j|\, |d(r_i) - d(r_j)|`, the change of NDCG
+    ``"ndcg_loss1"``    :math:`g_i\, d(r_i)`, over all i and j, equal labels and i = j included
+    ``"ndcg_loss2"``    :math:`|g_i - g_j|\, \delta`, with :math:`\delta = |d(t) - d(t + 1)|` and
+                        :math:`t = |r_i - r_j|`
+    ``"ndcg_loss2++"``  ``mu`` times ``"ndcg_loss2"``, plus ``"lambdarank"``
+    ``"arp"``           ``labels[i] - labels[j]``, for the average relevance position
+    ``"none"``          1
+    ==================  ============================================================================
+
+    Ranks, gains and :math:`\lambda` are constants of the loss: the gradient is that of the pair
+    loss. The means divide by the number of pairs (the sum of :math:`w_{ij}`), not by
+    :math:`\lambda`.
+
+    On the CPU ``"lambdarank"``, ``"ndcg_loss1"``, ``"arp"`` and ``"none"`` take O(n log n) time, as
+    long as gains rise with the labels, discounts fall with the ranks and no pair's weight is
+    normalised by its scores. Everything else takes O(n^2) time, and only O(n) memory; ``k`` leaves
+    O(n k) pairs.
+
+    Args:
+        scores, labels, mask, lengths, offsets, weights, weighting, reduction, impl: as in
+            :func:`pairwise_hinge_loss`. The values of labels count, not only their order.
+        scheme: the weight of a pair, from the table.
+        pair_loss: ``"logistic"``, log(1 + exp(-sigma D)) with D = s_i - s_j; ``"hinge"``,
+            max(0, margin - D), with slope 1 on the margin; ``"squared_hinge"``, its square.
+        sigma: > 0, of the logistic loss; no other has it.
+        margin: in units of the scores, of the hinges.
+        mu: >= 0, of ``"ndcg_loss2++"``.
+        log: ``"natural"``, or ``"binary"`` for log2 in the logistic loss.
+        gain: the gain of a label y: ``"exponential"``, 2^y - 1, or ``"linear"``, y.
+        gains: the gain of each item, shaped as ``scores``, in place of ``gain``.
+        discount: ``"log2"``, 1 / log2(1 + r), or a tensor ``[R]`` with the discounts of ranks 1 to
+            R; further ones are 0.
+        k: the loss looks at the first k ranks, >= 1; None for all.
+        truncation: which pairs that leaves. ``"either"``: one of the two is in the first k ranks
+            (LightGBM, XGBoost); ``"both"``: both are (allRank, sentence-transformers);
+            ``"discount"``: as ``"either"``, and discounts beyond rank k are 0 (TF-Ranking, Rax).
+        score_normalization: divide each pair's weight by 0.01 + \|s_i - s_j\|, in lists whose
+            scores are not all equal (as LightGBM and XGBoost do unless told otherwise).
+        list_normalization: multiply each list's sum by log2(1 + S) / S, where S is twice the
+            summed size of its pairs' slopes (as LightGBM and XGBoost do unless told otherwise).
+        return_statistics: also return :class:`ListStatistics` of the same pass.
+
+    Returns:
+        The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
+        no pair. NaN as in :func:`pairwise_hinge_loss`, also for a gain that is NaN. With
+        ``return_statistics`` a tuple of the loss and the statistics.
+
+    Raises:
+        as :func:`pairwise_hinge_loss`.
+
+    Source: Burges, "From RankNet to LambdaRank to LambdaMART: an overview" (2010); Wang et al.,
+    "The LambdaLoss framework for ranking metric optimization" (2018).
+    """
+    name = "lambda_loss"
+    check_option(name, "scheme", scheme, SCHEMES)
+    check_option(name, "pair_loss", pair_loss, PAIR_LOSSES)
+    check_option(name, "log", log, tuple(LOG_SCALES))
+    check_option(name, "gain", gain, GAINS)
+    check_option(name, "truncation", truncation, TRUNCATIONS)
+    check_option(name, "weighting", weighting, WEIGHTINGS)
+    options = LambdaOptions(
+        scheme=scheme,
+        pair_loss=pair_loss,
+        sigma=check_positive(name, "sigma", sigma),
+        margin=check_finite(name, "margin", margin),
+        scale=LOG_SCALES[log] if pair_loss == "logistic" else 1.0,
+        mu=_check_mu(name, mu),
+        gain=gain,
+        k=_check_k(name, k),
+        truncation=truncation,
+        score_normalization=check_flag(name, "score_normalization", score_normalization),
+        list_normalization=check_flag(name, "list_normalization", list_normalization),
+        weighting=weighting,
+    )
+    check_flag(name, "return_statistics", return_statistics)
+    lists = parse(name, scores, labels, weights, mask, lengths, offsets, gains, label_values=True)
+    if isinstance(discount, Tensor):
+        discounts = check_by_rank(name, "discount", discount, lists.scores)
+    else:
+        check_option(name, "discount", discount, ("log2",), "a tensor")
+        discounts = None
+    return _lambda(name, lists, discounts, options, reduction, return_statistics, impl)
+
+
+def _check_mu(name: str, mu: object) -> float:
+    number = check_finite(name, "mu", mu)
+    if number < 0:
+        raise ValueError(f"{name}: expected mu >= 0, got {mu}")
+    return number
+
+
+def _check_k(name: str, k: object) -> int:
+    if k is None:
+        return 0
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise TypeError(f"{name}: expected k to be an int or None, got {type(k).__name__}")
+    if k < 1:
+        raise ValueError(f"{name}: expected k >= 1, got {k}")
+    return k
+
+
+def _lambda(
+    name: str,
+    lists: Lists,
+    discounts: Tensor | None,
+    options: LambdaOptions,
+    reduction: str,
+    return_statistics: bool,
+    impl: str,
+) -> Tensor | tuple[Tensor, ListStatistics]:
+    check_option(name, "reduction", reduction, REDUCTIONS)
+    check_option(name, "impl", impl, IMPLEMENTATIONS)
+    if impl == "auto":
+        check_device(name, "scores", lists.scores)
+        value, statistics = Lambda.apply(
+            lists.scores,
+            lists,
+            discounts,
+            options,
+            reduction,
+            lists.scores.requires_grad and torch.is_grad_enabled(),
+            return_statistics,
+        )
+    else:
+        scores = lists.scores.to(loss_dtype(lists.scores))
+        tensors, items = (scores, lists.labels, lists.weights, lists.gains), lists.items()
+        value = reference.lambda_loss(tensors, items, discounts, options, reduction)
+        if not lists.batched:
+            value = value.reshape([])
+        if return_statistics:
+            statistics = reference.statistics(tensors, items, discounts, options)
+    if not return_statistics:
+        return value
+    pairs, in_order, ndcg = statistics.unbind(1)
+    return value, ListStatistics(pairs.to(torch.int64), in_order / pairs, ndcg)

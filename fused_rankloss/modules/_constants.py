@@ -1,0 +1,65 @@
+"""Modules whose options are constants of the loss."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class ConstantLoss(nn.Module):
+    """Holds a loss function's options; tensors among them are buffers, which move with it."""
+
+    def __init__(self, function, **options) -> None:
+        super().__init__()
+        self._function = function
+        self._names = tuple(options)
+        for name, value in options.items():
+            if isinstance(value, Tensor):
+                self.register_buffer(name, value)
+            else:
+                setattr(self, name, value)
+
+    def _options(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self._names}
+
+    def extra_repr(self) -> str:
+        def shown(value: object) -> object:
+            return tuple(value.shape) if isinstance(value, Tensor) else value
+
+        return ", ".join(f"{key}={shown(value)!r}" for key, value in self._options().items())
+
+
+class ListLoss(ConstantLoss):
+    """A loss over a batch of lists of scores and labels."""
+
+    def forward(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        *,
+        mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        offsets: Tensor | None = None,
+        weights: Tensor | None = None,
+    ):
+        """The loss of a batch of lists; arguments as in the function of the same name."""
+        lists = {"mask": mask, "lengths": lengths, "offsets": offsets, "weights": weights}
+        return self._function(scores, labels, **lists, **self._options())
+
+
+class GainListLoss(ConstantLoss):
+    """A loss over a batch of lists whose items may have gains of their own."""
+
+    def forward(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        *,
+        gains: Tensor | None = None,
+        mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        offsets: Tensor | None = None,
+        weights: Tensor | None = None,
+    ):
+        """The loss of a batch of lists; arguments as in the function of the same name."""
+        lists = {"mask": mask, "lengths": lengths, "offsets": offsets, "weights": weights}
+        return self._function(scores, labels, gains=gains, **lists, **self._options())

@@ -36,10 +36,14 @@ WHY_NO_CUDA = _why_no_cuda()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that takes a ``device`` runs on the CPU and, where there is one, on a GPU."""
+    """Every test that takes a ``device`` runs on the CPU and, where there is one, on a GPU.
+
+    But for modules about what has no CUDA kernels, which say ``ON_CUDA = False``.
+    """
     if "device" in metafunc.fixturenames:
         devices = ["cpu"]
-        if WHY_NO_CUDA is None or GPU_REQUIRED:
+        on_cuda = getattr(metafunc.module, "ON_CUDA", True)
+        if on_cuda and (WHY_NO_CUDA is None or GPU_REQUIRED):
             devices.append(pytest.param("cuda", marks=pytest.mark.gpu))
         metafunc.parametrize("device", devices)
 

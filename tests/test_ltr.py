@@ -24,6 +24,8 @@ from cases import (
 from ltr import GRID, LISTWISE_GRID, PAIR, RANKING, SCHEMES, hold, logistic, weighted
 from oracle_ndcg import statistics_of
 
+ON_CUDA = False
+
 pytestmark = pytest.mark.sanitize
 
 CASES = by_name(SMALL + MEDIUM)

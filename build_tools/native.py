@@ -1,9 +1,12 @@
 """The build_ext command: compile the CUDA kernels if possible, then `_C`, which records how."""
 
 import atexit
+import contextlib
+import itertools
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import torch
 from torch.utils import cpp_extension
 
-from build_tools import target_torch
+from build_tools import ptxas_report, target_torch
 from build_tools.cuda_toolkit import NVCC_STANDARD, CudaUnavailable, Toolkit, find_toolkit
 
 SANITIZE = os.environ.get("FUSED_RANKLOSS_SANITIZE", "0") == "1"
@@ -22,6 +25,9 @@ TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*targe
 # Absolute, since ninja compiles in a folder of its own.
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = str(ROOT / "csrc")
+
+# Beside `_cuda`: what its kernels take of a GPU's resources.
+PTXAS_REPORT = "_cuda_ptxas.csv"
 
 SANITIZE_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 # No -march=native: a build must run on other machines, wider vectors are chosen at run time.
@@ -109,7 +115,9 @@ class BuildNative(cpp_extension.BuildExtension):
             return
         self._remove_outdated_objects()
         try:
-            super().build_extension(ext)
+            with self._reporting_nvcc():
+                super().build_extension(ext)
+            self._write_ptxas_report(ext)
         except Exception:  # setuptools and torch raise types of their own for a failed compiler
             self._give_up_cuda(
                 f"csrc/cuda did not compile with {self.toolkit.nvcc} (CUDA "
@@ -146,13 +154,46 @@ class BuildNative(cpp_extension.BuildExtension):
         cuda.extra_compile_args["nvcc"] = [*NVCC_FLAGS, *toolkit.architecture_flags]
         cuda.library_dirs += map(str, toolkit.library_folders)
 
+    @contextlib.contextmanager
+    def _reporting_nvcc(self):
+        """Lets torch run nvcc through ptxas_report.py, together with any ccache of its own."""
+        given = os.environ.get("PYTORCH_NVCC")
+        wrap = getattr(cpp_extension, "_wrap_compiler", lambda compiler: [compiler])
+        nvcc = shlex.split(given) if given else wrap(str(self.toolkit.nvcc))
+        command = shlex.join([sys.executable, ptxas_report.__file__, *nvcc])
+        os.environ["PYTORCH_NVCC"] = command.replace("$", "$$")  # it goes into ninja's file
+        try:
+            yield
+        finally:
+            if given is None:
+                del os.environ["PYTORCH_NVCC"]
+            else:
+                os.environ["PYTORCH_NVCC"] = given
+
+    def _write_ptxas_report(self, ext):
+        objects = [Path(self.build_temp, source).with_suffix(".o") for source in ext.sources]
+        tables = [ptxas_report.read(ptxas_report.path_beside(path)) for path in objects]
+        ptxas_report.write(self._ptxas_report_path(), itertools.chain(*tables))
+
+    def _ptxas_report_path(self) -> Path:
+        return Path(self.get_ext_fullpath("fused_rankloss._cuda")).with_name(PTXAS_REPORT)
+
+    def copy_extensions_to_source(self):
+        """What an in-place build ends with: the report goes where the extensions go."""
+        super().copy_extensions_to_source()
+        if self.toolkit:
+            build_py = self.get_finalized_command("build_py")
+            target = Path(build_py.get_package_dir("fused_rankloss"), PTXAS_REPORT)
+            shutil.copyfile(self._ptxas_report_path(), target)
+
     def _remove_outdated_objects(self):
         # ninja follows the headers of a .cu file only where torch itself has CUDA.
         sources = (ROOT / "csrc").rglob("*.*")
         headers = [path for path in sources if path.suffix not in (".cu", ".cpp")]
         newest = max(header.stat().st_mtime for header in headers)
         for compiled in Path(self.build_temp, "csrc", "cuda").glob("*.o"):
-            if compiled.stat().st_mtime < newest:
+            reported = ptxas_report.path_beside(compiled).exists()
+            if compiled.stat().st_mtime < newest or not reported:
                 compiled.unlink()
 
     def _write_build_facts(self) -> Path:

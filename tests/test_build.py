@@ -18,7 +18,7 @@ from fused_rankloss import _extension
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # last, so that the source folder does not hide an installed package
 
-from build_tools import backend, cuda_toolkit, native, target_torch  # noqa: E402
+from build_tools import backend, cuda_toolkit, native, ptxas_report, target_torch  # noqa: E402
 from build_tools.cuda_toolkit import CudaUnavailable, Toolkit, find_toolkit  # noqa: E402
 
 
@@ -205,6 +205,9 @@ def test_system_packages_count_where_the_environment_sees_them(
     assert any(folder.is_relative_to("/base") for folder in folders) is expected
 
 
+USAGE = ptxas_report.Usage("kernel", "sm_75", 32, 0, 0, 0, 1024, 1)
+
+
 class TestBuildCommand:
     """BuildNative with the compiling taken out."""
 
@@ -219,6 +222,11 @@ class TestBuildCommand:
             if ext.name in self.failing:
                 raise RuntimeError("Error compiling objects for extension")
             compiled.append(ext.name)
+            if ext.name == "fused_rankloss._cuda":
+                assert f"ptxas_report.py {toolkit.nvcc}" in os.environ["PYTORCH_NVCC"]
+                table = Path(self.build_temp, "csrc", "cuda", "kernel.o.csv")
+                table.parent.mkdir(parents=True)
+                ptxas_report.write(table, [USAGE])
 
         def compile_all(self):
             for ext in self.extensions:
@@ -228,6 +236,8 @@ class TestBuildCommand:
         monkeypatch.setattr(parent, "build_extensions", compile_all)
         monkeypatch.setattr(native.atexit, "register", lambda *_, **__: None)
         monkeypatch.setattr(native.cpp_extension, "CUDA_HOME", None)
+        monkeypatch.delenv("PYTORCH_NVCC", raising=False)
+        monkeypatch.setenv("TORCH_NO_COMPILER_WRAPPER", "1")
         monkeypatch.setattr(native.cpp_extension, "_check_cuda_version", None)
         monkeypatch.setattr(native, "find_toolkit", lambda: toolkit)
 
@@ -235,10 +245,12 @@ class TestBuildCommand:
             command = native.BuildNative.__new__(native.BuildNative)
             command.failing = failing
             command.build_temp = str(tmp_path / "temp")
+            command.get_ext_fullpath = lambda name: str(tmp_path / name)
             command.distribution = SimpleNamespace(get_version=lambda: "0.1.0")
             command.extensions = [
                 SimpleNamespace(
                     name=f"fused_rankloss.{name}",
+                    sources=["csrc/cuda/kernel.cu"],
                     include_dirs=[],
                     library_dirs=[],
                     extra_compile_args={},
@@ -260,6 +272,11 @@ class TestBuildCommand:
         assert command._summary() == (
             "fused_rankloss: built with CUDA 13.0 kernels for sm_75 sm_120"
         )
+
+    def test_what_kernels_take_is_written_beside_them(self, build, tmp_path):
+        build()
+        assert ptxas_report.read(tmp_path / native.PTXAS_REPORT) == [USAGE]
+        assert "PYTORCH_NVCC" not in os.environ
 
     def test_cuda_sources_that_do_not_compile_are_left_out(self, build):
         command, compiled, facts = build(failing=["fused_rankloss._cuda"])

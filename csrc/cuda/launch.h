@@ -36,10 +36,9 @@ inline void check_cuda(cudaError_t error, std::string_view op) {
 class LaunchScope {
  public:
   LaunchScope(const Tensor& tensor, std::string_view op)
-      : guard_(tensor.get_device_index()), op_(op) {
+      : device_(tensor.get_device_index()), guard_(device_), op_(op) {
     void* stream = nullptr;
-    STABLE_TORCH_ERROR_CODE_CHECK(
-        aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
     stream_ = static_cast<cudaStream_t>(stream);
     // An error that is there before anything was launched is somebody else's: it is reported as
     // that, and left for them to see.
@@ -51,6 +50,13 @@ class LaunchScope {
   }
 
   cudaStream_t stream() const { return stream_; }
+  const std::string& op() const { return op_; }
+
+  // Whether the GPU has so few fp64 units that fp32 instructions are to take their place: 1 to 2 of
+  // fp32's rate on the big GPUs, 1 to 32 or 64 on the others.
+  bool slow_double() const {
+    return device_attribute(cudaDevAttrSingleToDoublePrecisionPerfRatio) > 8;
+  }
 
   // grid.x for so many blocks.
   unsigned grid(int64_t blocks) const {
@@ -63,6 +69,14 @@ class LaunchScope {
   void check_launch() const { check_cuda(cudaGetLastError(), op_); }
 
  private:
+  // A look into a table of the driver's, without a synchronisation.
+  int device_attribute(cudaDeviceAttr attribute) const {
+    int value = 0;
+    check_cuda(cudaDeviceGetAttribute(&value, attribute, device_), op_);
+    return value;
+  }
+
+  int device_;
   torch::stable::accelerator::DeviceGuard guard_;
   std::string op_;
   cudaStream_t stream_ = nullptr;

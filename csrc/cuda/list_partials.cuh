@@ -12,6 +12,7 @@
 #include "cuda/compensated_sum.cuh"
 #include "cuda/lists.cuh"
 #include "cuda/policy.h"
+#include "cuda/shared_array.cuh"
 #include "cuda/warp.cuh"
 
 namespace fused_rankloss {
@@ -35,20 +36,44 @@ struct ListPartial {
   }
 };
 
+// Thread 0 gets the sum over all threads of a block. Every thread calls this.
+template <int kThreads>
+__device__ __forceinline__ ListPartial
+sum_over_block(SharedArray<ListPartial, kThreads / kWarpSize>& warps, ListPartial partial) {
+#pragma unroll 1
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    partial.add(partial.shuffled(
+        [distance](double value) { return __shfl_down_sync(kAllLanes, value, distance); }));
+  }
+  __syncthreads();  // of an earlier call, everyone has read
+  if (lane_index() == 0) warps.store(warp_index(), partial);
+  __syncthreads();
+  ListPartial sum;
+#pragma unroll 1
+  for (int warp = 0; threadIdx.x == 0 && warp < kThreads / kWarpSize; ++warp) {
+    sum.add(warps.load(warp));
+  }
+  return sum;
+}
+
 struct ListPartials {
   ListPartial* data;  // [K, num_chunks + num_lists]
   int64_t num_chunks;
   int64_t num_lists;
+  int64_t crossover;         // lists of more slots are long
+  bool whole_lists = false;  // a list has one partial, in its first chunk: not only long ones
 
   FRL_HD ListPartial& at(int64_t k, int64_t chunk, int64_t list) const {
     return data[k * (num_chunks + num_lists) + chunk + list];
   }
 };
 
-// Sums the partials of a warp's 32 consecutive rows list by list, and stores each list's sum. All
-// 32 lanes call this; `list` ascends with the lane, and kNoList rows at the end are left out.
+// Sums the partials of a warp's 32 consecutive rows list by list, and stores each list's sum, or
+// adds it to what is there. All 32 lanes call this; `list` ascends with the lane, and kNoList rows
+// in between and at the end are left out.
 __device__ __forceinline__ void store_chunk(const ListPartials& partials, int64_t k, int64_t chunk,
-                                            int64_t list, ListPartial partial) {
+                                            int64_t list, ListPartial partial,
+                                            bool accumulate = false) {
   const int lane = lane_index();
 #pragma unroll 1
   for (int distance = 1; distance < kWarpSize; distance *= 2) {
@@ -62,7 +87,13 @@ __device__ __forceinline__ void store_chunk(const ListPartials& partials, int64_
   }
   const int64_t next_list = __shfl_down_sync(kAllLanes, list, 1);
   const bool last_of_list = lane == kWarpSize - 1 || next_list != list;
-  if (list != kNoList && last_of_list) partials.at(k, chunk, list) = partial;
+  if (list == kNoList || !last_of_list) return;
+  ListPartial& sum = partials.at(k, chunk, list);
+  if (accumulate) {
+    sum.add(partial);
+  } else {
+    sum = partial;
+  }
 }
 
 // The sums of 32 consecutive lists, one to each lane; lanes past the last list get 0. All 32 lanes
@@ -73,7 +104,9 @@ __device__ __forceinline__ ListPartial sum_lists(const ListPartials& partials, i
   const int64_t own_list = first_list + lane;
   const Range slots = own_list < lists.num_lists ? lists.slots(own_list) : Range{0, 0};
   const int64_t first_chunk = slots.begin / kWarpSize;
-  const int64_t num_chunks = slots.size() > 0 ? (slots.end - 1) / kWarpSize - first_chunk + 1 : 0;
+  int64_t num_chunks = slots.size() > 0 ? (slots.end - 1) / kWarpSize - first_chunk + 1 : 0;
+  const bool whole = partials.whole_lists || slots.size() > partials.crossover;
+  if (whole && num_chunks > 1) num_chunks = 1;
 
   ListPartial sum;
   if (num_chunks <= kWarpSize) {

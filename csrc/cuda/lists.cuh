@@ -32,4 +32,17 @@ FRL_HD Range real_range(const Lists& lists, int64_t list, int64_t slot) {
   return real ? range : Range{0, 0};
 }
 
+// Sorted by list, items take the places of their list's slots, padding included.
+FRL_HD Range list_positions(const Lists& lists, int64_t list) {
+  if (lists.offsets) return lists.slots(list);
+  return {list * lists.width, (list + 1) * lists.width};
+}
+
+// Long lists are sorted (long_lists.cuh), the pairs of others enumerated (pairwise.cuh).
+inline constexpr int64_t kNoLongLists = INT64_MAX;
+
+FRL_HD bool is_long(const Lists& lists, int64_t list, int64_t crossover) {
+  return list != kNoList && lists.slots(list).size() > crossover;
+}
+
 }  // namespace fused_rankloss

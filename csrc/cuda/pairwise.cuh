@@ -12,7 +12,8 @@
 //              Each warp holds all rows in registers, `rows_per_thread` a lane, 32 slots apart, and
 //              meets every `warps`-th column. Where the rows are of several lists, it takes them
 //              one by one, each with the columns of its own list. K margins are K times as many
-//              blocks, in grid.x.
+//              blocks, in grid.x. Rows of long lists are left to long_lists.cuh, and where there
+//              may be any, so is the last step.
 // Memory       A block reads its rows' lists once, and writes each gradient once. The workspace is
 //              32 bytes for every 32 slots and every list, times K.
 // Numerics     Which pairs violate the margin is decided exactly (common/ordered.h). Counts are
@@ -122,7 +123,8 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
   if (thread < kRows) {
     const int64_t slot = first_row + thread;
     const int64_t list = slot < lists.num_slots ? list_of(lists, slot) : kNoList;
-    const Range range = real_range(lists, list, slot);
+    const bool is_own = !is_long(lists, list, params.partials.crossover);
+    const Range range = is_own ? real_range(lists, list, slot) : Range{0, 0};
     real = range.size() > 0;
     const Item row = real ? term.load(slot) : Term::inert(kLowestKey<Key>);
     if (real && term.holds_nan(row)) first_sums.poison();
@@ -136,7 +138,8 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
   }
   const bool any_real = __syncthreads_or(real) != 0;
 
-  // The columns: from the first row's list to the last row's, unless all rows are padding.
+  // The columns: from the first row's list to the last row's, without those if they are long. None
+  // where all rows are padding or of long lists.
   const int num_rows = static_cast<int>(Lists::clamp(lists.num_slots - first_row, 0, kRows));
   Range columns{0, 0};
   bool one_list = false;
@@ -144,8 +147,10 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
     const int64_t first_list = shared.row_lists.load(0);
     const int64_t last_list = shared.row_lists.load(num_rows - 1);
     one_list = first_list == last_list;
-    columns.begin = first_list == kNoList ? 0 : lists.slots(first_list).begin;
-    columns.end = last_list == kNoList ? lists.num_slots : lists.slots(last_list).end;
+    const Range first = first_list == kNoList ? Range{0, 0} : lists.slots(first_list);
+    const Range last = last_list == kNoList ? Range{0, lists.num_slots} : lists.slots(last_list);
+    columns.begin = is_long(lists, first_list, params.partials.crossover) ? first.end : first.begin;
+    columns.end = is_long(lists, last_list, params.partials.crossover) ? last.begin : last.end;
   }
 
   for (int64_t tile = columns.begin; tile < columns.end; tile += kColumns) {
@@ -176,12 +181,15 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
     for (int warp = 0; real && warp < kTile.warps; ++warp) {
       totals.add(shared.sums.load(warp * kRows + thread));
     }
-    if (args.raw_grad != nullptr && slot < lists.num_slots) {
+    const int64_t list = shared.row_lists.load(thread);
+    const bool is_own = !is_long(lists, list, params.partials.crossover);
+    if (args.raw_grad != nullptr && slot < lists.num_slots && is_own) {
       term.store_gradient(k * lists.num_slots + slot, totals);
     }
-    store_chunk(params.partials, k, slot / kWarpSize, shared.row_lists.load(thread),
+    store_chunk(params.partials, k, slot / kWarpSize, is_own ? list : kNoList,
                 real ? term.finish(shared.rows.load(thread), totals) : ListPartial{});
   }
+  if (params.partials.crossover != kNoLongLists) return;
 
   // Each thread's partials become visible to other blocks before its block counts as finished.
   __threadfence();
@@ -194,13 +202,23 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
 
 // ---- Launch ----------------------------------------------------------------
 
-// What a launcher needs to know; it brings the memory, the stream and the launch itself.
+// What a launcher needs to know; it brings the memory, the stream and the launch itself. Which
+// lists are long shows on the device; here only whether there may be any.
 class PairwisePlan {
  public:
-  PairwisePlan(const PairwiseArgs& args, PairwiseTile tile)
+  PairwisePlan(const PairwiseArgs& args, PairwiseTile tile, int64_t crossover = kLongList)
       : args_(args),
         num_row_blocks_(std::max<int64_t>(1, ceil_div(args.lists.num_slots, tile.rows()))),
-        num_chunks_(ceil_div(args.lists.num_slots, kWarpSize)) {}
+        num_chunks_(ceil_div(args.lists.num_slots, kWarpSize)) {
+    const Lists& lists = args.lists;
+    const int64_t longest = lists.offsets ? lists.num_slots : lists.width;
+    if (lists.num_slots > 0 && longest > crossover) crossover_ = crossover;
+  }
+
+  bool may_have_long_lists() const { return crossover_ != kNoLongLists; }
+  bool may_have_other_lists() const {
+    return !may_have_long_lists() || args_.lists.offsets || args_.lists.lengths;
+  }
 
   int64_t num_blocks() const { return num_row_blocks_ * args_.num_margins; }
 
@@ -210,7 +228,8 @@ class PairwisePlan {
   PairwiseParams params(void* workspace) const {
     char* bytes = static_cast<char*>(workspace);
     return {.args = args_,
-            .partials = {reinterpret_cast<ListPartial*>(bytes), num_chunks_, args_.lists.num_lists},
+            .partials = {reinterpret_cast<ListPartial*>(bytes), num_chunks_, args_.lists.num_lists,
+                         crossover_},
             .finished_blocks = reinterpret_cast<uint32_t*>(bytes + partial_bytes()),
             .num_row_blocks = static_cast<uint32_t>(num_row_blocks_)};
   }
@@ -225,29 +244,7 @@ class PairwisePlan {
   const PairwiseArgs& args_;
   int64_t num_row_blocks_;
   int64_t num_chunks_;
+  int64_t crossover_ = kNoLongLists;
 };
-
-template <typename Real, typename Key, typename Body>
-void dispatch_keyed_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
-  if (args.counts) {
-    body.template operator()<CountTerm<Real, Key>>();
-  } else {
-    dispatch_pair_loss(loss_name, [&](auto loss) {
-      body.template operator()<ValueTerm<decltype(loss), Real, Key>>();
-    });
-  }
-}
-
-// Calls `body.operator()<Term>()` with the term for a call.
-template <typename Body>
-void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
-  if (args.score_type == ScoreType::kDouble) {
-    dispatch_keyed_term<double, int64_t>(args, loss_name, body);
-  } else if (fits_narrow_key(args.label_type)) {
-    dispatch_keyed_term<float, int32_t>(args, loss_name, body);
-  } else {
-    dispatch_keyed_term<float, int64_t>(args, loss_name, body);
-  }
-}
 
 }  // namespace fused_rankloss

@@ -15,20 +15,30 @@
 #include "common/pairwise_args.h"
 #include "cuda/list_partials.cuh"
 #include "cuda/policy.h"
+#include "cuda/two_float.cuh"
+#include "losses/pair_losses.h"
 
 namespace fused_rankloss {
 
 // ---- Loading items ---------------------------------------------------------
 
-template <typename Real>
-FRL_HD Real load_score(const PairwiseArgs& args, int64_t slot) {
+// Loads for several slots at once, of which some may be none: the storage type is looked up once,
+// and all loads are under way before the first is waited for. Slot r is slot_of(r), or negative.
+template <int kSlots, typename Real, typename SlotOf>
+FRL_HD void load_scores(const PairwiseArgs& args, SlotOf&& slot_of, Real (&scores)[kSlots]) {
+  const auto load = [&](const auto* stored) {
+#pragma unroll
+    for (int r = 0; r < kSlots; ++r) {
+      if (slot_of(r) >= 0) scores[r] = static_cast<Real>(to_compute(stored[slot_of(r)]));
+    }
+  };
   switch (args.score_type) {
     case ScoreType::kHalf:
-      return to_float(static_cast<const Half*>(args.scores)[slot]);
+      return load(static_cast<const Half*>(args.scores));
     case ScoreType::kBFloat16:
-      return to_float(static_cast<const BFloat16*>(args.scores)[slot]);
+      return load(static_cast<const BFloat16*>(args.scores));
     default:
-      return static_cast<const Real*>(args.scores)[slot];
+      return load(static_cast<const Real*>(args.scores));
   }
 }
 
@@ -42,15 +52,26 @@ template <typename Key>
 inline constexpr Key kHighestKey = std::numeric_limits<Key>::max();
 
 template <typename Key>
-FRL_HD Key load_label(const PairwiseArgs& args, int64_t slot) {
-  const int64_t key = label_key_at(args.labels, args.label_type, slot);
+FRL_HD Key narrow_key(int64_t key, LabelType type) {
   if constexpr (sizeof(Key) == 4) {
     // Keys of narrow floats are unsigned 32-bit numbers, of which none but NaN's becomes the
     // lowest.
-    if (is_nan_label(key, args.label_type)) return kLowestKey<Key>;
-    if (args.label_type >= LabelType::kHalf) return static_cast<Key>(key - 0x80000000);
+    if (is_nan_label(key, type)) return kLowestKey<Key>;
+    if (type >= LabelType::kHalf) return static_cast<Key>(key - 0x80000000);
   }
   return static_cast<Key>(key);
+}
+
+template <int kSlots, typename Key, typename SlotOf>
+FRL_HD void load_labels(const PairwiseArgs& args, SlotOf&& slot_of, Key (&labels)[kSlots]) {
+  visit_labels(args.labels, args.label_type, [&](const auto* stored) {
+#pragma unroll
+    for (int r = 0; r < kSlots; ++r) {
+      if (slot_of(r) >= 0) {
+        labels[r] = narrow_key<Key>(label_key(stored[slot_of(r)]), args.label_type);
+      }
+    }
+  });
 }
 
 template <typename Key>
@@ -58,9 +79,26 @@ FRL_HD bool is_nan_key(Key key, LabelType type) {
   return key == kLowestKey<Key> && type >= LabelType::kHalf;
 }
 
-template <typename Real>
-FRL_HD Real load_weight(const PairwiseArgs& args, int64_t slot) {
-  return args.weights ? static_cast<const Real*>(args.weights)[slot] : Real(1);
+template <int kSlots, typename Real, typename SlotOf>
+FRL_HD void load_weights(const PairwiseArgs& args, SlotOf&& slot_of, Real (&weights)[kSlots]) {
+#pragma unroll
+  for (int r = 0; r < kSlots; ++r) {
+    const bool stored = args.weights != nullptr && slot_of(r) >= 0;
+    weights[r] = stored ? static_cast<const Real*>(args.weights)[slot_of(r)] : Real(1);
+  }
+}
+
+// The item of one slot.
+template <class Term>
+FRL_HD typename Term::Item load_item(const Term& term, const PairwiseArgs& args, int64_t slot) {
+  const auto slot_of = [slot](int) { return slot; };
+  typename Term::Real score[1];
+  typename Term::Real weight[1];
+  typename Term::Key label[1];
+  load_scores(args, slot_of, score);
+  load_weights(args, slot_of, weight);
+  load_labels(args, slot_of, label);
+  return term.item(score[0], weight[0], label[0]);
 }
 
 // ---- Counts ----------------------------------------------------------------
@@ -79,30 +117,42 @@ class CountTerm {
   using Real = RealT;
   using Key = KeyT;
   static constexpr PairwiseTile kTile = kCountTile;
+  static constexpr int kListRows = kCountListRows;
+  static constexpr bool kCounts = true;  // all that a pair adds is one
 
-  struct alignas(16) Item {
+  struct alignas(sizeof(Real) == 4 ? 16 : 8) Item {
     Real score;
     Real reach;  // a more relevant item violates the margin unless its score is greater
     Key label;
   };
 
+  // fp32 counts to 2^24, more than a tile or a short list has columns, and a comparison that yields
+  // 1.0 or 0.0 takes one instruction where a predicate and an integer take two.
+  struct TileSums {
+    float more = 0;         // violating pairs with the row as the more relevant item
+    float less = 0;         // ... as the less relevant one
+    uint32_t lower = 0;     // all pairs with the row as the more relevant item
+    bool poisoned = false;  // NaN, or the difference of two equal infinities
+
+    FRL_HD void poison() { poisoned = true; }
+  };
+
   // 32 bits hold what one warp counts for a row of a list of 2^34 items.
   struct Sums {
-    uint32_t more = 0;      // violating pairs with the row as the more relevant item
-    uint32_t less = 0;      // ... as the less relevant one
-    uint32_t lower = 0;     // all pairs with the row as the more relevant item
-    uint32_t poisoned = 0;  // not 0: NaN, or the difference of two equal infinities
+    uint32_t more = 0;
+    uint32_t less = 0;
+    uint32_t lower = 0;
+    uint32_t poisoned = 0;
 
     FRL_HD void poison() { poisoned = 1; }
 
-    FRL_HD void add_tile(const Item& /*row*/, const Sums& tile) {
-      more += tile.more;
-      less += tile.less;
+    FRL_HD void add_tile(const Item& /*row*/, const TileSums& tile) {
+      more += static_cast<uint32_t>(tile.more);
+      less += static_cast<uint32_t>(tile.less);
       lower += tile.lower;
       poisoned |= tile.poisoned;
     }
   };
-  using TileSums = Sums;
 
   struct Totals {
     int64_t more = 0;
@@ -123,10 +173,11 @@ class CountTerm {
   FRL_HD CountTerm(const PairwiseArgs& args, double margin)
       : args_(args), margin_(margin), inclusive_(args.boundary_grad == 1) {}
 
-  FRL_HD Item load(int64_t slot) const {
-    const Real score = load_score<Real>(args_, slot);
-    return {score, reach(score, margin_, inclusive_), load_label<Key>(args_, slot)};
+  FRL_HD Item item(Real score, Real /*weight*/, Key label) const {
+    return {score, reach(score, margin_, inclusive_), label};
   }
+
+  FRL_HD Item load(int64_t slot) const { return load_item(*this, args_, slot); }
 
   FRL_HD static Item inert(Key label) { return {kNan<Real>, kNan<Real>, label}; }
 
@@ -137,10 +188,22 @@ class CountTerm {
   FRL_HD void add_pair(const Item& row, const Item& column, TileSums& sums) const {
     const bool above = row.label > column.label;
     const bool below = row.label < column.label;
-    sums.more += above & (row.score <= column.reach);
-    sums.less += below & (column.score <= row.reach);
+    sums.more += above & (row.score <= column.reach) ? 1.0f : 0.0f;
+    sums.less += below & (column.score <= row.reach) ? 1.0f : 0.0f;
     sums.lower += above;
   }
+
+  // The same for a column whose label is known to be lower, or higher, than the row's. The columns
+  // with lower labels are counted apart, all at once.
+  FRL_HD void add_lower(const Item& row, const Item& column, TileSums& sums) const {
+    sums.more += row.score <= column.reach ? 1.0f : 0.0f;
+  }
+
+  FRL_HD void add_higher(const Item& row, const Item& column, TileSums& sums) const {
+    sums.less += column.score <= row.reach ? 1.0f : 0.0f;
+  }
+
+  FRL_HD void count_lower(int columns, TileSums& sums) const { sums.lower += columns; }
 
   __device__ __forceinline__ ListPartial finish(const Item& row, const Totals& totals) const {
     const double score = row.score;
@@ -169,32 +232,49 @@ class CountTerm {
 
 // ---- Values ----------------------------------------------------------------
 
-// Everything is in fp64, so that results are rounded once. The gap (s_j + m) - s_i of fp64 numbers
-// has the sign of their comparison and decides on which side of the boundary a pair lies. A pair's
-// weight is a factor of each of its items, w_i w_j or w_i of the more relevant one alone; the row's
-// factor is left out until the end of a tile. GPUs with few fp64 units are bound by them here.
-template <typename Loss, typename RealT, typename KeyT>
+// Sums of values, slopes and weights over the columns of a tile are of type Number, which must hold
+// about twice the digits of an fp32 result, so that results are rounded once:
+//
+//   double      for fp64 scores, and wherever fp64 units are many
+//   TwoFloat    for fp32 scores on a GPU whose fp64 units are few: about 60 fp32 instructions a
+//   pair
+//               in the place of a dozen in fp64, of which such a GPU issues one where it issues 32
+//               or 64 in fp32
+//
+// Either way the rest, once a row and tile, is in fp64. The gap (s_j + m) - s_i decides on which
+// side of the boundary a pair lies: s_j + m is rounded to fp64 as `reach` (common/ordered.h) has
+// it, and no sum of a Number and a score changes the sign of the gap. A pair's weight is a factor
+// of each of its items, w_i w_j or w_i of the more relevant one alone; the row's factor is left out
+// until the end of a tile.
+template <typename Loss, typename RealT, typename KeyT, typename NumberT = double>
 class ValueTerm {
  public:
   using Real = RealT;
   using Key = KeyT;
+  using Number = NumberT;
   static constexpr PairwiseTile kTile = kValueTile;
+  static constexpr int kListRows = kValueListRows;
+  static constexpr bool kCounts = false;
+
+  // What scores and weights are without loss, and a Number combines with.
+  using Plain = std::conditional_t<std::is_same_v<Number, double>, double, float>;
+  static_assert(sizeof(Plain) >= sizeof(Real), "fp64 scores need fp64 sums");
 
   struct Item {
-    double score;
-    double reach;  // score + margin
-    double weight_as_more;
-    double weight_as_less;
+    Number reach;  // score + margin
+    Plain score;
+    Plain weight_as_more;
+    Plain weight_as_less;
     Key label;
   };
 
   struct TileSums {
-    double value = 0;
-    double slope_as_more = 0;  // of pairs with the row as the more relevant item
-    double slope_as_less = 0;
-    double pairs = 0;  // NaN: poisoned
+    Number value{};
+    Number slope_as_more{};  // of pairs with the row as the more relevant item
+    Number slope_as_less{};
+    Number pairs{};  // NaN: poisoned
 
-    FRL_HD void poison() { pairs = kNan<double>; }
+    FRL_HD void poison() { pairs = Number(kNan<Plain>); }
   };
 
   struct Sums {
@@ -220,20 +300,24 @@ class ValueTerm {
     }
 
     // A row without pairs adds nothing, even at an infinite weight.
-    FRL_HD static double product(double weight, double sum) { return sum == 0 ? 0 : weight * sum; }
+    FRL_HD static double product(double weight, Number number) {
+      const double sum = to_double(number);
+      return sum == 0 ? 0 : weight * sum;
+    }
   };
   using Totals = Sums;
 
-  FRL_HD ValueTerm(const PairwiseArgs& args, double margin) : args_(args), margin_(margin) {}
+  FRL_HD ValueTerm(const PairwiseArgs& args, double margin)
+      : args_(args), margin_(margin), boundary_(round_number<Number>(args.boundary_grad)) {}
 
-  FRL_HD Item load(int64_t slot) const {
-    const double score = load_score<Real>(args_, slot);
-    const double weight = args_.weights ? static_cast<const Real*>(args_.weights)[slot] : Real(1);
-    return {score, score + margin_, weight, args_.preferred ? 1 : weight,
-            load_label<Key>(args_, slot)};
+  FRL_HD Item item(Real score, Real weight, Key label) const {
+    return {round_number<Number>(static_cast<double>(score) + margin_), score, weight,
+            args_.preferred ? Real(1) : weight, label};
   }
 
-  FRL_HD static Item inert(Key label) { return {kNan<double>, kNan<double>, 1, 1, label}; }
+  FRL_HD Item load(int64_t slot) const { return load_item(*this, args_, slot); }
+
+  FRL_HD static Item inert(Key label) { return {Number(kNan<Plain>), kNan<Plain>, 1, 1, label}; }
 
   FRL_HD bool holds_nan(const Item& item) const {
     return item.score != item.score || item.weight_as_more != item.weight_as_more ||
@@ -241,18 +325,28 @@ class ValueTerm {
   }
 
   FRL_HD void add_pair(const Item& row, const Item& column, TileSums& sums) const {
-    const bool above = row.label > column.label;
-    const bool below = row.label < column.label;
-    const double gap = above ? column.reach - row.score : row.reach - column.score;
-    const double slope = Loss::slope(gap, args_.boundary_grad);
-    if (above) {
-      sums.value += column.weight_as_less * Loss::value(gap);
-      sums.slope_as_more += column.weight_as_less * slope;
-      sums.pairs += column.weight_as_less;
-    } else if (below) {
-      sums.slope_as_less += column.weight_as_more * slope;
+    if (row.label > column.label) {
+      add_lower(row, column, sums);
+    } else if (row.label < column.label) {
+      add_higher(row, column, sums);
     }
   }
+
+  // The same for a column whose label is known to be lower, or higher, than the row's.
+  FRL_HD void add_lower(const Item& row, const Item& column, TileSums& sums) const {
+    const Number gap = column.reach - row.score;
+    sums.value += column.weight_as_less * Loss::value(gap);
+    sums.slope_as_more += column.weight_as_less * Loss::slope(gap, boundary_);
+    sums.pairs += column.weight_as_less;
+  }
+
+  FRL_HD void add_higher(const Item& row, const Item& column, TileSums& sums) const {
+    const Number gap = row.reach - column.score;
+    sums.slope_as_less += column.weight_as_more * Loss::slope(gap, boundary_);
+  }
+
+  // Their weights were added one by one.
+  FRL_HD void count_lower(int /*columns*/, TileSums& /*sums*/) const {}
 
   __device__ __forceinline__ ListPartial finish(const Item& /*row*/, const Totals& totals) const {
     return {{totals.value, 0}, totals.slope, totals.pairs};
@@ -265,6 +359,35 @@ class ValueTerm {
  private:
   const PairwiseArgs& args_;
   double margin_;
+  Number boundary_;
 };
+
+// ---- Dispatch --------------------------------------------------------------
+
+// Labels of narrow types are compared as 32 bits where counting is all that a pair costs. Beside
+// the sums of a ValueTerm a 64-bit comparison drowns, and every term is one more kernel to compile.
+template <typename Real, typename Number, typename Body>
+void dispatch_value_term(std::string_view loss_name, Body&& body) {
+  dispatch_pair_loss(loss_name, [&](auto loss) {
+    body.template operator()<ValueTerm<decltype(loss), Real, int64_t, Number>>();
+  });
+}
+
+// Calls `body.operator()<Term>()` with the term for a call. `slow_double`: the GPU has so few fp64
+// units that fp32 instructions are to take their place.
+template <typename Body>
+void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, bool slow_double,
+                   Body&& body) {
+  const bool wide = args.score_type == ScoreType::kDouble;
+  if (args.counts) {
+    if (wide) return body.template operator()<CountTerm<double, int64_t>>();
+    if (fits_narrow_key(args.label_type))
+      return body.template operator()<CountTerm<float, int32_t>>();
+    return body.template operator()<CountTerm<float, int64_t>>();
+  }
+  if (wide) return dispatch_value_term<double, double>(loss_name, body);
+  if (slow_double) return dispatch_value_term<float, TwoFloat>(loss_name, body);
+  return dispatch_value_term<float, double>(loss_name, body);
+}
 
 }  // namespace fused_rankloss

@@ -4,6 +4,8 @@
 // and from what the compiler reports, and wait for a GPU to confirm or replace them.
 #pragma once
 
+#include <cstdint>
+
 #include "common/platform.h"
 
 namespace fused_rankloss {
@@ -35,6 +37,58 @@ inline constexpr PairwiseTile kValueTile{
 // pairs get by with 76 (sm_80), but the last block's reduction does not: left to itself, or asked
 // for three blocks, the compiler spills there.
 inline constexpr int kPairwiseBlocks = 2;
+
+// Short lists (short_lists.cuh): a warp has a list of up to kWarpListItems slots, a block of
+// kListWarps warps a longer one. Predictions for an H200 at 1.75 GHz, from instructions as compiled
+// for sm_90 (a column that meets two rows of a warp: 5.5 to count), at two instructions a cycle and
+// multiprocessor, without launches:
+//
+//   a list of 128, five labels       2,200 instructions of its warp: 4,096 lists in 20 us
+//   a list of 1,000, five labels     15,000 to sort and search, 70,000 to enumerate: 1,024 lists
+//                                    in 33 us and 155 us
+//   crossover of both                at 250 to 300 slots, where a block has just begun to be worth
+//   it values of a list of 512          25 instructions a column in fp64: 2,048 lists in 390 us,
+//   about
+//                                    what sorting them in global memory takes (long_lists.cuh)
+//
+// Items take 16 bytes of shared memory to count, 40 in fp64: 1024 fit the static 48 KB.
+inline constexpr int kListWarps = 8;
+inline constexpr int kWarpListItems = 128;
+inline constexpr int kBlockListItems = 1024;  // to count
+inline constexpr int kValueListItems = 512;   // to sum values: pairs are enumerated
+
+// Labels up to which items are ordered one label after the other: a pass takes 60 instructions of
+// a warp that has 128 items, and saves up to 500 where it makes a fifth of them no partners.
+inline constexpr int kListLevels = 8;
+
+// Fewer lists than this are no batch: a block a list would leave most of a GPU idle.
+inline constexpr int kManyLists = 32;
+
+// Blocks a multiprocessor that the compiler must leave registers for; with three, it spills.
+template <typename Real>
+inline constexpr int kListBlocks = sizeof(Real) == 8 ? 1 : 2;
+
+// Rows of a thread that meet a column together. Counting is bound by reading columns from shared
+// memory with one row, values never are.
+inline constexpr int kCountListRows = 2;
+inline constexpr int kValueListRows = 1;
+
+// Lists longer than this are sorted, the others' pairs are enumerated. A prediction: enumerating
+// one list of 16,000 takes an H100 about 10 us, and as long as a sort of that size and the barriers
+// of the kernel behind it.
+inline constexpr int64_t kLongList = 16 * 1024;
+
+// Long lists are worked on in tiles of kScanThreads runs of kScanRun consecutive positions, one run
+// a thread: 490 tiles for a million items, so that 132 multiprocessors have four blocks each.
+inline constexpr int kScanThreads = 256;
+inline constexpr int kScanRun = 8;
+inline constexpr int kScanTile = kScanThreads * kScanRun;
+
+// Every so many positions, the moments of what lies below and above are kept: 1.5 bytes a position.
+inline constexpr int kCheckpoint = 32;
+
+// Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
+inline constexpr int kLongBlocks = 2;
 
 inline constexpr int kBackwardThreads = 256;
 

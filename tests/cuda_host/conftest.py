@@ -16,15 +16,19 @@ SANITIZE = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 class HostOps:
-    """The ops of pairwise_host.cpp. They check after each launch that its blocks were counted."""
+    """The ops of a *_host.cpp. They check after each launch that its blocks were counted."""
 
-    def __init__(self, library: Path):
+    def __init__(self, library: Path, namespace: str):
         torch.ops.load_library(str(library))
-        self._ops = torch.ops.fused_rankloss_host
+        self._ops = getattr(torch.ops, namespace)
 
     def seed(self, seed: int) -> None:
         """Chooses the schedule of the launches that follow."""
         self._ops.set_seed(seed)
+
+    def slow_double(self, slow: bool) -> None:
+        """Chooses the kernels for GPUs with few fp64 units."""
+        self._ops.set_slow_double(slow)
 
     def pairwise_forward(self, *arguments):
         results = self._ops.pairwise_forward(*arguments)
@@ -32,20 +36,59 @@ class HostOps:
         assert atomics == blocks, "every block counts itself as finished, once and atomically"
         return results
 
+    def others_finish(self, others: bool) -> None:
+        """Leaves the last step of short lists to what the kernels of longer lists end with."""
+        self._ops.set_others_finish(others)
+
+    def list_sums(self, call, loss: str, margins: torch.Tensor):
+        """Of the short lists alone, as other kernels find them."""
+        offsets = call.options["offsets"]
+        return self._ops.list_sums(call.scores, call.labels, offsets, margins, loss)
+
     def lists_backward(self, *arguments):
         return self._ops.lists_backward(*arguments)
 
 
-@pytest.fixture(scope="session")
-def host(pytestconfig: pytest.Config) -> HostOps:
-    if mutant := os.environ.get("FUSED_RANKLOSS_HOST_LIBRARY"):  # of mutants.py
-        return HostOps(Path(mutant))
+def load(
+    pytestconfig: pytest.Config, source: str, namespace: str, ops: type[HostOps] = HostOps
+) -> HostOps:
+    if mutants := os.environ.get("FUSED_RANKLOSS_HOST_LIBRARIES"):  # a folder of mutants.py
+        (mutant,) = Path(mutants).glob(f"{Path(source).stem}-*.so")
+        return ops(mutant, namespace)
     if not host_build.have_compiler():
         pytest.skip("no C++ compiler")
     folder = pytestconfig.cache.mkdir("cuda_host")
-    return HostOps(
-        host_build.build("pairwise_host.cpp", folder, uses_torch=True, sanitize=SANITIZE)
-    )
+    library = host_build.build(source, folder, uses_torch=True, sanitize=SANITIZE)
+    return ops(library, namespace)
+
+
+@pytest.fixture(scope="session")
+def host(pytestconfig: pytest.Config) -> HostOps:
+    return load(pytestconfig, "pairwise_host.cpp", "fused_rankloss_host")
+
+
+@pytest.fixture(scope="session")
+def short_host(pytestconfig: pytest.Config) -> HostOps:
+    """short_lists_kernel, whatever the dispatch of the real op would choose."""
+    return load(pytestconfig, "short_lists_host.cpp", "fused_rankloss_short_lists_host")
+
+
+class LongHostOps(HostOps):
+    """The op of long_lists_host.cpp: lists of more than ``crossover`` slots are sorted."""
+
+    def set(self, *, crossover: int = 0, blocks: int = 2, seed: int = 0) -> None:
+        """``blocks``: how many run side by side, at most."""
+        self._ops.set_crossover(crossover)
+        self._ops.set_blocks(blocks)
+        self._ops.set_seed(seed)
+
+    def pairwise_forward(self, *arguments):
+        return self._ops.pairwise_forward(*arguments)
+
+
+@pytest.fixture(scope="session")
+def long_host(pytestconfig: pytest.Config) -> LongHostOps:
+    return load(pytestconfig, "long_lists_host.cpp", "fused_rankloss_long_lists_host", LongHostOps)
 
 
 @pytest.fixture
@@ -55,3 +98,24 @@ def on_host(host: HostOps, monkeypatch: pytest.MonkeyPatch) -> HostOps:
     monkeypatch.setattr(fused_rankloss.ops, "lists_backward", host.lists_backward)
     host.seed(0)
     return host
+
+
+@pytest.fixture
+def on_short_host(
+    on_host: HostOps, short_host: HostOps, monkeypatch: pytest.MonkeyPatch
+) -> HostOps:
+    """The same with short_lists_kernel in the place of the tile kernel."""
+    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", short_host.pairwise_forward)
+    short_host.seed(0)
+    short_host.slow_double(False)
+    return short_host
+
+
+@pytest.fixture
+def on_long_host(
+    on_host: HostOps, long_host: LongHostOps, monkeypatch: pytest.MonkeyPatch
+) -> LongHostOps:
+    """The public functions with every list sorted, until a test sets another crossover."""
+    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", long_host.pairwise_forward)
+    long_host.set()
+    return long_host

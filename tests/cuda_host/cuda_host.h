@@ -6,11 +6,13 @@
 //   cuda_host::launch({.grid = {blocks}, .block = {threads}, .seed = 1}, kernel<float>,
 //   arguments...);
 //
-// Every thread of a block is a fiber; blocks run one after another. At each barrier, warp-wide
-// operation and atomic the next thread is drawn at random from `seed`. What ends a launch with a
-// cuda_host::Error that names the kernel's line:
+// Every thread of a block is a fiber; blocks run one after another, or all side by side in a
+// cooperative launch (.together = true), which may use grid_barrier() of csrc/cuda/team.cuh. At
+// each barrier, warp-wide operation and atomic the next thread is drawn at random from `seed`. What
+// ends a launch with a cuda_host::Error that names the kernel's line:
 //
-//   a barrier that threads meet in different places, or that some leave the kernel without meeting
+//   a barrier of a block or the grid that threads meet in different places, or that some leave the
+//     kernel without meeting
 //   a warp-wide operation (shuffle, vote, match, reduce, __syncwarp) whose mask names lanes that do
 //     not come, come somewhere else, or have left the kernel
 //   through SharedArray: a cell out of bounds, read before it was written in this block, or touched
@@ -57,13 +59,14 @@ struct LaunchConfig {
   Dim3 block;
   std::size_t dynamic_bytes = 0;
   std::uint64_t seed = 0;
+  bool together = false;  // a cooperative launch
 };
 
 template <typename... Parameters, typename... Arguments>
 void launch(const LaunchConfig& config, void (*kernel)(Parameters...),
             const Arguments&... arguments) {
   Machine::get().launch(config.grid, config.block, config.dynamic_bytes, config.seed,
-                        [&] { kernel(arguments...); });
+                        config.together, [&] { kernel(arguments...); });
 }
 
 template <typename T>

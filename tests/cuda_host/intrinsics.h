@@ -23,6 +23,17 @@ inline void __syncwarp(unsigned mask = 0xffffffffu, Where where = Where::current
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
+namespace fused_rankloss {
+
+// Of csrc/cuda/team.cuh.
+using CallSite = Where;
+inline void block_barrier(CallSite site = CallSite::current()) { __syncthreads(site); }
+inline void grid_barrier(CallSite site = CallSite::current()) {
+  cuda_host::Machine::get().grid_barrier(site);
+}
+
+}  // namespace fused_rankloss
+
 // ---- Warp-wide operations --------------------------------------------------
 
 template <typename T>
@@ -113,6 +124,10 @@ T atomicMin(T* address, std::type_identity_t<T> value) {
 template <typename T>
 T atomicMax(T* address, std::type_identity_t<T> value) {
   return cuda_host::atomic(address, [=](T old) { return old < value ? value : old; });
+}
+template <typename T>
+T atomicOr(T* address, std::type_identity_t<T> value) {
+  return cuda_host::atomic(address, [=](T old) { return static_cast<T>(old | value); });
 }
 template <typename T>
 T atomicExch(T* address, std::type_identity_t<T> value) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The machine of the host harness: runs the threads of a block as fibers, in an order drawn from a
-// seed, and knows the rules of barriers and warp-wide operations. Breaking one ends the launch with
-// an Error that names the kernel's line.
+// The machine of the host harness: runs the threads of a block, or of all blocks of a cooperative
+// launch, as fibers, in an order drawn from a seed, and knows the rules of barriers and warp-wide
+// operations. Breaking one ends the launch with an Error that names the kernel's line.
 #pragma once
 
 #include <algorithm>
@@ -45,10 +45,10 @@ struct Dim3 {
   unsigned z = 1;
 };
 
-// Blocks on shared memory are poisoned through these before each block.
+// Shared memory is poisoned through these before blocks run, for as many as run side by side.
 class Poisonable {
  public:
-  virtual void poison() = 0;
+  virtual void poison(int num_blocks) = 0;
 
  protected:
   ~Poisonable() = default;
@@ -69,37 +69,46 @@ class Machine {
     return machine;
   }
 
-  // Runs the blocks of a grid one after another, in random order.
-  void launch(Dim3 grid, Dim3 block, std::size_t dynamic_bytes, std::uint64_t seed,
+  // Runs the blocks of a grid one after another, in random order, or all of them side by side.
+  void launch(Dim3 grid, Dim3 block, std::size_t dynamic_bytes, std::uint64_t seed, bool together,
               std::function<void()> kernel) {
     random_.seed(seed);
     grid_ = grid;
     block_ = block;
+    together_ = together;
     kernel_ = std::move(kernel);
     atomics = 0;
     std::vector<std::uint64_t> order(std::uint64_t{grid.x} * grid.y * grid.z);
     for (std::uint64_t i = 0; i < order.size(); ++i) order[i] = i;
     std::shuffle(order.begin(), order.end(), random_);
-    for (std::uint64_t index : order) run_block(index, dynamic_bytes);
+    if (together) {
+      run_blocks(order, dynamic_bytes);
+    } else {
+      for (std::uint64_t index : order) run_blocks({index}, dynamic_bytes);
+    }
   }
 
   // ---- For the code of kernels ---------------------------------------------
 
   Dim3 grid() const { return grid_; }
   Dim3 block() const { return block_; }
-  Dim3 block_index() const { return block_index_; }
+  Dim3 block_index() const { return own_block().index; }
   Dim3 thread_index() const {
-    const unsigned t = static_cast<unsigned>(current_);
+    const unsigned t = static_cast<unsigned>(thread());
     return {t % block_.x, t / block_.x % block_.y, t / block_.x / block_.y};
   }
-  int thread() const { return current_; }
-  int warp() const { return current_ / kWarpSize; }
-  int lane() const { return current_ % kWarpSize; }
-  int epoch() const { return epoch_; }                     // barriers passed
-  int warp_epoch() const { return warps_[warp()].epoch; }  // __syncwarp passed
-  std::vector<std::byte>& dynamic_shared() { return dynamic_shared_; }
+  int resident_block() const { return current_ / num_threads_; }  // among those side by side
+  int thread() const { return current_ % num_threads_; }
+  int warp() const { return thread() / kWarpSize; }
+  int lane() const { return thread() % kWarpSize; }
+  int epoch() const { return own_block().epoch; }      // barriers passed
+  int warp_epoch() const { return own_warp().epoch; }  // __syncwarp passed
+  std::vector<std::byte>& dynamic_shared() { return own_block().dynamic_shared; }
   std::uint64_t blocks_run() const { return blocks_run_; }  // ever
-  void add_poisonable(Poisonable* memory) { poisonables_.push_back(memory); }
+  void add_poisonable(Poisonable* memory) {
+    poisonables_.push_back(memory);
+    memory->poison(static_cast<int>(blocks_.size()));
+  }
 
   std::uint64_t atomics = 0;  // since the launch
 
@@ -117,33 +126,46 @@ class Machine {
 
   // __syncthreads and its kin. Returns how many threads came with `predicate`.
   int barrier(const Where& where, bool predicate) {
-    if (num_exited_ > 0) {
+    Block& block = own_block();
+    if (block.num_exited > 0) {
       fail(where, name(current_) +
                       " waits at a barrier that another thread has left the kernel "
                       "without reaching");
     }
-    if (!barrier_waiters_.empty() && !same_place(barrier_where_, where)) {
-      fail(where, "divergent barrier: " + name(current_) + " waits here, " +
-                      name(barrier_waiters_[0]) + " at " + text(barrier_where_));
+    block.barrier_count += predicate;
+    if (!meet(block.barrier, num_threads_, "a barrier", where)) {
+      pause();
+      return threads_[current_].result;
     }
-    barrier_where_ = where;
-    barrier_count_ += predicate;
-    barrier_waiters_.push_back(current_);
-    threads_[current_].waits_for = "a barrier";
-    threads_[current_].where = where;
-    if (static_cast<int>(barrier_waiters_.size()) == num_threads_) {
-      for (int thread : barrier_waiters_) threads_[thread].result = barrier_count_;
-      release(barrier_waiters_);
-      barrier_count_ = 0;
-      ++epoch_;
-    }
+    for (int thread : block.barrier.waiters) threads_[thread].result = block.barrier_count;
+    block.barrier_count = 0;
+    ++block.epoch;
+    release(block.barrier.waiters);
     pause();
     return threads_[current_].result;
   }
 
+  // The barrier of all blocks of a cooperative launch.
+  void grid_barrier(const Where& where) {
+    if (!together_) fail(where, "a grid barrier in a launch that is not cooperative");
+    for (const Block& block : blocks_) {
+      if (block.num_exited > 0) {
+        fail(where, name(current_) +
+                        " waits at a grid barrier that another thread has left the kernel "
+                        "without reaching");
+      }
+    }
+    if (meet(grid_barrier_, static_cast<int>(blocks_.size()) * num_threads_, "a grid barrier",
+             where)) {
+      for (Block& block : blocks_) ++block.epoch;
+      release(grid_barrier_.waiters);
+    }
+    pause();
+  }
+
   // Every warp-wide operation: the lanes of `mask` each bring a slot and get everybody's.
   const Slots& exchange(unsigned mask, const Slot& slot, const char* what, const Where& where) {
-    Warp& warp = warps_[this->warp()];
+    Warp& warp = own_warp();
     if ((mask >> lane() & 1u) == 0) {
       fail(where, name(current_) + " calls " + what + " with a mask that leaves itself out");
     }
@@ -155,7 +177,8 @@ class Machine {
     }
     for (int lane = 0; lane < kWarpSize; ++lane) {
       const int other = this->warp() * kWarpSize + lane;
-      if ((mask >> lane & 1u) && (other >= num_threads_ || threads_[other].exited)) {
+      if ((mask >> lane & 1u) &&
+          (other >= num_threads_ || threads_[first_thread() + other].exited)) {
         fail(where, name(current_) + " calls " + what + " with a mask that names lane " +
                         std::to_string(lane) + ", which does not exist or has left the kernel");
       }
@@ -177,7 +200,7 @@ class Machine {
   // __syncwarp also orders the memory of its lanes.
   void sync_warp(unsigned mask, const Where& where) {
     exchange(mask, {}, "__syncwarp", where);
-    Warp& warp = warps_[this->warp()];
+    Warp& warp = own_warp();
     // The first lane to go on opens the next epoch for all of them.
     if (mask == 0xffffffffu && warp.synced++ % kWarpSize == 0) ++warp.epoch;
   }
@@ -202,7 +225,45 @@ class Machine {
     int synced = 0;
   };
 
-  static std::string name(int thread) { return "thread " + std::to_string(thread); }
+  struct Barrier {
+    std::vector<int> waiters;
+    Where where;
+  };
+  struct Block {
+    Dim3 index;
+    std::vector<std::byte> dynamic_shared;
+    std::vector<Warp> warps;
+    Barrier barrier;
+    int barrier_count = 0;
+    int num_exited = 0;
+    int epoch = 0;
+  };
+
+  Block& own_block() { return blocks_[resident_block()]; }
+  const Block& own_block() const { return blocks_[resident_block()]; }
+  Warp& own_warp() { return own_block().warps[warp()]; }
+  const Warp& own_warp() const { return own_block().warps[warp()]; }
+  int first_thread() const { return resident_block() * num_threads_; }
+
+  std::string name(int thread) const {
+    const std::string name = "thread " + std::to_string(thread % num_threads_);
+    return blocks_.size() == 1
+               ? name
+               : name + " of block " + std::to_string(blocks_[thread / num_threads_].index.x);
+  }
+
+  // Joins those who wait at a barrier. Returns whether all are there.
+  bool meet(Barrier& barrier, int expected, const char* what, const Where& where) {
+    if (!barrier.waiters.empty() && !same_place(barrier.where, where)) {
+      fail(where, "divergent barrier: " + name(current_) + " waits here, " +
+                      name(barrier.waiters[0]) + " at " + text(barrier.where));
+    }
+    barrier.where = where;
+    barrier.waiters.push_back(current_);
+    threads_[current_].waits_for = what;
+    threads_[current_].where = where;
+    return static_cast<int>(barrier.waiters.size()) == expected;
+  }
 
   void release(std::vector<int>& waiters) {
     ready_.insert(ready_.end(), waiters.begin(), waiters.end());
@@ -220,33 +281,39 @@ class Machine {
 
   [[noreturn]] void exit_thread() {
     threads_[current_].exited = true;
-    ++num_exited_;
-    if (!barrier_waiters_.empty()) {
-      fail(barrier_where_, "divergent barrier: " + name(barrier_waiters_[0]) + " waits here, " +
+    Block& block = own_block();
+    ++block.num_exited;
+    for (const Barrier* barrier : {&block.barrier, &grid_barrier_}) {
+      if (barrier->waiters.empty()) continue;
+      fail(barrier->where, "divergent barrier: " + name(barrier->waiters[0]) + " waits here, " +
                                name(current_) + " has left the kernel");
     }
     pause();
     std::abort();
   }
 
-  void run_block(std::uint64_t index, std::size_t dynamic_bytes) {
-    block_index_ = {static_cast<unsigned>(index % grid_.x),
-                    static_cast<unsigned>(index / grid_.x % grid_.y),
-                    static_cast<unsigned>(index / grid_.x / grid_.y)};
+  void run_blocks(const std::vector<std::uint64_t>& indices, std::size_t dynamic_bytes) {
     num_threads_ = static_cast<int>(block_.x * block_.y * block_.z);
-    num_exited_ = barrier_count_ = epoch_ = 0;
-    barrier_waiters_.clear();
-    warps_.assign((num_threads_ + kWarpSize - 1) / kWarpSize, {});
-    if (static_cast<int>(threads_.size()) < num_threads_) threads_.resize(num_threads_);
+    blocks_.assign(indices.size(), {});
+    for (std::size_t b = 0; b < indices.size(); ++b) {
+      const std::uint64_t index = indices[b];
+      blocks_[b].index = {static_cast<unsigned>(index % grid_.x),
+                          static_cast<unsigned>(index / grid_.x % grid_.y),
+                          static_cast<unsigned>(index / grid_.x / grid_.y)};
+      blocks_[b].warps.resize((num_threads_ + kWarpSize - 1) / kWarpSize);
+      // An allocation of the exact size, so that AddressSanitizer sees an overrun.
+      blocks_[b].dynamic_shared.assign(dynamic_bytes, std::byte{0xff});
+    }
+    grid_barrier_.waiters.clear();
+    const int all_threads = static_cast<int>(blocks_.size()) * num_threads_;
+    if (static_cast<int>(threads_.size()) < all_threads) threads_.resize(all_threads);
     ready_.clear();
-    for (int t = 0; t < num_threads_; ++t) {
+    for (int t = 0; t < all_threads; ++t) {
       threads_[t].exited = false;
       threads_[t].fiber.prepare(&Machine::enter);
       ready_.push_back(t);
     }
-    // A fresh allocation of the exact size, so that AddressSanitizer sees an overrun.
-    std::vector<std::byte>(dynamic_bytes, std::byte{0xff}).swap(dynamic_shared_);
-    for (Poisonable* memory : poisonables_) memory->poison();
+    for (Poisonable* memory : poisonables_) memory->poison(static_cast<int>(blocks_.size()));
     error_.clear();
     ++blocks_run_;
 
@@ -256,14 +323,16 @@ class Machine {
       ready_.pop_back();
       Fiber::switch_to(main_, threads_[current_].fiber);
     }
-    if (error_.empty() && num_exited_ < num_threads_) error_ = describe_deadlock();
+    int exited = 0;
+    for (const Block& block : blocks_) exited += block.num_exited;
+    if (error_.empty() && exited < all_threads) error_ = describe_deadlock(all_threads);
     if (!error_.empty()) throw Error(error_);
   }
 
-  std::string describe_deadlock() const {
+  std::string describe_deadlock(int all_threads) const {
     std::string message = "deadlock:";
     int shown = 0;
-    for (int t = 0; t < num_threads_ && shown < 4; ++t) {
+    for (int t = 0; t < all_threads && shown < 4; ++t) {
       if (threads_[t].exited) continue;
       message += (shown++ ? "; " : " ") + name(t) + " waits in " + threads_[t].waits_for + " at " +
                  text(threads_[t].where);
@@ -272,25 +341,20 @@ class Machine {
   }
 
   std::mt19937_64 random_;
-  Dim3 grid_, block_, block_index_;
+  Dim3 grid_, block_;
+  bool together_ = false;
   std::function<void()> kernel_;
-  std::vector<std::byte> dynamic_shared_;
   std::vector<Poisonable*> poisonables_;
 
   Fiber main_;
-  std::vector<Thread> threads_;
-  std::vector<Warp> warps_;
+  std::vector<Block> blocks_;    // side by side
+  std::vector<Thread> threads_;  // of all these, block by block
   std::vector<int> ready_;
+  Barrier grid_barrier_;
   int current_ = 0;
-  int num_threads_ = 0;
-  int num_exited_ = 0;
-  int epoch_ = 0;
+  int num_threads_ = 0;  // of a block
   std::uint64_t blocks_run_ = 0;
   std::string error_;
-
-  std::vector<int> barrier_waiters_;
-  Where barrier_where_;
-  int barrier_count_ = 0;
 };
 
 }  // namespace cuda_host

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops of csrc/cuda/pairwise.cu and lists_backward.cu, with their kernels run by the host
-// harness. They take CPU tensors and have the schemas of csrc/ops.cpp, so that a test can put them
-// in the place of the real ops.
+// The ops of csrc/cuda/pairwise.cu, with the tile kernel for all lists, and lists_backward.cu, with
+// their kernels run by the host harness. They take CPU tensors and have the schemas of
+// csrc/ops.cpp, so that a test can put them in the place of the real ops.
 #include "common/lists_backward_op.h"
 #include "common/pairwise_op.h"
 #include "cuda/lists_backward.cuh"
@@ -12,6 +12,7 @@ namespace fused_rankloss::host {
 namespace {
 
 std::uint64_t seed = 0;
+bool slow_double = false;
 std::uint64_t atomics = 0;  // of the last launch
 std::uint64_t blocks = 0;
 
@@ -34,8 +35,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
     bool needs_grad) {
   const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
                           weighting, boundary_grad, reduction, needs_grad);
-  dispatch_term(call.args, call.loss_name, [&]<class Term>() {
-    const PairwisePlan plan(call.args, Term::kTile);
+  dispatch_term(call.args, call.loss_name, slow_double, [&]<class Term>() {
+    const PairwisePlan plan(call.args, Term::kTile, kNoLongLists);
     // Bytes of NaN, in an allocation of the exact size.
     std::vector<std::byte> workspace(plan.workspace_bytes(), std::byte{0xff});
     const PairwiseParams params = plan.params(workspace.data());
@@ -57,6 +58,7 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
 }
 
 void set_seed(int64_t value) { seed = value; }
+void set_slow_double(bool value) { slow_double = value; }
 std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 
 }  // namespace
@@ -72,6 +74,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
       "lists_backward(Tensor grad_loss, Tensor raw_grad, Tensor list_scale, Tensor? mask, "
       "Tensor? lengths, Tensor? offsets, ScalarType dtype) -> Tensor");
   m.def("set_seed(int seed) -> ()");
+  m.def("set_slow_double(bool slow) -> ()");
   m.def("last_launch() -> (int atomics, int blocks)");
 }
 
@@ -79,5 +82,6 @@ STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_host, CompositeExplicitAutograd, m) {
   m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
   m.impl("lists_backward", TORCH_BOX(&fused_rankloss::host::lists_backward));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("set_slow_double", TORCH_BOX(&fused_rankloss::host::set_slow_double));
   m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));
 }

@@ -5,12 +5,15 @@
 #include <string>
 
 #include "cuda/shared_array.cuh"
+#include "cuda/team.cuh"
 
 namespace {
 
+using fused_rankloss::grid_barrier;
 using fused_rankloss::SharedArray;
 
 constexpr unsigned kAll = 0xffffffffu;
+constexpr int kBlocks = 3;
 constexpr int kThreads = 64;
 
 unsigned long long counter;
@@ -83,6 +86,32 @@ __global__ void fills_dynamic_shared() {
   unsigned char* bytes = cuda_host::dynamic_shared<unsigned char>();
   if (bytes[threadIdx.x] != 0xff) atomicAdd(&counter, 1ull);
   bytes[threadIdx.x] = 0;
+}
+
+// Blocks pass numbers around, each with shared memory of its own.
+__global__ void passes_around_the_grid() {
+  __shared__ SharedArray<int, kThreads> cells;
+  static int sent[kBlocks];
+  const int t = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x);
+  for (int round = 0; round < 3; ++round) {
+    cells.store(t, block + round);
+    if (t == 0) sent[block] = block * 10 + round;
+    grid_barrier();
+    bool good = cells.load(kThreads - 1 - t) == block + round;
+    const int next = (block + 1) % kBlocks;
+    good &= sent[next] == next * 10 + round;
+    if (!good) atomicAdd(&counter, 1ull);
+    grid_barrier();
+  }
+}
+
+__global__ void orders_shared_memory_of_the_grid() {
+  __shared__ SharedArray<int, 2> cells;
+  if (threadIdx.x < 2) cells.store(static_cast<int>(threadIdx.x), static_cast<int>(blockIdx.x));
+  __syncthreads();
+  if (blockIdx.x == 1) __syncthreads();  // blocks have barriers of their own
+  if (cells.load(0) + cells.load(1) != 2 * static_cast<int>(blockIdx.x)) atomicAdd(&counter, 1ull);
+  grid_barrier();
 }
 
 // ---- Wrong -----------------------------------------------------------------
@@ -165,6 +194,34 @@ __global__ void waits_crosswise() {
   __syncthreads();
 }
 
+__global__ void diverges_at_a_grid_barrier() {
+  if (blockIdx.x == 1) {
+    grid_barrier();
+  } else {
+    grid_barrier();
+  }
+}
+
+__global__ void leaves_before_a_grid_barrier() {
+  if (blockIdx.x == 2) return;
+  grid_barrier();
+}
+
+__global__ void waits_in_block_and_grid() {
+  if (threadIdx.x == 5) __syncthreads();
+  grid_barrier();
+}
+
+__global__ void shares_across_grid_barrier_dropped() {
+  __shared__ SharedArray<int, kThreads> cells;
+  const int t = static_cast<int>(threadIdx.x);
+  grid_barrier();
+  cells.store(t, t);
+  output[t] = cells.load(kThreads - 1 - t);
+}
+
+__global__ void waits_for_others_alone() { grid_barrier(); }
+
 // Races on global memory show as a difference between seeds.
 __global__ void depends_on_the_schedule() {
   atomicExch(&counter, static_cast<unsigned long long>(threadIdx.x));
@@ -177,6 +234,8 @@ const std::map<std::string, void (*)()> kernels = {
     KERNEL(asks_the_warp),
     KERNEL(uses_atomics),
     KERNEL(fills_dynamic_shared),
+    KERNEL(passes_around_the_grid),
+    KERNEL(orders_shared_memory_of_the_grid),
     KERNEL(drops_a_barrier),
     KERNEL(overwrites_what_others_read),
     KERNEL(writes_one_cell_twice),
@@ -190,19 +249,29 @@ const std::map<std::string, void (*)()> kernels = {
     KERNEL(forgets_itself_in_a_mask),
     KERNEL(reads_a_lane_outside_the_mask),
     KERNEL(waits_crosswise),
+    KERNEL(diverges_at_a_grid_barrier),
+    KERNEL(leaves_before_a_grid_barrier),
+    KERNEL(waits_in_block_and_grid),
+    KERNEL(shares_across_grid_barrier_dropped),
+    KERNEL(waits_for_others_alone),
     KERNEL(depends_on_the_schedule),
 #undef KERNEL
 };
 
 }  // namespace
 
-// Launches a kernel and returns what went wrong, or the counter as text.
+// Launches a kernel, those of the grid cooperatively, and returns what went wrong, or the counter
+// as text.
 extern "C" __attribute__((visibility("default"))) const char* run(const char* kernel,
                                                                   std::uint64_t seed) {
   static std::string result;
   counter = 0;
   try {
-    cuda_host::launch({.grid = {3}, .block = {kThreads}, .dynamic_bytes = kThreads, .seed = seed},
+    cuda_host::launch({.grid = {kBlocks},
+                       .block = {kThreads},
+                       .dynamic_bytes = kThreads,
+                       .seed = seed,
+                       .together = std::string(kernel).find("grid") != std::string::npos},
                       kernels.at(kernel));
     result = std::to_string(counter);
   } catch (const cuda_host::Error& error) {

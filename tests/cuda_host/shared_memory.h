@@ -54,44 +54,49 @@ class SharedArray final : cuda_host::Poisonable {
   using Where = cuda_host::Where;
 
  public:
-  SharedArray() : bytes_(sizeof(T) * kSize) {
-    machine().add_poisonable(this);
-    poison();
-  }
+  SharedArray() { machine().add_poisonable(this); }
 
   T load(int index, const Where& where = Where::current()) {
     check_index(index, where);
-    if (writers_[index].thread == cuda_host::Access::kNobody) {
+    const std::size_t cell = cell_of(index);
+    if (writers_[cell].thread == cuda_host::Access::kNobody) {
       fail(index, "that nobody wrote in this block", where);
     }
-    if (writers_[index].races(machine())) {
-      fail(index, "that " + writers_[index].name() + " wrote without a barrier in between", where);
+    if (writers_[cell].races(machine())) {
+      fail(index, "that " + writers_[cell].name() + " wrote without a barrier in between", where);
     }
-    readers_[index].record(machine(), /*keep_others=*/true);
+    readers_[cell].record(machine(), /*keep_others=*/true);
     T value;
-    std::memcpy(&value, &bytes_[sizeof(T) * index], sizeof(T));
+    std::memcpy(&value, &bytes_[sizeof(T) * cell], sizeof(T));
     return value;
   }
 
   void store(int index, const T& value, const Where& where = Where::current()) {
     check_index(index, where);
-    for (const cuda_host::Access* other : {&writers_[index], &readers_[index]}) {
+    const std::size_t cell = cell_of(index);
+    for (const cuda_host::Access* other : {&writers_[cell], &readers_[cell]}) {
       if (other->races(machine())) {
         fail(index, "that " + other->name() + " used without a barrier in between", where);
       }
     }
-    writers_[index].record(machine(), /*keep_others=*/false);
-    std::memcpy(&bytes_[sizeof(T) * index], &value, sizeof(T));
+    writers_[cell].record(machine(), /*keep_others=*/false);
+    std::memcpy(&bytes_[sizeof(T) * cell], &value, sizeof(T));
   }
 
-  void poison() override {
-    std::fill(bytes_.begin(), bytes_.end(), std::byte{0xff});
-    writers_.assign(kSize, {});
-    readers_.assign(kSize, {});
+  void poison(int num_blocks) override {
+    const std::size_t cells = std::size_t{kSize} * static_cast<std::size_t>(num_blocks);
+    bytes_.assign(sizeof(T) * cells, std::byte{0xff});
+    writers_.assign(cells, {});
+    readers_.assign(cells, {});
   }
 
  private:
   static cuda_host::Machine& machine() { return cuda_host::Machine::get(); }
+
+  // Each block has cells of its own.
+  static std::size_t cell_of(int index) {
+    return static_cast<std::size_t>(machine().resident_block()) * kSize + index;
+  }
 
   static void check_index(int index, const Where& where) {
     if (index >= 0 && index < kSize) return;

@@ -38,6 +38,8 @@ def line_of(kernel: str, text: str) -> int:
         "asks_the_warp",
         "uses_atomics",
         "fills_dynamic_shared",
+        "passes_around_the_grid",
+        "orders_shared_memory_of_the_grid",
     ],
 )
 @pytest.mark.parametrize("seed", SEEDS)
@@ -71,6 +73,13 @@ def test_right_kernels(run, kernel: str, seed: int) -> None:
         ("shuffles_half_a_warp", "__shfl_sync", "deadlock|lane .* has left the kernel"),
         ("forgets_itself_in_a_mask", "__shfl_sync", "mask that leaves itself out"),
         ("reads_a_lane_outside_the_mask", "__shfl_sync", "reads lane 20, which its mask leaves"),
+        (
+            "shares_across_grid_barrier_dropped",
+            "cells.load",
+            r"thread \d+ uses shared cell \d+ that (nobody wrote in this block"
+            r"|thread \d+ wrote without a barrier in between)",
+        ),
+        ("waits_for_others_alone", "grid_barrier", "a grid barrier in a launch that is not coop"),
     ],
 )
 def test_wrong_kernels(run, kernel: str, culprit: str, message: str, seed: int) -> None:
@@ -87,6 +96,12 @@ def test_wrong_kernels(run, kernel: str, culprit: str, message: str, seed: int) 
         ("leaves_before_a_barrier", "(has|another thread has) left the kernel"),
         ("shuffles_in_two_places", "__shfl_sync here, but thread .* of its mask waits in"),
         ("waits_crosswise", "deadlock: thread 0 waits in __syncwarp at"),
+        (
+            "diverges_at_a_grid_barrier",
+            r"divergent barrier: thread \d+ of block \d waits here, thread \d+ of block \d at",
+        ),
+        ("leaves_before_a_grid_barrier", "(has|another thread has) left the kernel"),
+        ("waits_in_block_and_grid", "deadlock: .* waits in a grid barrier at"),
     ],
 )
 def test_divergence(run, kernel: str, message: str, seed: int) -> None:

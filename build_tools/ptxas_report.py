@@ -1,0 +1,98 @@
+"""What ptxas says about every kernel, as a table: registers, spills, stack, shared memory.
+
+The build runs nvcc through this file:
+
+    python ptxas_report.py nvcc ... -c kernel.cu -o kernel.o
+
+does what `nvcc ...` does and leaves the table of the kernels in kernel.o in kernel.o.csv. The build
+puts all of them together beside the extension, where tests/test_ptxas.py reads them: they cost
+nothing, and are about the very code that is installed.
+"""
+
+import csv
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Usage(NamedTuple):
+    """What one kernel takes on one architecture; bytes but for registers and barriers."""
+
+    kernel: str  # mangled
+    architecture: str  # "sm_90"
+    registers: int
+    stack: int
+    spill_stores: int
+    spill_loads: int
+    shared: int  # static
+    barriers: int
+
+
+def parse(text: str) -> list[Usage]:
+    """The kernels that `ptxas -v` tells of, as far as it words that as expected."""
+    # Kernels follow each other, each with its own block of lines.
+    blocks = text.split("Compiling entry function ")[1:]
+    return [usage for block in blocks for usage in _parse_block(block)]
+
+
+def _parse_block(block: str) -> list[Usage]:
+    found = re.match(
+        r"'(?P<kernel>\w+)' for '(?P<architecture>\w+)'.*?Function properties for (?P=kernel)\n"
+        r"\s*(?P<stack>\d+) bytes stack frame, (?P<spill_stores>\d+) bytes spill stores, "
+        r"(?P<spill_loads>\d+) bytes spill loads\n"
+        r".*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
+        block,
+        re.DOTALL,
+    )
+    if found is None:
+        return []
+    fields = found.groupdict()
+    rest = fields.pop("rest")
+    for name, pattern in (("shared", r"(\d+) bytes smem"), ("barriers", r"used (\d+) barriers")):
+        match = re.search(pattern, rest)
+        fields[name] = match[1] if match else 0
+    return [_usage(fields)]
+
+
+def _usage(fields: dict) -> Usage:
+    names = (fields.pop("kernel"), fields.pop("architecture"))
+    return Usage(*names, **{name: int(value) for name, value in fields.items()})
+
+
+def write(path: Path, usages: Iterable[Usage]) -> None:
+    """Writes a table, sorted."""
+    with path.open("w", newline="", encoding="ascii") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(Usage._fields)
+        table.writerows(sorted(usages))
+
+
+def read(path: Path) -> list[Usage]:
+    """Reads what `write` wrote."""
+    with path.open(newline="", encoding="ascii") as file:
+        return [_usage(row) for row in csv.DictReader(file)]
+
+
+def path_beside(compiled: Path) -> Path:
+    """Where the table of an object file lies."""
+    return compiled.with_name(compiled.name + ".csv")
+
+
+def compile_and_report(command: list[str]) -> int:
+    """Runs a compiler command; returns its exit status."""
+    done = subprocess.run(
+        [*command, "-Xptxas=-v"], stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    said = re.compile(r"ptxas info *:|\s+\d+ bytes stack frame|\s*$")
+    sys.stderr.writelines(line for line in done.stderr.splitlines(True) if not said.match(line))
+    if done.returncode == 0 and "-o" in command:
+        compiled = Path(command[command.index("-o") + 1])
+        write(path_beside(compiled), parse(done.stderr))
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(compile_and_report(sys.argv[1:]))

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Scans over the threads of a block, from the first thread up or from the last one down.
+//
+// A State is what some threads make together. It has a neutral default value and
+//
+//   static State combine(const State& earlier, const State& later)   associative; order matters
+//   State shuffled(Shuffle shuffle) const                            of the lane that Shuffle reads
+//
+// `earlier` is what the sweep met first: on the way down, the higher thread.
+//
+// Determinism  the shape of the tree depends on the number of threads alone
+#pragma once
+
+#include "cuda/list_partials.cuh"
+#include "cuda/shared_array.cuh"
+
+namespace fused_rankloss {
+
+enum class Sweep { kUp, kDown };
+
+// A thread's share in a scan: of all that the sweep met before it, and of the whole block.
+template <typename State>
+struct Scanned {
+  State before;
+  State total;
+};
+
+template <typename State, int kThreads>
+using ScanShared = SharedArray<State, kThreads / kWarpSize>;
+
+// Every thread calls this.
+template <Sweep kSweep, int kThreads, typename State>
+__device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>& shared,
+                                                     const State& own) {
+  constexpr int kWarps = kThreads / kWarpSize;
+  constexpr bool kUp = kSweep == Sweep::kUp;
+  const int lane = kUp ? lane_index() : kWarpSize - 1 - lane_index();  // in the sweep's order
+  const int warp = kUp ? warp_index() : kWarps - 1 - warp_index();
+  const auto from_earlier = [](const State& state, int distance) {
+    return state.shuffled([distance](auto value) {
+      return kUp ? __shfl_up_sync(kAllLanes, value, distance)
+                 : __shfl_down_sync(kAllLanes, value, distance);
+    });
+  };
+
+  State inclusive = own;
+#pragma unroll 1
+  for (int distance = 1; distance < kWarpSize; distance *= 2) {
+    const State earlier = from_earlier(inclusive, distance);
+    if (lane >= distance) inclusive = State::combine(earlier, inclusive);
+  }
+  State before = from_earlier(inclusive, 1);
+  if (lane == 0) before = State{};
+
+  __syncthreads();  // of an earlier scan, everyone has read
+  if (lane == kWarpSize - 1) shared.store(warp, inclusive);
+  __syncthreads();
+  State prefix, total;
+#pragma unroll 1
+  for (int w = 0; w < kWarps; ++w) {
+    if (w == warp) prefix = total;
+    total = State::combine(total, shared.load(w));
+  }
+  return {State::combine(prefix, before), total};
+}
+
+}  // namespace fused_rankloss

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What happens to the items of long lists before they are sorted (long_lists.cuh has the whole).
+//
+// Mapping      A thread a slot, 8 times, or a position
+// Memory       Scores, labels and weights are read once, keys and slots written
+// Determinism  Atomics set flags, bits and the entries of a LevelTable, whose order nothing depends
+//              on
+#pragma once
+
+#include "cuda/label_ranks.cuh"
+#include "cuda/list_partials.cuh"
+#include "cuda/load_items.cuh"
+#include "cuda/score_moments.cuh"
+#include "cuda/score_order.cuh"
+
+namespace fused_rankloss {
+
+// ---- Parameters ------------------------------------------------------------
+
+template <typename Real>
+struct LongListsParams {
+  using Key = ScoreKey<Real>;
+
+  PairwiseArgs args;
+  ListPartials partials;
+  // Workspace: zero
+  LevelTable* levels;
+  uint32_t* poisoned;  // [num_lists]
+  // Workspace: uninitialised, for whole tiles
+  Order<Key> orders[2];
+  Segments segments;
+  MomentArrays moments;
+  double* gradients;  // [K, num_slots]
+  uint32_t* words;    // of LabelRanks
+
+  FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
+
+  FRL_HD bool is_long(int64_t list) const {
+    return fused_rankloss::is_long(args.lists, list, partials.crossover);
+  }
+
+  // What a slot sorts by.
+  __device__ __forceinline__ Key sort_key(int64_t slot, int64_t list) const {
+    if (!is_long(list) || real_range(args.lists, list, slot).size() == 0) return kInertKey<Key>;
+    const Real score = load_score<Real>(args, slot);
+    return ordered_key(score == score ? score : kNan<Real>);
+  }
+};
+
+// ---- Kernels -------------------------------------------------------
+
+// The gradient of padding.
+template <typename Real>
+FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
+  if (!args.counts) {
+    static_cast<Real*>(args.raw_grad)[index] = 0;
+  } else if (args.wide_counts) {
+    static_cast<int64_t*>(args.raw_grad)[index] = 0;
+  } else {
+    static_cast<int32_t*>(args.raw_grad)[index] = 0;
+  }
+}
+
+// A block has kScanTile slots.
+template <typename Real>
+__global__ void __launch_bounds__(kScanThreads)
+    prepare_kernel(const __grid_constant__ LongListsParams<Real> params) {
+  const PairwiseArgs& args = params.args;
+  uint64_t ones = 0, zeros = 0;
+#pragma unroll 1
+  for (int i = 0; i < kScanRun; ++i) {
+    const int64_t slot = static_cast<int64_t>(blockIdx.x) * kScanTile + i * kScanThreads +
+                         static_cast<int>(threadIdx.x);
+    if (slot >= args.lists.num_slots) break;
+    const int64_t list = list_of(args.lists, slot);
+    const auto key = params.sort_key(slot, list);
+    params.orders[0].keys[slot] = key;
+    params.orders[0].slots[slot] = static_cast<uint32_t>(slot);
+    if (key != kInertKey<decltype(key)>) {
+      const int64_t label = label_key_at(args.labels, args.label_type, slot);
+      const Real score = load_score<Real>(args, slot), weight = load_weight<Real>(args, slot);
+      if (score != score || weight != weight || is_nan_label(label, args.label_type)) {
+        atomicExch(&params.poisoned[list], 1u);
+      }
+      const uint64_t label_bits = LevelTable::key(label);
+      ones |= label_bits;
+      zeros |= ~label_bits;
+      params.levels->insert(label_bits);
+    } else if (params.is_long(list) && args.raw_grad != nullptr) {
+      for (int64_t k = 0; k < args.num_margins; ++k) {
+        store_zero<Real>(args, k * args.lists.num_slots + slot);
+      }
+    }
+  }
+#pragma unroll 1
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    ones |= __shfl_xor_sync(kAllLanes, ones, distance);
+    zeros |= __shfl_xor_sync(kAllLanes, zeros, distance);
+  }
+  if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
+}
+
+// The list of each sorted slot, to sort by.
+template <typename Real>
+__global__ void __launch_bounds__(kScanThreads)
+    list_keys_kernel(const __grid_constant__ LongListsParams<Real> params, uint32_t* keys) {
+  const int64_t position = static_cast<int64_t>(blockIdx.x) * kScanThreads + threadIdx.x;
+  if (position >= params.segments.size) return;
+  const Lists& lists = params.args.lists;
+  const int64_t list = list_of(lists, params.orders[0].slots[position]);
+  keys[position] = static_cast<uint32_t>(list == kNoList ? lists.num_lists : list);
+}
+
+// The scores' keys once more, after slots were sorted by list.
+template <typename Real>
+__global__ void __launch_bounds__(kScanThreads)
+    score_keys_kernel(const __grid_constant__ LongListsParams<Real> params) {
+  const int64_t position = static_cast<int64_t>(blockIdx.x) * kScanThreads + threadIdx.x;
+  if (position >= params.segments.size) return;
+  const int64_t slot = params.orders[0].slots[position];
+  params.orders[0].keys[position] = params.sort_key(slot, list_of(params.args.lists, slot));
+}
+
+}  // namespace fused_rankloss

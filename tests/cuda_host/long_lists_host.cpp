@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op pairwise_forward with the kernels of long lists, and the tile kernel for others, at a
+// crossover of the test's choice. A stable sort of the host takes the place of the radix sort.
+#include <algorithm>
+
+#include "common/pairwise_op.h"
+#include "cuda/long_lists_plan.cuh"
+#include "cuda/pairwise.cuh"
+
+namespace fused_rankloss::host {
+namespace {
+
+std::uint64_t seed = 0;
+int64_t crossover = 0;
+int64_t most_blocks = 2;  // that run side by side
+
+// The Device of LongListsPlan::run.
+class HostDevice {
+ public:
+  void zero(void* memory, int64_t bytes) { std::memset(memory, 0, bytes); }
+
+  template <typename... Parameters, typename... Arguments>
+  void launch(void (*kernel)(Parameters...), int64_t blocks, const Arguments&... arguments) {
+    cuda_host::launch(
+        {.grid = {static_cast<unsigned>(blocks)}, .block = {kScanThreads}, .seed = seed}, kernel,
+        arguments...);
+  }
+
+  template <typename Parameter>
+  void launch_together(void (*kernel)(Parameter), int64_t blocks, const Parameter& argument) {
+    cuda_host::launch({.grid = {static_cast<unsigned>(std::min(blocks, most_blocks))},
+                       .block = {kScanThreads},
+                       .seed = seed,
+                       .together = true},
+                      kernel, argument);
+  }
+
+  template <typename Key>
+  int sort(void* /*workspace*/, int64_t /*bytes*/, const SortBuffers<Key>& buffers, int64_t size,
+           int end_bit) {
+    const Key mask = static_cast<Key>(~uint64_t{0} >> (64 - end_bit));
+    std::vector<std::pair<Key, uint32_t>> items(size);
+    for (int64_t t = 0; t < size; ++t) items[t] = {buffers.keys[0][t], buffers.values[0][t]};
+    std::stable_sort(items.begin(), items.end(), [mask](const auto& a, const auto& b) {
+      return (a.first & mask) < (b.first & mask);
+    });
+    const int half = static_cast<int>((seed + sorts_++) % 2);  // either may hold the result
+    std::fill_n(buffers.keys[1 - half], size, Key(-1));
+    std::fill_n(buffers.values[1 - half], size, 0xffffffffu);
+    for (int64_t t = 0; t < size; ++t) {
+      buffers.keys[half][t] = items[t].first;
+      buffers.values[half][t] = items[t].second;
+    }
+    return half;
+  }
+
+ private:
+  std::uint64_t sorts_ = 0;
+};
+
+// Bytes of NaN, in an allocation of the exact size.
+std::vector<std::byte> workspace_of(int64_t bytes) {
+  return std::vector<std::byte>(static_cast<std::size_t>(bytes), std::byte{0xff});
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
+    const OptionalTensor& margins, double margin, const std::string& loss,
+    const std::string& weighting, double boundary_grad, const std::string& reduction,
+    bool needs_grad) {
+  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
+                          weighting, boundary_grad, reduction, needs_grad);
+  dispatch_term(call.args, call.loss_name, /*slow_double=*/false, [&]<class Term>() {
+    const PairwisePlan plan(call.args, Term::kTile, crossover);
+    std::vector<std::byte> tile_workspace = workspace_of(plan.workspace_bytes());
+    const PairwiseParams params = plan.params(tile_workspace.data());
+    if (plan.may_have_other_lists()) {
+      *params.finished_blocks = 0;
+      cuda_host::launch({.grid = {static_cast<unsigned>(plan.num_blocks())},
+                         .block = {static_cast<unsigned>(Term::kTile.threads())},
+                         .seed = seed},
+                        pairwise_kernel<Term>, params);
+    }
+    if (!plan.may_have_long_lists()) return;
+    dispatch_long_term(call.args, call.loss_name, [&]<class LongTerm>() {
+      const LongListsPlan<LongTerm> long_plan(call.args, /*sort_bytes=*/0);
+      std::vector<std::byte> workspace = workspace_of(long_plan.workspace_bytes());
+      HostDevice device;
+      long_plan.run(device, workspace.data(), params.partials);
+    });
+  });
+  return call.results();
+}
+
+void set_seed(int64_t value) { seed = value; }
+void set_crossover(int64_t value) { crossover = value; }
+void set_blocks(int64_t value) { most_blocks = value; }
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+STABLE_TORCH_LIBRARY(fused_rankloss_long_lists_host, m) {
+  m.def(
+      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
+      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
+      "float boundary_grad, str reduction, bool needs_grad) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def("set_seed(int seed) -> ()");
+  m.def("set_crossover(int slots) -> ()");
+  m.def("set_blocks(int blocks) -> ()");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_long_lists_host, CompositeExplicitAutograd, m) {
+  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
+  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
+  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+}

@@ -1,0 +1,148 @@
+"""What the compiled kernels take of a GPU: no spills, no stack, registers for the blocks asked for.
+
+The table is made while `_cuda` is built (build_tools/ptxas_report.py), so that checking it is free.
+`pytest -rP tests/test_ptxas.py` prints it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import fused_rankloss
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # last, so that the source folder does not hide an installed package
+
+from build_tools import native, ptxas_report  # noqa: E402
+from build_tools.ptxas_report import Usage  # noqa: E402
+
+REGISTERS = 64 * 1024  # of a multiprocessor, since sm_70
+STATIC_SHARED = 48 * 1024
+ALL_BARRIERS = 16
+
+# Threads a block, and blocks a multiprocessor that registers must do for: each kernel's
+# __launch_bounds__ once more, as csrc/cuda/policy.h has them. The first pattern counts.
+LAUNCH_BOUNDS = {
+    "pairwise_kernel": (256, 2),
+    "short_lists_kernelI.*(CountTermId|HingeEd)": (256, 1),  # fp64 scores
+    "short_lists_kernel": (256, 2),
+    "long_lists_kernel": (256, 2),
+    "prepare_kernel": (256, 1),
+    "list_keys_kernel": (256, 1),
+    "score_keys_kernel": (256, 1),
+    "lists_backward_kernel": (256, 1),
+}
+
+
+def is_own(usage: Usage) -> bool:
+    """Not of a library, whose kernels are as they are."""
+    return usage.kernel.startswith("_ZN14fused_rankloss")
+
+
+def pattern_of(usage: Usage) -> str:
+    """The entry of LAUNCH_BOUNDS for a kernel."""
+    name = re.sub(r"^_ZN14fused_rankloss(12_GLOBAL__N__\w+?)?\d+", "", usage.kernel)
+    found = [pattern for pattern in LAUNCH_BOUNDS if re.match(pattern, name)]
+    assert found, f"expected a kernel of LAUNCH_BOUNDS, got {usage.kernel}"
+    return found[0]
+
+
+def faults(usage: Usage) -> list[str]:
+    threads, blocks = LAUNCH_BOUNDS[pattern_of(usage)]
+    # Registers come in lots of 8 a thread.
+    registers = -(-usage.registers // 8) * 8
+    rules = {
+        "spills registers": usage.spill_stores == usage.spill_loads == 0,
+        "needs a stack": usage.stack == 0,
+        f"takes more registers than {blocks} blocks of {threads} threads have": (
+            registers * threads * blocks <= REGISTERS
+        ),
+        "takes more than 48 KB of static shared memory": usage.shared <= STATIC_SHARED,
+        "takes more barriers than there are": usage.barriers <= ALL_BARRIERS,
+    }
+    return [f"{usage}: {fault}" for fault, holds in rules.items() if not holds]
+
+
+@pytest.fixture(scope="module")
+def built() -> list[Usage]:
+    info = fused_rankloss.build_info()
+    if info["cuda_toolkit"] is None:
+        pytest.skip(f"no CUDA kernels were compiled: {info['cuda_unavailable_reason']}")
+    return ptxas_report.read(Path(fused_rankloss.__file__).with_name(native.PTXAS_REPORT))
+
+
+def test_kernels_keep_to_their_means(built: list[Usage]) -> None:
+    for usage in built:
+        print(
+            f"{usage.architecture:7} {usage.registers:3} registers {usage.shared:5} B shared "
+            f"{usage.stack} B stack {usage.spill_stores} B spilled {usage.kernel}"
+        )
+    assert sum((faults(usage) for usage in built if is_own(usage)), []) == []
+
+
+def test_every_kernel_is_there_on_every_architecture(built: list[Usage]) -> None:
+    architectures = set(fused_rankloss.build_info()["cuda_architectures"])
+    own = [usage for usage in built if is_own(usage)]
+    kernels = {usage.kernel for usage in own}
+    assert {pattern_of(usage) for usage in own} == set(LAUNCH_BOUNDS)
+    assert {usage[:2] for usage in own} == {
+        (kernel, name) for kernel in kernels for name in architectures
+    }
+
+
+SAID = """\
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_ZN14fused_rankloss15pairwise_kernelIfEEvv' for 'sm_90'
+ptxas info    : Function properties for _ZN14fused_rankloss15pairwise_kernelIfEEvv
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 103 registers, used 1 barriers, 38080 bytes smem
+ptxas info    : Compile time = 533.517 ms
+
+kernel.cu(7): warning #177-D: variable "unused" was declared but never referenced
+ptxas info    : Compiling entry function '_ZN14fused_rankloss21lists_backward_kernelEv' for 'sm_75'
+ptxas info    : Function properties for helper
+    8 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads
+ptxas info    : Function properties for _ZN14fused_rankloss21lists_backward_kernelEv
+    16 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 255 registers, used 0 barriers, 16 bytes cumulative stack size
+"""
+TOLD = [
+    Usage("_ZN14fused_rankloss15pairwise_kernelIfEEvv", "sm_90", 103, 0, 0, 0, 38080, 1),
+    Usage("_ZN14fused_rankloss21lists_backward_kernelEv", "sm_75", 255, 16, 4, 12, 0, 0),
+]
+
+
+def test_parse() -> None:
+    assert ptxas_report.parse(SAID) == TOLD
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_nvcc_is_run_and_reported(tmp_path: Path, capfd, status: int) -> None:
+    nvcc = tmp_path / "my nvcc"
+    nvcc.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{SAID}END\necho \"$@\"\nexit {status}\n")
+    nvcc.chmod(0o755)
+    compiled = tmp_path / "kernel.o"
+    assert ptxas_report.compile_and_report([str(nvcc), "-o", str(compiled)]) == status
+    out, err = capfd.readouterr()
+    assert out == f"-o {compiled} -Xptxas=-v\n"
+    assert err.splitlines() == [line for line in SAID.splitlines() if "warning" in line]
+    if status:
+        assert not ptxas_report.path_beside(compiled).exists()
+    else:
+        assert ptxas_report.read(ptxas_report.path_beside(compiled)) == TOLD
+
+
+def test_faults_are_seen() -> None:
+    good, spilling = TOLD
+    assert faults(good) == []
+    assert [fault.split(": ")[1] for fault in faults(spilling)] == [
+        "spills registers",
+        "needs a stack",
+    ]
+    assert "more registers" in faults(good._replace(registers=129))[0]
+    assert "shared memory" in faults(good._replace(shared=STATIC_SHARED + 1))[0]
+    assert "barriers" in faults(good._replace(barriers=17))[0]

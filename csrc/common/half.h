@@ -8,6 +8,9 @@
 
 namespace fused_rankloss {
 
+// What scores and embeddings are stored in.
+enum class ScoreType : int32_t { kHalf, kBFloat16, kFloat, kDouble };
+
 struct BFloat16 {
   uint16_t bits;
 };

@@ -7,8 +7,6 @@
 
 namespace fused_rankloss {
 
-enum class ScoreType : int32_t { kHalf, kBFloat16, kFloat, kDouble };
-
 // One call of `pairwise_forward` without torch: what the kernels of both sides read and write.
 // Every array is contiguous. N is the number of slots, B of lists, K of margins.
 struct PairwiseArgs {

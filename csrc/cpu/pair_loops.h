@@ -48,7 +48,7 @@ struct PairLoops {
   }
 };
 
-// FUSED_RANKLOSS_ISA=baseline|avx2|avx512 overrides the choice, within what the processor has.
+// Those of the chosen instruction set (cpu/isa.h).
 const PairLoops& pair_loops();
 
 }  // namespace fused_rankloss::cpu

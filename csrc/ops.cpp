@@ -45,4 +45,43 @@ STABLE_TORCH_LIBRARY(fused_rankloss, m) {
   m.def(
       "lists_backward(Tensor grad_loss, Tensor raw_grad, Tensor list_scale, Tensor? mask, "
       "Tensor? lengths, Tensor? offsets, ScalarType dtype) -> Tensor");
+
+  // Explicit triplets [R, D]. `margin_tensor` ([], fp64) overrides `margin`; `soft` is the softplus
+  // of the gap instead of its hinge. Returns
+  //   loss       [], or [R] with reduction "none"; fp32, or fp64 for fp64 rows
+  //   distances  [2, R] fp64: (a, p), (a, n); with swap [3, R]: also (p, n)
+  //   slope      [R] fp64, d loss / d gap
+  m.def(
+      "triplet_forward(Tensor anchor, Tensor positive, Tensor negative, Tensor? margin_tensor, "
+      "float margin, bool soft, str distance, float p, float eps, bool swap, float boundary_grad, "
+      "str reduction) -> (Tensor loss, Tensor distances, Tensor slope)");
+
+  // The gradients of anchor, positive and negative.
+  m.def(
+      "triplet_backward(Tensor grad_loss, Tensor anchor, Tensor positive, Tensor negative, "
+      "Tensor distances, Tensor slope, str distance, float p, float eps, bool swap) "
+      "-> (Tensor, Tensor, Tensor)");
+
+  // Triplets by label: anchors are the embeddings [N, D]; positives and negatives the references
+  // [M, D] or, without any, the other embeddings. `mining` is "hard", "semi_hard" or "all". Returns
+  //   loss                [], or [N] with reduction "none"; fp32, or fp64 for fp64 embeddings
+  //   positive, negative  [N] int64, of each anchor's greatest term; -1 for one without a triplet
+  //   distances           [2, N] fp64, to these two; NaN for an anchor without a triplet
+  //   slope               [N] fp64, d anchor_sum / d margin
+  //   anchor_scale        [] fp64, d loss / d anchor_sum
+  m.def(
+      "batch_triplet_forward(Tensor embeddings, Tensor labels, Tensor? ref_embeddings, "
+      "Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, str mining, "
+      "str distance, float boundary_grad, str reduction) "
+      "-> (Tensor loss, Tensor positive, Tensor negative, Tensor distances, Tensor slope, "
+      "Tensor anchor_scale)");
+
+  // The gradients of the embeddings and the references; without references both sides are in the
+  // first, and the second is [0].
+  m.def(
+      "batch_triplet_backward(Tensor grad_loss, Tensor embeddings, Tensor labels, "
+      "Tensor? ref_embeddings, Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, "
+      "str mining, str distance, float boundary_grad, Tensor positive, Tensor negative, "
+      "Tensor distances, Tensor slope, Tensor anchor_scale) "
+      "-> (Tensor grad_embeddings, Tensor grad_ref)");
 }

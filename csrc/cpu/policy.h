@@ -50,4 +50,29 @@ inline constexpr int64_t kLeafItems = 128;
 inline constexpr int64_t kSharedPairs = 1 << 11;
 inline constexpr int64_t kPairParts = 16;
 
+// Numbers of each of the three rows that one task of explicit triplets reads.
+inline constexpr int64_t kTripletTaskNumbers = 1 << 14;
+
+// Tiles of kTileSize x kTileSize pairs of rows, of operands in panels of kPanel: three vectors of
+// AVX-512, a multiple of three vectors of every other set. Depth that is multiplied at a time.
+inline constexpr int64_t kPanel = 48;
+inline constexpr int64_t kTileSize = 96;
+inline constexpr int64_t kTileDepth = 256;
+
+// Batches of at most this many pairs are solved without tiles, by one thread.
+inline constexpr int64_t kDirectPairs = 48 * 48;
+
+// Classes of at most this many rows: positives are evaluated one by one, not searched.
+inline constexpr int64_t kDirectClass = 32;
+
+// References that a search keeps for an anchor until they are evaluated exactly.
+inline constexpr int64_t kCandidates = 16;
+
+// Classes of at most this many rows are searched for semi-hard negatives; in larger ones so many
+// positives have candidates of their own that every anchor is solved directly.
+inline constexpr int64_t kSemiHardClass = 128;
+
+// Tasks that a search without symmetry is cut into, where there are few anchors.
+inline constexpr int64_t kSearchTasks = 64;
+
 }  // namespace fused_rankloss::cpu

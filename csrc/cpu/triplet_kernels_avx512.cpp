@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// For processors with AVX-512 F, BW, DQ and VL.
+#include <limits>
+#include <type_traits>
+
+#include "cpu/triplet_kernels.h"
+
+#define FRL_VECTOR_BYTES 64
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+#endif
+
+namespace fused_rankloss::cpu::avx512 {
+namespace {
+
+// clang-format off: in this order
+#include "cpu/row_kernels.inl"
+#include "cpu/tile_kernels.inl"
+#include "cpu/sweep_kernels.inl"
+#include "cpu/window_kernels.inl"
+// clang-format on
+
+}  // namespace
+
+extern const TripletKernels kTripletKernels;
+// Constant, so that no instruction of this set runs before the choice is made.
+constinit const TripletKernels kTripletKernels = kernels_for("avx512");
+
+}  // namespace fused_rankloss::cpu::avx512
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif  // __x86_64__

@@ -24,6 +24,14 @@ REGISTERS = 64 * 1024  # of a multiprocessor, since sm_70
 STATIC_SHARED = 48 * 1024
 ALL_BARRIERS = 16
 
+# Triplet kernels in which each warp has a row of its own, or each thread a number.
+A_ROW_A_WARP = """
+anchor_terms bounds centre convert hardest_choice hardest_scan inverse_norms label_keys
+mined_gradients mined_pairs most_positives no_triplets reorder_terms same_label
+scale_slopes semi_hard_terms start_sweep store_gradients thresholds triplet_rows_backward
+triplet_rows weights
+""".split()
+
 # Threads a block, and blocks a multiprocessor that registers must do for: each kernel's
 # __launch_bounds__ once more, as csrc/cuda/policy.h has them. The first pattern counts.
 LAUNCH_BOUNDS = {
@@ -35,6 +43,10 @@ LAUNCH_BOUNDS = {
     "list_keys_kernel": (256, 1),
     "score_keys_kernel": (256, 1),
     "lists_backward_kernel": (256, 1),
+    "hardest_search_kernel": (128, 2),
+    "sweep_kernel": (128, 1),
+    "sweep_gradients_kernel": (128, 1),
+    **{f"{name}_kernel": (256, 1) for name in A_ROW_A_WARP},
 }
 
 

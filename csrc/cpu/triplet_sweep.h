@@ -307,7 +307,12 @@ class AllSweep {
                    to_columns);
       weight = 0;
     }
-    if (problem_.batch.distance == Distance::kEuclidean) kernels_.divide(weights, tile);
+    if (problem_.batch.distance == Distance::kEuclidean) {
+      kernels_.divide(weights, tile);
+    } else {
+      // Coincident points pull nowhere, which the difference of two rounded sums does not show.
+      for (int64_t p = 0; p < kTile; ++p) weights[p] = tile[p] == 0 ? Real(0) : weights[p];
+    }
 
     const TileKernels<Real>& tiles = triplet_kernels().tiles<Real>();
     const int64_t size = kTileSize * other.width;

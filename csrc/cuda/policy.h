@@ -39,17 +39,17 @@ inline constexpr PairwiseTile kValueTile{
 inline constexpr int kPairwiseBlocks = 2;
 
 // Short lists (short_lists.cuh): a warp has a list of up to kWarpListItems slots, a block of
-// kListWarps warps a longer one. Predictions for an H200 at 1.75 GHz, from instructions as compiled
-// for sm_90 (a column that meets two rows of a warp: 5.5 to count), at two instructions a cycle and
-// multiprocessor, without launches:
+// kListWarps warps a longer one. Predictions for an H200 at 1.75 GHz, from loops as compiled for
+// sm_90 (counting takes 3 instructions a row and column, a step of a search 10), at two
+// instructions a cycle and multiprocessor, without launches:
 //
-//   a list of 128, five labels       2,200 instructions of its warp: 4,096 lists in 20 us
-//   a list of 1,000, five labels     15,000 to sort and search, 70,000 to enumerate: 1,024 lists
-//                                    in 33 us and 155 us
-//   crossover of both                at 250 to 300 slots, where a block has just begun to be worth
-//   it values of a list of 512          25 instructions a column in fp64: 2,048 lists in 390 us,
-//   about
-//                                    what sorting them in global memory takes (long_lists.cuh)
+//   a list of 128, five labels      2,300 instructions: 4,096 lists in 20 us
+//   a list of 1,000, five labels    31,000 to sort and search, 75,000 to enumerate: 1,024 lists in
+//                                   70 us and 170 us
+//   crossover of both               at 400 slots; a block sorts shorter lists as well, for up to
+//                                   half as many instructions again
+//   values of a list of 512         65,000, 40,000 of them in fp64: 2,048 lists in 290 us; sorting
+//                                   (long_lists.cuh) is taken to be faster from there on
 //
 // Items take 16 bytes of shared memory to count, 40 in fp64: 1024 fit the static 48 KB.
 inline constexpr int kListWarps = 8;

@@ -66,7 +66,7 @@ struct ShortListsShared {
   static_assert(kListWarps * kWarpListItems <= kBlockListItems, "a slice for every warp");
 
   SharedArray<typename Term::Item, kBlockListItems> items;
-  SharedArray<Place, kBlockListItems> places;
+  Places places;
   std::conditional_t<Term::kCounts, SortShared<typename Term::Real>, NoArray> sorted;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
   ListTeamShared team;
@@ -177,11 +177,8 @@ __device__ __forceinline__ void sort_labels(ShortListsShared<Term>& shared, int 
   constexpr int kThreads = ListTeam::kBlockThreads;
   constexpr int kOwn = ListTeam::kOwn;
   const int thread = static_cast<int>(threadIdx.x);
-  sort_keys<Real>(shared.sorted, size, [&](int cell) {
-    const Place place = shared.places.load(cell);
-    return SortKey<Real>{ordered_key(shared.items.load(cell).score),
-                         static_cast<uint16_t>(place.lower), static_cast<uint16_t>(cell)};
-  });
+  sort_runs<Real>(shared.sorted, shared.places, size,
+                  [&](int cell) { return shared.items.load(cell).score; });
   typename Term::Item items[kOwn];
   Place places[kOwn];
 #pragma unroll

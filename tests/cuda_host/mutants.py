@@ -457,8 +457,8 @@ MUTANTS = [
     Mutant(
         "nobody takes the blocks' lists",
         "short_lists.cuh",
-        "longer |= range.size() <= params.longest;",
-        "longer = false;",
+        "__syncthreads_or(longer) != 0",
+        "__syncthreads_or(false) != 0",
     ),
     Mutant(
         "sums of lists that were left to others",
@@ -481,20 +481,32 @@ MUTANTS = [
     Mutant(
         "labels are mixed while sorting",
         "list_sort.cuh",
-        "    if (run != other.run) return run < other.run;\n",
-        "",
+        "static_cast<uint64_t>(run) << 37 | ",
+        "static_cast<uint64_t>(run & 0) << 37 | ",
     ),
     Mutant(
         "ties have one place while sorting",
         "list_sort.cuh",
-        "return cell < other.cell;",
-        "return false;",
+        "static_cast<unsigned>(lane);",
+        "static_cast<unsigned>(lane & 0);",
+    ),
+    Mutant(
+        "ties have one place while merging",
+        "list_sort.cuh",
+        "keys[r].score + (own_edge > other_edge ? 1 : 0);",
+        "keys[r].score;",
+    ),
+    Mutant(
+        "a merge goes beyond its run",
+        "list_sort.cuh",
+        "edge > end ? end : edge",
+        "edge > size ? size : edge",
     ),
     Mutant(
         "no barrier before a merge overwrites its input",
         "list_sort.cuh",
-        "(less - other_begin);\n    }\n    __syncthreads();",
-        "(less - other_begin);\n    }",
+        "(first - other_begin);\n    }\n    __syncthreads();",
+        "(first - other_begin);\n    }",
     ),
     Mutant(
         "a warp counts itself twice",

@@ -62,6 +62,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
     bool needs_grad) {
   const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
                           weighting, boundary_grad, reduction, needs_grad);
+  // So that what nobody writes shows.
+  if (needs_grad) {
+    std::memset(call.args.raw_grad, 0xff, call.raw_grad->numel() * call.raw_grad->element_size());
+  }
   if (!others_finish) {
     run(call, {});
     return call.results();

@@ -88,6 +88,17 @@ def test_forms(case: Case, form: str, loss: str, on_short_host) -> None:
     hold(case, loss, torch.float32, form=lambda batch: FORMS[form](batch, **filler))
 
 
+@every_loss
+def test_raw_gradient_of_padding_is_zero(loss: str, short_host) -> None:
+    case = Case("padding", (40, 3, 190, 0), "", labels="grades", weighted=True)
+    batch = case.batch(torch.float32)
+    for form in ("lengths", "mask", "scattered_mask", "flat_mask"):
+        call = FORMS[form](batch, filler=math.nan)
+        for options in ({}, {"weights": None}):
+            raw = forward(short_host, call, loss, **options)["raw_grad"]
+            assert (call.padding(raw[0]) == 0).all()
+
+
 @pytest.mark.parametrize("extra", [1, 130, 900])
 def test_wide_padding(extra: int, on_short_host) -> None:
     case = Case("padded", (120, 0, 5, 64), "padding beyond a warp's list", labels="grades")

@@ -205,9 +205,11 @@ struct ScaleSlopesParams {
   int64_t num_rows;
 };
 
-__global__ void __launch_bounds__(kTripletThreads)
+// A template, as every kernel in a header that several .cu include: one definition is kept.
+template <int kThreads>
+__global__ void __launch_bounds__(kThreads)
     scale_slopes_kernel(const __grid_constant__ ScaleSlopesParams params) {
-  const int64_t row = int64_t{blockIdx.x} * kTripletThreads + threadIdx.x;
+  const int64_t row = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (row < params.num_rows) params.slope[row] *= *params.scale;
 }
 
@@ -314,7 +316,8 @@ void launch_triplet_rows(Queue& queue, const TripletArgs& args) {
   });
   if (args.reduction == TripletReduction::kMean ||
       args.reduction == TripletReduction::kMeanNonzero) {
-    queue.launch(ceil_div(num_rows, kTripletThreads), kTripletThreads, scale_slopes_kernel,
+    queue.launch(ceil_div(num_rows, kTripletThreads), kTripletThreads,
+                 scale_slopes_kernel<kTripletThreads>,
                  ScaleSlopesParams{args.slope, params.scale, num_rows});
   }
 }

@@ -18,7 +18,9 @@ int64_t most_blocks = 2;  // that run side by side
 // The Device of LongListsPlan::run.
 class HostDevice {
  public:
-  void zero(void* memory, int64_t bytes) { std::memset(memory, 0, bytes); }
+  void zero(void* memory, int64_t bytes) {
+    std::fill_n(static_cast<std::byte*>(memory), bytes, std::byte{0});
+  }
 
   template <typename... Parameters, typename... Arguments>
   void launch(void (*kernel)(Parameters...), int64_t blocks, const Arguments&... arguments) {

@@ -27,6 +27,6 @@ RANKING = Family(
     make_batch=make_batch,
     exact=exact_loss,
     disagreement=disagreement,
-    compares_memory=lambda case: case.loss in MAIN_LOSSES,
+    compares_memory=lambda case: case.loss in MAIN_LOSSES and not case.ragged,
     measurable_scores=4096,
 )

@@ -32,7 +32,7 @@ def _cases() -> Iterable[ListCase]:
     yield replace(batch, mode="forward")
     yield replace(batch, dtype="bf16")
     yield replace(batch, length=128, num_lists=64, preset="quick")
-    yield replace(batch, length=120, ragged=True)
+    yield replace(batch, length=120, num_lists=64, ragged=True)
     yield from (replace(batch, length=n, num_lists=1) for n in (64, 100_000))
     yield replace(batch, length=1000, num_lists=1024, loss="lambdarank_at_100")
     # NDCG-Loss2++, which has no form below O(n^2); ragged, it is what cross-encoders train with.
@@ -41,7 +41,7 @@ def _cases() -> Iterable[ListCase]:
     for loss in _LISTWISE:
         yield replace(batch, loss=loss, preset="quick")
         yield replace(batch, length=100_000, num_lists=1, loss=loss)
-    yield replace(batch, length=120, ragged=True, loss="list_mle")
+    yield replace(batch, length=120, num_lists=64, ragged=True, loss="list_mle")
     # More pairs than a CPU's baselines can be asked for.
     yield from (
         replace(batch, length=length, num_lists=num_lists, preset="full")

@@ -65,7 +65,7 @@ PROVIDERS = (
         _eager,
         lambda case, device: True,
         pairs=_matrix_entries,
-        pair_bytes=36,
+        pair_bytes=22,
     ),
     Provider(
         "scattered",
@@ -73,7 +73,7 @@ PROVIDERS = (
         _scattered,
         lambda case, device: case.ragged,
         pairs=_matrix_entries,
-        pair_bytes=36,
+        pair_bytes=22,
     ),
     Provider(
         "compile",
@@ -81,7 +81,7 @@ PROVIDERS = (
         _compile,
         _applies_compiled,
         pairs=_matrix_entries,
-        pair_bytes=10,
+        pair_bytes=9,
         pair_speed=2,
         compiles=True,
     ),

@@ -12,7 +12,7 @@ Times the losses and measures their memory, beside what people write today.
     python -m benchmarks                 run the default preset, under 30 minutes on 2 cores
     python -m benchmarks run --quick     about a minute
     python -m benchmarks run --full      with lists of 1e7 and 1e8 scores: an hour, 16 GiB
-    python -m benchmarks run --only triplet      the losses over embeddings; pairwise: over lists
+    python -m benchmarks run --family ranking    only that family of losses
     python -m benchmarks check           only compare every provider with the exact loss
     python -m benchmarks plot            draw the figures from the CSV
     python -m benchmarks goals           print the goals and the last measurements
@@ -48,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         "--only", action="append", default=[], metavar="TEXT",
         help="cases whose key has this in it, as 1e6 or squared (may be repeated: all of them)",
     )  # fmt: skip
+    parser.add_argument(
+        "--family", choices=("lists", "ranking", "embeddings"),
+        help="all-pairs hinges over lists, learning to rank, or triplets (default: all)",
+    )  # fmt: skip
     parser.add_argument("--mode", choices=("forward", "full"), help="full: forward + backward")
     parser.add_argument("--providers", nargs="+", metavar="NAME", help="default: all that apply")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -78,7 +82,9 @@ def main() -> int:
     folder = arguments.output or results.FOLDER
     environment = results.environment(arguments.device, arguments.seed)
     path = results.path_for(environment.device, folder)
-    selected = families.select(arguments.preset, arguments.device, arguments.only, arguments.mode)
+    selected = families.select(
+        arguments.preset, arguments.device, arguments.only, arguments.mode, arguments.family
+    )
 
     if arguments.command == "list":
         for case in selected:
@@ -103,7 +109,7 @@ def main() -> int:
 
 def _run(arguments, selected, environment, path) -> int:
     from benchmarks import goals
-    from benchmarks.families import FAMILIES, provider_names
+    from benchmarks.families import FAMILIES, families_of, provider_names
     from benchmarks.family import FUSED
     from benchmarks.run import Options, Runner
 
@@ -131,7 +137,8 @@ def _run(arguments, selected, environment, path) -> int:
         f"fused_rankloss {environment.version} ({environment.commit}), "
         f"torch {environment.torch}, {environment.device}, {environment.threads} threads"
     )
-    absent = {p.package for p in providers if p.name in names and not p.installed}
+    used = [provider for family in families_of(selected) for provider in family.providers]
+    absent = {p.package for p in used if p.name in names and not p.installed}
     if absent:
         print(f"not compared with {', '.join(sorted(absent))}: {_INSTALL_LIBRARIES}")
     runner = Runner(options, environment)

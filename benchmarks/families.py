@@ -7,12 +7,18 @@ from collections.abc import Iterable
 from benchmarks.embeddings import EMBEDDINGS
 from benchmarks.family import PRESETS, Case, Family
 from benchmarks.lists import LISTS
+from benchmarks.ranking import RANKING
 
-FAMILIES = (LISTS, EMBEDDINGS)
+FAMILIES = (LISTS, RANKING, EMBEDDINGS)
 
 
 def family_of(loss: str) -> Family:
     return next(family for family in FAMILIES if loss in family.titles)
+
+
+def families_of(cases: Iterable[Case]) -> list[Family]:
+    losses = {case.loss for case in cases}
+    return [family for family in FAMILIES if not losses.isdisjoint(family.titles)]
 
 
 def provider_names() -> list[str]:
@@ -20,9 +26,13 @@ def provider_names() -> list[str]:
 
 
 def select(
-    preset: str, device: str = "cpu", only: Iterable[str] = (), mode: str | None = None
+    preset: str,
+    device: str = "cpu",
+    only: Iterable[str] = (),
+    mode: str | None = None,
+    family_name: str | None = None,
 ) -> list[Case]:
-    """The cases of a preset whose key holds every word of ``only``."""
+    """The cases of a preset, or of one family in it, whose key holds every word of ``only``."""
     wanted = PRESETS.index(preset)
     return [
         case
@@ -32,4 +42,5 @@ def select(
         and (device == "cuda" or not case.cuda_only)
         and all(word in case.key for word in only)
         and mode in (None, case.mode)
+        and family_name in (None, family.name)
     ]

@@ -1,6 +1,6 @@
 """What every family of losses brings to the benchmarks: cases, batches, providers, an exact answer.
 
-A family is a folder beside this file, ``lists`` or ``embeddings``; ``families`` holds the table.
+A family is a folder beside this file, as ``lists``; ``families`` holds the table.
 """
 
 from __future__ import annotations
@@ -113,6 +113,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class Family:
+    name: str  # what ``--family`` takes
     titles: dict[str, str]  # of its losses, for people
     case: type[Case]
     cases: tuple[Case, ...]
@@ -121,7 +122,7 @@ class Family:
     make_batch: Callable[[Any, int, str], Batch]  # of a case, with a seed, on a device
     exact: Callable[[Any], Any]  # the answer in float64
     disagreement: Callable[[Any, Any, Provider, Call, Tensor, list[Tensor] | None], str | None]
-    drawn_data: tuple[str, ...]  # the data of the figures, for which baselines' memory is measured
+    compares_memory: Callable[[Any], bool]  # whether a case's baselines have theirs measured too
     measurable_scores: int  # of smaller cases the CPU's peak memory is noise
 
     def provider(self, name: str) -> Provider:

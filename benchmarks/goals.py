@@ -14,9 +14,10 @@ MIB, GIB = 2**20, 2**30
 @dataclass(frozen=True)
 class Goal:
     case: str  # its key
-    quantity: str  # time | speed | bytes_per_score | peak_mib | process_gib
+    quantity: str  # time | speed | bytes_per_score | growth | peak_mib | process_gib
     bound: float  # time and memory: at most; speed: at least
-    other: str = ""  # the provider compared with: time / its time, or its time / time
+    # The provider compared with: time / its time, or its time / time; of growth, a smaller case.
+    other: str = ""
 
     @property
     def text(self) -> str:
@@ -24,12 +25,14 @@ class Goal:
             "time": f"time at most {self.bound:g}x {self.other}",
             "speed": f"at least {self.bound:g}x faster than {self.other}",
             "bytes_per_score": f"peak extra memory at most {self.bound:g} bytes a score",
+            "growth": f"bytes a score at most {self.bound:g}x those of {self.other}",
             "peak_mib": f"peak extra memory at most {self.bound:g} MiB",
             "process_gib": f"the process within {self.bound:g} GiB",
         }[self.quantity]
 
 
 _HINGE = "pairwise_hinge"
+_RANKNET, _LAMBDARANK = "pairwise_logistic", "lambdarank"
 _HARD, _ALL = "batch_hard_triplet", "batch_all_triplet"
 
 GOALS = (
@@ -45,6 +48,13 @@ GOALS = (
     Goal(f"{_HINGE}/4096x128/fp32/full", "bytes_per_score", 40),
     Goal(f"{_HINGE}/1e8/fp32/full", "bytes_per_score", 40),
     Goal(f"{_HINGE}/1e8/fp32/full", "process_gib", 8),
+    Goal(f"{_RANKNET}/4096/fp32/full", "speed", 100, "eager"),
+    Goal(f"{_LAMBDARANK}/256x512/fp32/full", "speed", 20, "eager"),
+    Goal(f"{_LAMBDARANK}/1e5/fp32/full", "time", 60, "torch_sort"),
+    Goal(f"{_RANKNET}/1e5/fp32/full", "bytes_per_score", 128),
+    Goal(f"{_RANKNET}/1e6/fp32/full", "bytes_per_score", 128),
+    Goal(f"{_RANKNET}/1e6/fp32/full", "growth", 1.1, "1e5"),
+    Goal(f"{_LAMBDARANK}/1e5/fp32/full", "bytes_per_score", 128),
     Goal(f"{_HARD}/4096x128 4 a class/fp32/full", "time", 1.0, "matmul"),
     Goal(f"{_HARD}/4096x512 4 a class/fp32/full", "time", 1.0, "matmul"),
     Goal(f"{_HARD}/4096x128 4 a class/fp32/full", "speed", 8, "metric_learning"),
@@ -71,6 +81,12 @@ def measured(goal: Goal, rows: dict[tuple[str, str], Row]) -> float | None:
         return None
     if goal.quantity == "bytes_per_score":
         return fused.bytes_per_score
+    if goal.quantity == "growth":
+        loss, _, *rest = goal.case.split("/")
+        smaller = rows.get(("/".join([loss, goal.other, *rest]), FUSED))
+        if smaller is None or not smaller.bytes_per_score or fused.bytes_per_score is None:
+            return None
+        return fused.bytes_per_score / smaller.bytes_per_score
     peak, unit = fused.process_peak_bytes, GIB
     if goal.quantity == "peak_mib":
         peak, unit = fused.peak_extra_bytes, MIB

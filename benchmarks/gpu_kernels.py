@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from itertools import product
+from functools import partial
+from itertools import cycle, product
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from torch import Tensor
 from benchmarks.embeddings.losses import LOSSES as EMBEDDING_LOSSES
 from benchmarks.family import DTYPES
 from benchmarks.lists.losses import LOSSES as LIST_LOSSES
+from fused_rankloss import approx_ndcg_loss, lambda_loss, list_mle_loss, listnet_loss
+from fused_rankloss.functional.lambda_loss import PAIR_LOSSES, SCHEMES, TRUNCATIONS
 
 LENGTHS = (5, 129, 1000)
 SHAPES = ((5, 3), (129, 65), (300, 128))
@@ -37,6 +40,35 @@ def list_losses(device: str) -> Iterator[tuple[str, Tensor]]:
         yield f"{name} padded", loss.fused(scores, labels, lengths=lengths, weights=weights)
         flat = loss.fused(scores.flatten(), labels.flatten(), offsets=offsets, margin=margins)
         yield f"{name} flat", flat.sum()
+
+
+def ranking_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    """Every scheme with every pair loss and every truncation; the listwise losses; dtypes in turn.
+
+    One list, a padded and a flat batch, whose longest list is three times as long.
+    """
+    lambdas = [{"scheme": s, "pair_loss": p} for s, p in product(SCHEMES, PAIR_LOSSES)]
+    lambdas += [{"scheme": s, "truncation": t, "k": 3} for s, t in product(SCHEMES, TRUNCATIONS)]
+    lambdas += [{"k": 30, "score_normalization": True, "list_normalization": True}]
+    losses = {f"lambda {options}": partial(_lambda_loss, **options) for options in lambdas}
+    losses |= {"listnet": listnet_loss, "list_mle": list_mle_loss, "approx_ndcg": approx_ndcg_loss}
+    losses["p_list_mle"] = partial(list_mle_loss, position_weights="exponential")
+    dtypes = cycle(DTYPES.values())  # four, for three lengths: each length meets them all
+    for (title, loss), n in product(losses.items(), LENGTHS):
+        dtype = next(dtypes)
+        scores = torch.randn(3, n, device=device, dtype=dtype).requires_grad_()
+        labels = torch.randint(5, (3, n), device=device)
+        weights = torch.rand(3, n, device=device)
+        lengths = torch.tensor([n, 0, n // 2], device=device)
+        offsets = torch.tensor([0, 2, 2, 3 * n], device=device)
+        name = f"{title} {dtype} {n}"
+        yield f"{name} one list", loss(scores[0], labels[0])
+        yield f"{name} padded", loss(scores, labels, lengths=lengths, weights=weights)
+        yield f"{name} flat", loss(scores.flatten(), labels.flatten(), offsets=offsets)
+
+
+def _lambda_loss(*tensors: Tensor, **options: object) -> Tensor:
+    return lambda_loss(*tensors, return_statistics=True, **options)[0]
 
 
 def batch_triplet_losses(device: str) -> Iterator[tuple[str, Tensor]]:
@@ -75,7 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     calls = 0
-    for losses in (list_losses, batch_triplet_losses, triplet_losses):
+    for losses in (list_losses, ranking_losses, batch_triplet_losses, triplet_losses):
         for name, loss in losses(options.device):
             loss.backward()
             if not loss.isfinite():

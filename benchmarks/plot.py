@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +16,8 @@ from benchmarks.embeddings import EMBEDDINGS  # noqa: E402
 from benchmarks.embeddings.cases import DRAWN_DATA, DRAWN_DIM  # noqa: E402
 from benchmarks.families import family_of  # noqa: E402
 from benchmarks.family import FUSED, Provider  # noqa: E402
+from benchmarks.lists import LISTS  # noqa: E402
+from benchmarks.ranking import RANKING  # noqa: E402
 from benchmarks.results import Row, latest, path_for  # noqa: E402
 
 # One look per provider in all figures; colours that differ in lightness too (Okabe and Ito).
@@ -24,6 +26,7 @@ _COLORS = {
     "eager": "#0072B2",
     "eager_loop": "#0072B2",
     "padded_eager": "#56B4E9",
+    "scattered": "#E69F00",
     "compile": "#009E73",
     "padded_compile": "#009E73",
     "sort_cumsum": "#CC79A7",
@@ -54,27 +57,55 @@ _STYLE = {
 
 def draw(rows: Iterable[Row], folder: Path) -> list[Path]:
     """Draws what the newest rows allow. Returns the files."""
-    newest = list(latest(rows).values())
-    drawn = []
+    newest = [row for row in latest(rows).values() if row.mode == "full"]
+    families = ((LISTS, _draw_lists), (RANKING, _draw_ranking), (EMBEDDINGS, _draw_embeddings))
     with plt.rc_context(_STYLE):
-        for loss in dict.fromkeys(row.loss for row in newest):
-            plain = [row for row in newest if row.loss == loss and row.mode == "full"]
-            if family_of(loss) is EMBEDDINGS:
-                plain = [row for row in plain if row.case.endswith(f"x{DRAWN_DIM} {DRAWN_DATA}")]
-                plain = [row for row in plain if "+" not in row.case]
-                for dtype in ("fp32", "bf16"):
-                    line = [row for row in plain if row.dtype == dtype]
-                    if len({row.length for row in line}) > 2:
-                        drawn.append(_embeddings(line, folder))
-                continue
-            plain = [row for row in plain if row.dtype == "fp32"]
-            one_list = [row for row in plain if row.num_lists == 1 and " " not in row.case]
-            if len({row.length for row in one_list}) > 2:
-                drawn.append(_one_list(one_list, folder))
-            batches = [row for row in plain if row.num_lists > 1]
-            if len({row.case for row in batches}) > 1:
-                drawn.append(_batches(batches, folder))
-    return drawn
+        return [
+            path
+            for family, figures in families
+            for path in figures([row for row in newest if family_of(row.loss) is family], folder)
+        ]
+
+
+def _by_loss(rows: list[Row]) -> list[list[Row]]:
+    losses = dict.fromkeys(row.loss for row in rows)
+    return [[row for row in rows if row.loss == loss] for loss in losses]
+
+
+def _draw_lists(rows: list[Row], folder: Path) -> Iterator[Path]:
+    for plain in _by_loss([row for row in rows if row.dtype == "fp32"]):
+        one_list = [row for row in plain if row.num_lists == 1 and " " not in row.case]
+        if len({row.length for row in one_list}) > 2:
+            yield _one_list(one_list, folder)
+        batches = [row for row in plain if row.num_lists > 1]
+        if len({row.case for row in batches}) > 1:
+            title = f"{_heading(batches[0])}, batches of lists"
+            yield _by_case(batches, title, _describe, folder / f"{_slug(batches)}-batches.png")
+
+
+def _draw_ranking(rows: list[Row], folder: Path) -> Iterator[Path]:
+    """A figure of a loss that has one list at many lengths, and one of all the other cases."""
+    others = []
+    for plain in _by_loss([row for row in rows if row.dtype == "fp32"]):
+        one_list = [row for row in plain if row.num_lists == 1]
+        if len({row.length for row in one_list}) > 2:
+            yield _one_list(one_list, folder)
+            plain = [row for row in plain if row.num_lists > 1]
+        others += plain
+    if len({row.key for row in others}) > 1:
+        name = f"{path_for(others[0].device).stem}-ranking.png"
+        note = lambda row: f"{_heading(row)}, {_describe(row)}"  # noqa: E731
+        yield _by_case(others, "Learning to rank", note, folder / name)
+
+
+def _draw_embeddings(rows: list[Row], folder: Path) -> Iterator[Path]:
+    for plain in _by_loss(rows):
+        plain = [row for row in plain if row.case.endswith(f"x{DRAWN_DIM} {DRAWN_DATA}")]
+        plain = [row for row in plain if "+" not in row.case]
+        for dtype in ("fp32", "bf16"):
+            line = [row for row in plain if row.dtype == dtype]
+            if len({row.length for row in line}) > 2:
+                yield _embeddings(line, folder)
 
 
 def _provider(row: Row) -> Provider:
@@ -174,11 +205,11 @@ def _lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
         )
 
 
-def _batches(rows: list[Row], folder: Path) -> Path:
-    """Time of each batch: a line per batch, a dot per provider."""
-    cases = {row.case: row for row in rows}
+def _by_case(rows: list[Row], title: str, note: Callable[[Row], str], path: Path) -> Path:
+    """Time of each case, which ``note`` describes: a line per case, a dot per provider."""
+    cases = {row.key: row for row in rows}
     figure, axes = plt.subplots(figsize=(9.5, 1.9 + 0.36 * len(cases)), layout="constrained")
-    _title(figure, f"{_heading(rows[0])}, batches of lists", _subtitle(rows))
+    _title(figure, title, _subtitle(rows))
     axes.set_xscale("log")
     places = {case: place for place, case in enumerate(cases)}
     for provider in _COLORS:
@@ -186,7 +217,7 @@ def _batches(rows: list[Row], folder: Path) -> Path:
         if here:
             axes.scatter(
                 [row.p50_ms / 1e3 for row in here],
-                [places[row.case] for row in here],
+                [places[row.key] for row in here],
                 s=90 if provider == FUSED else 45,
                 marker="o" if _provider(here[0]).has_loss else "|",
                 color=_COLORS[provider],
@@ -195,13 +226,13 @@ def _batches(rows: list[Row], folder: Path) -> Path:
                 zorder=3,
             )
     for case, place in places.items():
-        here = {row.provider: row.p50_ms / 1e3 for row in rows if row.case == case}
+        here = {row.provider: row.p50_ms / 1e3 for row in rows if row.key == case}
         times = [here[name] for name in _COLORS if name in here]
         axes.plot([min(times), max(times)], [place, place], color="#cfcfcf", linewidth=1, zorder=1)
         ratios = sorted(
             row.relative_to_fused
             for row in rows
-            if row.case == case
+            if row.key == case
             and row.provider != FUSED
             and _provider(row).checked
             and row.relative_to_fused is not None
@@ -210,21 +241,22 @@ def _batches(rows: list[Row], folder: Path) -> Path:
             extremes = dict.fromkeys(_two_digits(ratio) for ratio in (ratios[0], ratios[-1]))
             faster = f"{' to '.join(extremes)} faster"
             axes.text(1.02, place, faster, transform=axes.get_yaxis_transform(), va="center")
-    axes.set_yticks(range(len(cases)), [_describe(row) for row in cases.values()])
+    axes.set_yticks(range(len(cases)), [note(row) for row in cases.values()])
     axes.set_ylim(len(cases) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("time")
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1.5)
-    return _save(figure, folder / f"{_slug(rows)}-batches.png")
+    return _save(figure, path)
 
 
 def _describe(row: Row) -> str:
-    """4,096 lists of 128, 5 grades"""
+    """4,096 lists of 128, 5 grades; one list of 64"""
     about = "about " if "~" in row.case else ""
     data = row.case.partition(" ")[2]
-    return f"{row.num_lists:,} lists of {about}{row.length:,}{', ' if data else ''}{data}"
+    lists = "one list" if row.num_lists == 1 else f"{row.num_lists:,} lists"
+    return f"{lists} of {about}{row.length:,}{', ' if data else ''}{data}"
 
 
 def _slug(rows: list[Row]) -> str:

@@ -94,10 +94,10 @@ class Runner:
                 _say(f"{case.key:<52} {provider.name:<21} not timed: {wrong}")
 
     def _memory(self, family: Family, batch: Batch, provider: Provider) -> memory.Memory | None:
-        """Of the package everywhere; of the baselines where figures show it."""
+        """Of the package everywhere; of the baselines where the family says so."""
         wanted = self.options.memory
-        shown = provider.checked and batch.case.data in family.drawn_data
-        if provider.name != FUSED and (not shown or wanted != "all"):
+        compared = provider.checked and family.compares_memory(batch.case)
+        if provider.name != FUSED and (not compared or wanted != "all"):
             return None
         if wanted == "none" or provider.captured:  # a graph's memory is set aside before the call
             return None

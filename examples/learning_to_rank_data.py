@@ -117,8 +117,8 @@ def download() -> Path:
             unfinished.replace(target)
         except (OSError, http.client.HTTPException) as error:
             raise DataError(
-                f"cannot download {URL}/{name} ({error}); give a folder with {LIGHTGBM[0]} and "
-                f"{LIGHTGBM[1]}, or {LETOR[0]} and {LETOR[1]}, with --data"
+                f"cannot download {URL}/{name} ({error}); give a folder with {LIGHTGBM[0]}, "
+                f"{LIGHTGBM[1]} and their .query files, or {LETOR[0]} and {LETOR[1]}, with --data"
             ) from None
     return folder
 

@@ -1,4 +1,4 @@
-"""Losses over lists of scores.
+"""All-pairs hinge losses over lists of scores.
 
 losses     the losses, one row each
 cases      shape x data x dtype x mode
@@ -16,6 +16,7 @@ from benchmarks.lists.losses import LOSSES
 from benchmarks.lists.providers import PROVIDERS
 
 LISTS = Family(
+    name="lists",
     titles={loss.name: loss.title for loss in LOSSES.values()},
     case=ListCase,
     cases=CASES,
@@ -24,6 +25,6 @@ LISTS = Family(
     make_batch=make_batch,
     exact=exact_loss,
     disagreement=disagreement,
-    drawn_data=("",),
+    compares_memory=lambda case: case.data == "",
     measurable_scores=10_000,
 )

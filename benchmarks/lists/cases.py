@@ -21,6 +21,7 @@ class Data:
     scores: str = "normal"  # normal | ties (a grid of 1/8) | sorted
     levels: int = 2
     positives: float = 0.5  # share of label 1, for two levels
+    shares: tuple[float, ...] | None = None  # of the labels 0, 1, ...; None: all alike
     weighted: bool = False
 
 

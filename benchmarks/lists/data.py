@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.family import DTYPES, Batch
-from benchmarks.lists.cases import DATA, ListCase
+from benchmarks.lists.cases import DATA, Data, ListCase
 
 _LENGTH_SIGMA = 0.7  # of the logarithm of ragged lengths; the longest of 4096 has 10x the mean
 
@@ -23,6 +23,7 @@ class ListBatch(Batch):
     labels: Tensor  # as scores
     weights: Tensor | None  # as scores
     offsets: Tensor | None  # [B + 1]
+    levels: int
 
     @property
     def num_lists(self) -> int:
@@ -35,10 +36,6 @@ class ListBatch(Batch):
     @property
     def num_scores(self) -> int:
         return self.scores.numel()
-
-    @property
-    def levels(self) -> int:
-        return DATA[self.case.data].levels
 
     @property
     def device(self) -> torch.device:
@@ -59,13 +56,22 @@ class ListBatch(Batch):
         lengths = self.lengths()
         return len(lengths) * max(lengths) ** 2 if padded else sum(n * n for n in lengths)
 
+    def inputs(self) -> dict[str, Tensor]:
+        """The tensors there are, by the names of the losses' arguments."""
+        named = {
+            "scores": self.scores,
+            "labels": self.labels,
+            "weights": self.weights,
+            "offsets": self.offsets,
+        }
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
     def padded(self) -> dict[str, Tensor]:
         """The batch as ``[B, N]`` tensors, with a mask of the real items."""
-        tensors = {"scores": self.scores, "labels": self.labels}
-        if self.weights is not None:
-            tensors["weights"] = self.weights
-        if self.offsets is None:
-            return tensors | {"mask": torch.ones_like(self.scores, dtype=torch.bool)}
+        tensors = self.inputs()
+        if tensors.pop("offsets", None) is None:
+            tensors = {name: torch.atleast_2d(tensor) for name, tensor in tensors.items()}
+            return tensors | {"mask": torch.ones_like(tensors["labels"], dtype=torch.bool)}
         lengths = self.offsets.diff()
         slots = torch.arange(int(lengths.max()), device=self.scores.device)
         mask = slots < lengths[:, None]
@@ -77,9 +83,12 @@ class ListBatch(Batch):
 
 
 def make_batch(case: ListCase, seed: int, device: str) -> ListBatch:
+    return draw(case, DATA[case.data], seed, device)
+
+
+def draw(case: ListCase, data: Data, seed: int, device: str) -> ListBatch:
     """Draws a case's data on the CPU, so that every device gets the same numbers."""
     generator = torch.Generator().manual_seed(seed)
-    data = DATA[case.data]
     offsets = None
     if case.ragged:
         mu = math.log(case.length) - _LENGTH_SIGMA**2 / 2
@@ -95,7 +104,10 @@ def make_batch(case: ListCase, seed: int, device: str) -> ListBatch:
         scores = scores.mul_(8).round_().div_(8)
     elif data.scores == "sorted":
         scores = scores.sort().values
-    if data.levels == 2:
+    if data.shares is not None:
+        steps = torch.tensor(data.shares[:-1]).cumsum(0)
+        labels = torch.bucketize(torch.rand(shape, generator=generator), steps, right=True)
+    elif data.levels == 2:
         labels = torch.empty(shape).bernoulli_(data.positives, generator=generator).long()
     else:
         labels = torch.randint(data.levels, shape, generator=generator)
@@ -110,4 +122,5 @@ def make_batch(case: ListCase, seed: int, device: str) -> ListBatch:
         labels.to(device),
         on_device(weights),
         on_device(offsets),
+        data.levels,
     )

@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.family import FUSED, MARGIN, Call, Provider, compiled
 from benchmarks.lists import baselines
@@ -15,19 +14,9 @@ from benchmarks.lists.data import ListBatch
 from benchmarks.lists.losses import LOSSES
 
 
-def _inputs(batch: ListBatch) -> dict[str, Tensor]:
-    named = {
-        "scores": batch.scores,
-        "labels": batch.labels,
-        "weights": batch.weights,
-        "offsets": batch.offsets,
-    }
-    return {name: tensor for name, tensor in named.items() if tensor is not None}
-
-
 def _fused(batch: ListBatch, impl: str = "auto") -> Call:
     function = LOSSES[batch.case.loss].fused
-    return Call(function, _inputs(batch), {"margin": MARGIN, "impl": impl})
+    return Call(function, batch.inputs(), {"margin": MARGIN, "impl": impl})
 
 
 def _fused_binary(batch: ListBatch) -> Call:
@@ -66,7 +55,7 @@ def _padded_compile(batch: ListBatch) -> Call:
 
 def _sort_cumsum(batch: ListBatch) -> Call:
     keep = {"levels": batch.levels, "degree": LOSSES[batch.case.loss].degree}
-    tensors = batch.padded() if batch.offsets is not None else _inputs(batch)
+    tensors = batch.padded() if batch.offsets is not None else batch.inputs()
     return Call(baselines.sort_cumsum, tensors, keep)
 
 

@@ -21,6 +21,7 @@ from build_tools import ptxas_report, target_torch
 from build_tools.cuda_toolkit import NVCC_STANDARD, CudaUnavailable, Toolkit, find_toolkit
 
 SANITIZE = os.environ.get("FUSED_RANKLOSS_SANITIZE", "0") == "1"
+LINE_INFO = os.environ.get("FUSED_RANKLOSS_LINEINFO", "0") == "1"
 
 # The oldest torch that a build runs on: with the stable ABI it also runs on every later one.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*target_torch.MINIMUM)
@@ -46,7 +47,7 @@ CXX_FLAGS = [
 NVCC_FLAGS = [
     NVCC_STANDARD,
     "-O3",
-    "-lineinfo",
+    *(["-lineinfo"] if LINE_INFO else []),
     "-Xptxas=--warn-on-spills",
     "-Xcompiler=-fvisibility=hidden,-ffp-contract=off",
     # Architectures side by side, unless MAX_JOBS limits how much may run at once.

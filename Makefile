@@ -31,9 +31,14 @@ fmt:
 	ruff format
 	clang-format -i $(CXX_FILES)
 
-# Each .cu alone, for one architecture; needs no GPU and no torch with CUDA.
+# Each .cu alone, for one architecture, then all of them linked, so that what two of them define
+# shows. Needs no GPU and no torch with CUDA: symbols of torch may stay undefined.
 cuda-syntax:
-	set -e; for file in csrc/cuda/*.cu; do echo $$file; nvcc $(NVCC_FLAGS) -c $$file -o /dev/null; done
+	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	for file in csrc/cuda/*.cu; do \
+	  echo $$file; nvcc $(NVCC_FLAGS) -c $$file -o "$$folder/$$(basename $$file).o"; \
+	done; \
+	g++ -shared "$$folder"/*.o -o "$$folder/linked.so"
 
 # The CPU kernels under AddressSanitizer and UBSan, installed aside. Python itself is compiled
 # without them, so the runtime is preloaded, and its leak reports would all be Python's.

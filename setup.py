@@ -3,8 +3,9 @@
 fused_rankloss._C     the op schemas, the CPU kernels, build_info()
 fused_rankloss._cuda  the CUDA kernels, where an nvcc is found
 
-Environment: FUSED_RANKLOSS_CUDA=auto|0|1, TORCH_CUDA_ARCH_LIST, MAX_JOBS, CXX, and
-FUSED_RANKLOSS_SANITIZE=1 for CPU kernels under AddressSanitizer and UBSan.
+Environment: FUSED_RANKLOSS_CUDA=auto|0|1, TORCH_CUDA_ARCH_LIST, MAX_JOBS, CXX,
+FUSED_RANKLOSS_LINEINFO=1 for CUDA kernels that tell profilers and compute-sanitizer their source
+lines, and FUSED_RANKLOSS_SANITIZE=1 for CPU kernels under AddressSanitizer and UBSan.
 """
 
 import importlib.util

@@ -9,15 +9,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from setuptools.errors import LinkError
 from torch.utils import cpp_extension
 
 from build_tools import ptxas_report, target_torch
 from build_tools.cuda_toolkit import NVCC_STANDARD, CudaUnavailable, Toolkit, find_toolkit
 
 SANITIZE = os.environ.get("FUSED_RANKLOSS_SANITIZE", "0") == "1"
+LINE_INFO = os.environ.get("FUSED_RANKLOSS_LINEINFO", "0") == "1"
 
 # The oldest torch that a build runs on: with the stable ABI it also runs on every later one.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*target_torch.MINIMUM)
@@ -43,7 +47,7 @@ CXX_FLAGS = [
 NVCC_FLAGS = [
     NVCC_STANDARD,
     "-O3",
-    "-lineinfo",
+    *(["-lineinfo"] if LINE_INFO else []),
     "-Xptxas=--warn-on-spills",
     "-Xcompiler=-fvisibility=hidden,-ffp-contract=off",
     # Architectures side by side, unless MAX_JOBS limits how much may run at once.
@@ -114,15 +118,22 @@ class BuildNative(cpp_extension.BuildExtension):
             super().build_extension(ext)
             return
         self._remove_outdated_objects()
+        said: list[str] = []
         try:
-            with self._reporting_nvcc():
+            with self._reporting_nvcc(), _keeping_stderr(said):
                 super().build_extension(ext)
             self._write_ptxas_report(ext)
-        except Exception:  # setuptools and torch raise types of their own for a failed compiler
+        except Exception as error:  # setuptools and torch raise types of their own
+            linking = isinstance(error, LinkError)
+            cause = None if linking else self._first_nvcc_error(ext)
+            cause = cause or next(filter(ptxas_report.is_error, said), None) or str(error)
             self._give_up_cuda(
-                f"csrc/cuda did not compile with {self.toolkit.nvcc} (CUDA "
-                f"{self.toolkit.version}), whose message is in the build log (pip install -v)"
+                f"csrc/cuda did not {'link' if linking else 'compile'} with {self.toolkit.nvcc} "
+                f"(CUDA {self.toolkit.version}): {cause[:400]} (the build log, pip install -v, has "
+                "all of it)"
             )
+            # Not only at the end: what went wrong stands right above.
+            print(f"{'*' * 78}\n{self._summary()}\n{'*' * 78}", file=sys.stderr, flush=True)
 
     def _find_toolkit(self) -> tuple[Toolkit | None, str | None]:
         """The toolkit to compile with, or None and the reason."""
@@ -170,9 +181,15 @@ class BuildNative(cpp_extension.BuildExtension):
             else:
                 os.environ["PYTORCH_NVCC"] = given
 
+    def _objects(self, ext) -> list[Path]:
+        return [Path(self.build_temp, source).with_suffix(".o") for source in ext.sources]
+
+    def _first_nvcc_error(self, ext) -> str | None:
+        left = map(ptxas_report.error_beside, self._objects(ext))
+        return next((path.read_text(encoding="utf-8") for path in left if path.exists()), None)
+
     def _write_ptxas_report(self, ext):
-        objects = [Path(self.build_temp, source).with_suffix(".o") for source in ext.sources]
-        tables = [ptxas_report.read(ptxas_report.path_beside(path)) for path in objects]
+        tables = [ptxas_report.read(ptxas_report.path_beside(path)) for path in self._objects(ext)]
         ptxas_report.write(self._ptxas_report_path(), itertools.chain(*tables))
 
     def _ptxas_report_path(self) -> Path:
@@ -225,6 +242,24 @@ class BuildNative(cpp_extension.BuildExtension):
                 + " ".join(self.toolkit.architectures)
             )
         return f"fused_rankloss: built for the CPU only, because {self.cuda_skipped}"
+
+
+@contextlib.contextmanager
+def _keeping_stderr(lines: list[str]) -> Iterator[None]:
+    """Collects what programs print on stderr, the linker's message among it, and prints it then."""
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            kept.seek(0)
+            text = kept.read().decode(errors="replace")
+            lines += text.splitlines()
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def _cuda_mode() -> str:

@@ -6,7 +6,8 @@ The build runs nvcc through this file:
 
 does what `nvcc ...` does and leaves the table of the kernels in kernel.o in kernel.o.csv. The build
 puts all of them together beside the extension, where tests/test_ptxas.py reads them: they cost
-nothing, and are about the very code that is installed.
+nothing, and are about the very code that is installed. Where nvcc fails, the first error that it
+prints is left in kernel.o.error, for the build to quote.
 """
 
 import csv
@@ -81,6 +82,17 @@ def path_beside(compiled: Path) -> Path:
     return compiled.with_name(compiled.name + ".csv")
 
 
+def error_beside(compiled: Path) -> Path:
+    """Where the first error of an object file that did not compile lies."""
+    return compiled.with_name(compiled.name + ".error")
+
+
+def is_error(line: str) -> bool:
+    """Whether a compiler's or linker's line says what is wrong, rather than where."""
+    said = r"\berror\b|\bfatal\b|multiple definition|undefined (reference|symbol)|cannot find"
+    return re.search(said, line) is not None
+
+
 def compile_and_report(command: list[str]) -> int:
     """Runs a compiler command; returns its exit status."""
     done = subprocess.run(
@@ -88,9 +100,15 @@ def compile_and_report(command: list[str]) -> int:
     )
     said = re.compile(r"ptxas info *:|\s+\d+ bytes stack frame|\s*$")
     sys.stderr.writelines(line for line in done.stderr.splitlines(True) if not said.match(line))
-    if done.returncode == 0 and "-o" in command:
+    if "-o" in command:
         compiled = Path(command[command.index("-o") + 1])
-        write(path_beside(compiled), parse(done.stderr))
+        error_beside(compiled).unlink(missing_ok=True)
+        if done.returncode == 0:
+            write(path_beside(compiled), parse(done.stderr))
+        else:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            first = next(filter(is_error, lines), lines[-1] if lines else "it printed nothing")
+            error_beside(compiled).write_text(first, encoding="utf-8")
     return done.returncode
 
 

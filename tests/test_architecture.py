@@ -25,7 +25,10 @@ def native_files() -> list[Path]:
 
 
 def without_comments(path: Path) -> str:
-    text = path.read_text()
+    return strip_comments(path.read_text())
+
+
+def strip_comments(text: str) -> str:
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return re.sub(r"//[^\n]*", "", text)
 
@@ -82,3 +85,74 @@ def test_nothing_prints_or_exits(path: Path) -> None:
     assert not re.search(
         r"\bprintf\b|std::cerr|std::cout|\babort\(|\bexit\(", without_comments(path)
     )
+
+
+# ---- One definition --------------------------------------------------------------------------
+
+# Words with which a definition may stand in every file that includes it, and types, which may, too.
+SHARED = re.compile(
+    r"\b(inline|__forceinline__|FRL_HD|constexpr|static|extern)\b|template <(?!>)"
+    r"|^(template <> )?(struct|class|enum|union|using|typedef|static_assert|namespace)\b"
+)
+
+
+def definitions_of_one_file(text: str) -> list[str]:
+    """What a linker refuses to find in two files: functions and variables of a named namespace that
+    are neither inline nor templates nor static."""
+    text = re.sub(r'"(?:\\.|[^"\\\n])*"', "", strip_comments(text))
+    text = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\bnamespace [\w:]+ {", ";", text)
+    braces = 1
+    while braces:  # the innermost ones; those of a value stand close to its type or behind "="
+        text, values = re.subn(r"((?<=\S)|(?<== )){[^{}]*}", "", text)
+        text, bodies = re.subn(r"{[^{}]*}", "@", text)
+        braces = values + bodies
+    found = []
+    for head, end in re.findall(r"([^;@}]*)([;@])", text):
+        head = " ".join(head.split())
+        declares = end == ";" and "=" not in head.partition("(")[0] and head.endswith(")")
+        if head and not declares and not SHARED.search(head):
+            found.append(head)
+    return found
+
+
+def files_with(header: str) -> list[str]:
+    """The translation units that include a header, by themselves or through others."""
+    including = {name(path): set(includes_of(path)) for path in native_files()}
+    found, reached = {header}, {header}
+    while reached:
+        reached = {file for file, headers in including.items() if headers & reached} - found
+        found |= reached
+    return sorted(file for file in found if file.endswith((".cu", ".cpp")))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in native_files() if path.suffix in (".h", ".cuh")], ids=name
+)
+def test_headers_of_several_files_link(path: Path) -> None:
+    """A kernel or function in them is a template or inline: nothing links all .cu but the build."""
+    single = definitions_of_one_file(path.read_text())
+    assert not single or len(files_with(name(path))) <= 1, single
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("__global__ void f(int x) { if (x) { g({x}); } }", ["__global__ void f(int x)"]),
+        ("void __launch_bounds__(3)\n    f(A a) {\n}", ["void __launch_bounds__(3) f(A a)"]),
+        ("template <>\n__global__ void f<3>() {}", ["template <> __global__ void f<3>()"]),
+        ("int counter = 3;\nint other{};", ["int counter = 3", "int other"]),
+        ("struct A {\n  void f() {}\n};\nvoid A::f() {}  // out", ["void A::f()"]),
+        ("template <int k>\n__global__ void f() {}", []),
+        ("FRL_HD int f() { return 1; }\ninline int g() { return f(); }", []),
+        ("void f(int x);\nnamespace {\nvoid g() {}\n}\nstatic void h() {}", []),
+        ("struct A {\n  int x = 3;\n  A() : x(1) {}\n};\nenum class B { kC };", []),
+        ("#define F() \\\n  void f() {}\ninline constexpr int kF[] = {1, 2};", []),
+    ],
+)
+def test_definitions_of_one_file_are_seen(text: str, found: list[str]) -> None:
+    assert definitions_of_one_file(f"namespace fused_rankloss::x {{\n{text}\n}}\n") == found
+
+
+def test_files_with_a_header() -> None:
+    assert files_with("cuda/short_lists.h") == ["cuda/pairwise.cu", "cuda/short_lists.cu"]

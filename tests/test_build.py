@@ -220,12 +220,12 @@ class TestBuildCommand:
 
         def compile_one(self, ext):
             if ext.name in self.failing:
-                raise RuntimeError("Error compiling objects for extension")
+                raise self.failing[ext.name]
             compiled.append(ext.name)
             if ext.name == "fused_rankloss._cuda":
                 assert f"ptxas_report.py {toolkit.nvcc}" in os.environ["PYTORCH_NVCC"]
                 table = Path(self.build_temp, "csrc", "cuda", "kernel.o.csv")
-                table.parent.mkdir(parents=True)
+                table.parent.mkdir(parents=True, exist_ok=True)
                 ptxas_report.write(table, [USAGE])
 
         def compile_all(self):
@@ -241,9 +241,10 @@ class TestBuildCommand:
         monkeypatch.setattr(native.cpp_extension, "_check_cuda_version", None)
         monkeypatch.setattr(native, "find_toolkit", lambda: toolkit)
 
-        def run(failing=()):
+        def run(failing=(), error=None):
             command = native.BuildNative.__new__(native.BuildNative)
-            command.failing = failing
+            error = error or RuntimeError("Error compiling objects for extension")
+            command.failing = dict.fromkeys(failing, error)
             command.build_temp = str(tmp_path / "temp")
             command.get_ext_fullpath = lambda name: str(tmp_path / name)
             command.distribution = SimpleNamespace(get_version=lambda: "0.1.0")
@@ -285,6 +286,35 @@ class TestBuildCommand:
         assert '#define FUSED_RANKLOSS_CUDA_TOOLKIT ""\n' in facts
         assert '#define FUSED_RANKLOSS_CUDA_SKIPPED "csrc/cuda did not compile with' in facts
         assert "built for the CPU only, because csrc/cuda did not compile" in command._summary()
+
+    def test_a_failing_compiler_is_quoted(self, build, tmp_path, capsys):
+        said = 'csrc/cuda/kernel.cu(3): error: identifier "x" is undefined'
+        kernel = tmp_path / "temp" / "csrc" / "cuda" / "kernel.o"
+        kernel.parent.mkdir(parents=True)
+        ptxas_report.error_beside(kernel).write_text(said, encoding="utf-8")
+        command, _, _ = build(failing=["fused_rankloss._cuda"])
+        assert f"did not compile with {tmp_path}/bin/nvcc (CUDA 13.0): {said}" in command._summary()
+        assert f"{'*' * 78}\n{command._summary()}\n" in capsys.readouterr().err
+
+    def test_a_failing_linker_is_quoted(self, build, monkeypatch, capfd):
+        said = "/usr/bin/ld: b.o: in function `f': multiple definition of `f'; a.o: first defined"
+        parent = native.cpp_extension.BuildExtension
+        compile_one = parent.build_extension
+
+        def link_one(self, ext):
+            if ext.name in self.failing:
+                subprocess.run(["sh", "-c", 'printf "%s\n" "$1" note >&2', "sh", said], check=True)
+            compile_one(self, ext)
+
+        monkeypatch.setattr(parent, "build_extension", link_one)
+        error = native.LinkError("command 'g++' failed with exit code 1")
+        command, compiled, facts = build(failing=["fused_rankloss._cuda"], error=error)
+        assert compiled == ["fused_rankloss._C"]
+        assert "csrc/cuda did not link with" in command._summary()
+        assert f": {said} (the build log" in command._summary()
+        assert "multiple definition" in facts
+        err = capfd.readouterr().err
+        assert err.startswith(f"{said}\nnote\n***") and command._summary() in err
 
     def test_cpu_sources_that_do_not_compile_are_an_error(self, build):
         with pytest.raises(RuntimeError, match="Error compiling objects"):

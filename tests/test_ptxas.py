@@ -144,8 +144,26 @@ def test_nvcc_is_run_and_reported(tmp_path: Path, capfd, status: int) -> None:
     assert err.splitlines() == [line for line in SAID.splitlines() if "warning" in line]
     if status:
         assert not ptxas_report.path_beside(compiled).exists()
+        # No line of what it said has an error in it: the last one.
+        assert ptxas_report.error_beside(compiled).read_text() == SAID.splitlines()[-1].strip()
     else:
+        assert not ptxas_report.error_beside(compiled).exists()
         assert ptxas_report.read(ptxas_report.path_beside(compiled)) == TOLD
+
+
+@pytest.mark.parametrize(
+    ("line", "is_error"),
+    [
+        ('kernel.cu(3): error: identifier "x" is undefined', True),
+        ("nvcc fatal   : Unsupported gpu architecture 'compute_10'", True),
+        ("ld: b.o:(.bss+0x0): multiple definition of `f'; a.o: first defined here", True),
+        ("ld: a.o: undefined reference to `g'", True),
+        ("kernel.cu(7): warning #177-D: variable was declared but never referenced", False),
+        ("ld: a.o: in function `f':", False),
+    ],
+)
+def test_errors_are_told_from_the_rest(line: str, is_error: bool) -> None:
+    assert ptxas_report.is_error(line) is is_error
 
 
 def test_faults_are_seen() -> None:

@@ -1,28 +1,46 @@
-"""The triplet kernels' products are tensor-core instructions on every architecture."""
+"""What the compiler makes of the kernels whose speed rests on particular instructions.
+
+Tensor-core products, copies and loads of 16 bytes, nothing in local memory: in the PTX, and where
+there is a cuobjdump, in the machine code as well.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-CSRC = Path(__file__).parents[1] / "csrc"
+ROOT = Path(__file__).resolve().parents[1]
+CSRC = ROOT / "csrc"
+sys.path.append(str(ROOT))  # last, so that the source folder does not hide an installed package
+
+from build_tools import cuda_toolkit  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(not CSRC.is_dir(), reason="no source tree beside the tests"),
     pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc"),
 ]
 
-SOURCE = """
+SEARCH = """
 #include "cuda/hardest_search.cuh"
 namespace fused_rankloss {
 template __global__ void hardest_search_kernel<1>(const __grid_constant__ SearchParams);
 template __global__ void hardest_search_kernel<2>(const __grid_constant__ SearchParams);
 }
 """
+
+
+def compile_source(source: str, output: Path, *flags: str) -> None:
+    file = output.with_suffix(".cu")
+    file.write_text(source)
+    command = ["nvcc", "-std=c++20", "-O3", f"-I{CSRC}", *flags, str(file), "-o", str(output)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 # A slab: 2 x 8 fragments, in 2 steps of one product or 1 step of three; sm_75 needs two
@@ -37,11 +55,120 @@ template __global__ void hardest_search_kernel<2>(const __grid_constant__ Search
 def test_ptx(
     architecture: str, instruction: str, products: int, copies: bool, tmp_path: Path
 ) -> None:
-    source, ptx = tmp_path / "search.cu", tmp_path / "search.ptx"
-    source.write_text(SOURCE)
-    command = ["nvcc", "-std=c++20", "-O3", f"-I{CSRC}", f"-arch={architecture}", "-ptx"]
-    subprocess.run([*command, str(source), "-o", str(ptx)], check=True, capture_output=True)
+    ptx = tmp_path / "search.ptx"
+    compile_source(SEARCH, ptx, f"-arch={architecture}", "-ptx")
     text = ptx.read_text()
     assert len(re.findall(re.escape(instruction), text)) == products
     assert "ldmatrix.sync.aligned.m8n8.x4" in text
     assert ("cp.async.cg.shared.global" in text) == copies
+
+
+# ---- Machine code ----------------------------------------------------------------------------
+
+
+def cuobjdumps() -> Iterator[Path]:
+    """On the PATH, of a toolkit, of a package: triton brings one along."""
+    if on_path := shutil.which("cuobjdump"):
+        yield Path(on_path)
+    for nvcc in cuda_toolkit.candidates(os.environ, sys.path):
+        yield nvcc.with_name("cuobjdump")
+    for folder in sys.path:
+        for place in ("triton/backends/nvidia/bin", "nvidia/cu*/bin", "nvidia/cuda_cuobjdump/bin"):
+            yield from Path(folder).glob(f"{place}/cuobjdump")
+
+
+@pytest.fixture(scope="module")
+def cuobjdump() -> Path:
+    found = next((path for path in cuobjdumps() if os.access(path, os.X_OK)), None)
+    if found is None:
+        pytest.skip("no cuobjdump on the PATH, in a CUDA toolkit or with triton: PTX alone is read")
+    return found
+
+
+def instructions(cuobjdump: Path, compiled: Path) -> dict[str, list[str]]:
+    """The opcodes of each kernel, with their suffixes: "LDG.E.128"."""
+    # It asks nvdisasm, which lies beside it.
+    path = f"{cuobjdump.parent}{os.pathsep}{os.environ['PATH']}"
+    command = [str(cuobjdump), "--dump-sass", str(compiled)]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    found: dict[str, list[str]] = {}
+    for block in done.stdout.split("Function : ")[1:]:
+        name, _, code = block.partition("\n")
+        found[name.strip()] = re.findall(r"^\s+/\*\w+\*/\s+(?:@!?\w+ )?([A-Z][\w.]*)", code, re.M)
+    return found
+
+
+KERNELS = f"""{SEARCH}
+#include "cuda/long_lists.cuh"
+#include "cuda/pairwise.cuh"
+namespace fused_rankloss {{
+template __global__ void pairwise_kernel<CountTerm<float, int32_t>>(
+    const __grid_constant__ PairwiseParams);
+template __global__ void long_lists_kernel<LongCounts<float>>(
+    const __grid_constant__ LongListsParams<float>);
+}}
+"""
+
+
+@pytest.fixture(scope="module", params=[75, 80, 90], ids=lambda number: f"sm_{number}")
+def built(request, cuobjdump: Path, tmp_path_factory) -> tuple[int, dict[str, list[str]]]:
+    """The architecture, and the opcodes of each of its kernels."""
+    cubin = tmp_path_factory.mktemp("sass") / f"kernels_{request.param}.cubin"
+    compile_source(KERNELS, cubin, f"-arch=sm_{request.param}", "-cubin")
+    return request.param, instructions(cuobjdump, cubin)
+
+
+def of(kernels: dict[str, list[str]], name: str) -> list[str]:
+    (found,) = (code for kernel, code in kernels.items() if name in kernel)
+    return found
+
+
+def count(code: list[str], pattern: str) -> int:
+    return sum(re.fullmatch(pattern, opcode) is not None for opcode in code)
+
+
+@pytest.mark.parametrize(("kernel", "products"), [("ILi1EE", 16 * 2), ("ILi2EE", 16 * 3)])
+def test_search_runs_on_tensor_cores(built, kernel: str, products: int) -> None:
+    architecture, kernels = built
+    code = of(kernels, f"hardest_search_kernel{kernel}")
+    # As many as in the PTX: the loop over slabs is not unrolled, and nothing is left out of it.
+    if architecture == 75:
+        assert count(code, r"HMMA\.1688\.F32") == 2 * products
+    else:
+        assert count(code, r"HMMA\.16816\.F32") == products
+    assert count(code, r"HMMA.*") == products * (2 if architecture == 75 else 1)
+    assert count(code, r"LDSM\.16\.M88\.4") > 0
+
+
+@pytest.mark.parametrize("kernel", ["ILi1EE", "ILi2EE"])
+def test_slabs_are_copied_by_16_bytes(built, kernel: str) -> None:
+    """Past the registers, but for sm_75; and no slab arrives in smaller pieces."""
+    architecture, kernels = built
+    code = of(kernels, f"hardest_search_kernel{kernel}")
+    copies = r"LDG\.E\.128\.SYS" if architecture == 75 else r"LDGSTS\.E\.BYPASS\.128"
+    assert count(code, copies) > 0
+    assert count(code, r"LDGSTS.*") == (0 if architecture == 75 else count(code, copies))
+
+
+def test_runs_of_positions_are_loaded_by_16_bytes(built) -> None:
+    """The eight ranks of a thread: two loads, and two stores where the first round makes them."""
+    _, kernels = built
+    code = of(kernels, "long_lists_kernel")
+    assert count(code, r"LDG\.E\.128(\.SYS)?") == 2
+    assert count(code, r"STG\.E\.128(\.SYS)?") == 2
+
+
+def test_columns_are_read_by_16_bytes(built) -> None:
+    """policy.h: one load from shared memory for the column that four rows meet."""
+    _, kernels = built
+    assert count(of(kernels, "pairwise_kernel"), r"LDS\.(U\.)?128") > 0
+
+
+def test_nothing_lies_in_local_memory(built) -> None:
+    _, kernels = built
+    assert {name: count(code, r"(LDL|STL).*") for name, code in kernels.items()} == dict.fromkeys(
+        kernels, 0
+    )
+    assert all(len(code) > 50 for code in kernels.values())  # the opcodes were found at all

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/torch.h"
+#include "cuda/device_facts.h"
 #include "cuda/sort_pairs.h"
 
 namespace fused_rankloss {
@@ -58,6 +59,17 @@ class LaunchScope {
     return device_attribute(cudaDevAttrSingleToDoublePrecisionPerfRatio) > 8;
   }
 
+  // How many blocks of a kernel the device holds at once.
+  int64_t resident_blocks(const void* kernel, int threads) const {
+    static DeviceFacts<const void*> facts;
+    return facts.get(kernel, device_, [&] {
+      int blocks_each = 0;
+      check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0),
+                 op_);
+      return device_attribute(cudaDevAttrMultiProcessorCount) * blocks_each;
+    });
+  }
+
   // grid.x for so many blocks.
   unsigned grid(int64_t blocks) const {
     check(blocks <= INT32_MAX, op_, ": expected work for at most ", INT32_MAX,
@@ -69,11 +81,13 @@ class LaunchScope {
   void check_launch() const { check_cuda(cudaGetLastError(), op_); }
 
  private:
-  // A look into a table of the driver's, without a synchronisation.
-  int device_attribute(cudaDeviceAttr attribute) const {
-    int value = 0;
-    check_cuda(cudaDeviceGetAttribute(&value, attribute, device_), op_);
-    return value;
+  int64_t device_attribute(cudaDeviceAttr attribute) const {
+    static DeviceFacts<cudaDeviceAttr> facts;
+    return facts.get(attribute, device_, [&] {
+      int value = 0;
+      check_cuda(cudaDeviceGetAttribute(&value, attribute, device_), op_);
+      return value;
+    });
   }
 
   int device_;

@@ -2,7 +2,7 @@
 //
 // Counting the violating pairs of a block's list by search: O(n log n) for each label.
 //
-// Cells are in the order of labels (short_lists.cuh): one run of cells for each label. Sorted by
+// Cells are in the order of labels (list_pairs.cuh): one run of cells for each label. Sorted by
 // score within its run, what violates the margin with a row is one end of every run, since
 // reach(s) (common/ordered.h) never falls as s rises:
 //

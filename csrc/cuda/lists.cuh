@@ -41,6 +41,11 @@ FRL_HD Range list_positions(const Lists& lists, int64_t list) {
 // Long lists are sorted (long_lists.cuh), the pairs of others enumerated (pairwise.cuh).
 inline constexpr int64_t kNoLongLists = INT64_MAX;
 
+// The most slots that a list may have, as far as the host knows.
+FRL_HD int64_t longest_list(const Lists& lists) {
+  return lists.offsets || lists.num_slots == 0 ? lists.num_slots : lists.width;
+}
+
 FRL_HD bool is_long(const Lists& lists, int64_t list, int64_t crossover) {
   return list != kNoList && lists.slots(list).size() > crossover;
 }

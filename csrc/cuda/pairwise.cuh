@@ -210,9 +210,7 @@ class PairwisePlan {
       : args_(args),
         num_row_blocks_(std::max<int64_t>(1, ceil_div(args.lists.num_slots, tile.rows()))),
         num_chunks_(ceil_div(args.lists.num_slots, kWarpSize)) {
-    const Lists& lists = args.lists;
-    const int64_t longest = lists.offsets ? lists.num_slots : lists.width;
-    if (lists.num_slots > 0 && longest > crossover) crossover_ = crossover;
+    if (longest_list(args.lists) > crossover) crossover_ = crossover;
   }
 
   bool may_have_long_lists() const { return crossover_ != kNoLongLists; }

@@ -17,11 +17,6 @@ FRL_HD constexpr int64_t longest_short_list(bool counts) {
   return counts ? kBlockListItems : kValueListItems;
 }
 
-// The most slots that a list may have.
-inline int64_t longest_list(const Lists& lists) {
-  return lists.offsets ? lists.num_slots : lists.width;
-}
-
 // Most lists are short, and so many that one block a list keeps a GPU busy.
 inline bool are_short_lists(const PairwiseArgs& args) {
   const Lists& lists = args.lists;

@@ -52,8 +52,7 @@ class HostOps:
 def load(
     pytestconfig: pytest.Config, source: str, namespace: str, ops: type[HostOps] = HostOps
 ) -> HostOps:
-    if mutants := os.environ.get("FUSED_RANKLOSS_HOST_LIBRARIES"):  # a folder of mutants.py
-        (mutant,) = Path(mutants).glob(f"{Path(source).stem}-*.so")
+    if mutant := host_build.mutated(source):
         return ops(mutant, namespace)
     if not host_build.have_compiler():
         pytest.skip("no C++ compiler")
@@ -91,6 +90,22 @@ def long_host(pytestconfig: pytest.Config) -> LongHostOps:
     return load(pytestconfig, "long_lists_host.cpp", "fused_rankloss_long_lists_host", LongHostOps)
 
 
+class DispatchHostOps(HostOps):
+    """The op of dispatch_host.cpp, which chooses kernels as the real one does."""
+
+    def kernels(self) -> list[int]:
+        """Those of the last call: 1 short lists, 2 tiles, 3 long lists."""
+        return [int(digit) for digit in str(self._ops.last_kernels())]
+
+    def pairwise_forward(self, *arguments):
+        return self._ops.pairwise_forward(*arguments)
+
+
+@pytest.fixture(scope="session")
+def dispatch_host(pytestconfig: pytest.Config) -> DispatchHostOps:
+    return load(pytestconfig, "dispatch_host.cpp", "fused_rankloss_dispatch_host", DispatchHostOps)
+
+
 @pytest.fixture
 def on_host(host: HostOps, monkeypatch: pytest.MonkeyPatch) -> HostOps:
     """Lets the public functions compute CPU tensors with the CUDA kernels."""
@@ -119,3 +134,13 @@ def on_long_host(
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", long_host.pairwise_forward)
     long_host.set()
     return long_host
+
+
+@pytest.fixture
+def on_dispatch_host(
+    on_host: HostOps, dispatch_host: DispatchHostOps, monkeypatch: pytest.MonkeyPatch
+) -> DispatchHostOps:
+    """The public functions with the kernels that the real op would choose."""
+    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", dispatch_host.pairwise_forward)
+    dispatch_host.seed(0)
+    return dispatch_host

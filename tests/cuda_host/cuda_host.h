@@ -27,7 +27,7 @@
 // that only a GPU has.
 //
 // A kernel joins with a launcher that calls cuda_host::launch as above (as in pairwise_host.cpp), a
-// test that compares it with the reference under several seeds, and its mutants in mutants.py.
+// test that compares it with the reference under several seeds, and its mutants in a mutants_*.py.
 #pragma once
 
 #include <cmath>

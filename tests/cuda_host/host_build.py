@@ -29,15 +29,31 @@ TORCH_FLAGS = [
 ]
 
 
+# Names a folder of libraries of mutated kernels, which go before those built here: see mutants.py.
+LIBRARIES = "FUSED_RANKLOSS_HOST_LIBRARIES"
+
+
+def mutated(source: str) -> Path | None:
+    """The library of mutated kernels for one file of this folder, where mutants.py has made one."""
+    folder = os.environ.get(LIBRARIES)
+    return next(Path(folder).glob(f"{Path(source).stem}-*.so"), None) if folder else None
+
+
 def have_compiler() -> bool:
     return shutil.which(CXX[0]) is not None
 
 
 def build(
-    source: str, folder: Path, *, uses_torch: bool, sanitize: bool = False, csrc: Path = CSRC
+    source: str,
+    folder: Path,
+    *,
+    uses_torch: bool,
+    sanitize: bool = False,
+    csrc: Path = CSRC,
+    flags: tuple[str, ...] = (),
 ) -> Path:
     """The shared object of one file of this folder; made anew only when a source has changed."""
-    command = [*CXX, *FLAGS, f"-I{csrc}", f"-I{HERE}"]
+    command = [*CXX, *FLAGS, *flags, f"-I{csrc}", f"-I{HERE}"]
     command += ["-include", "cuda_host.h", str(HERE / source)]
     command += SANITIZERS if sanitize else []
     command += TORCH_FLAGS if uses_torch else []

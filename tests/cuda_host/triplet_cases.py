@@ -43,8 +43,8 @@ class TripletOps:
 
 
 def load(cache: pytest.Cache) -> TripletOps:
-    if mutant := os.environ.get("FUSED_RANKLOSS_TRIPLET_HOST_LIBRARY"):  # of triplet_mutants.py
-        return TripletOps(Path(mutant))
+    if mutant := host_build.mutated("triplet_host.cpp"):
+        return TripletOps(mutant)
     if not host_build.have_compiler():
         pytest.skip("no C++ compiler")
     sanitize = "libasan" in os.environ.get("LD_PRELOAD", "")

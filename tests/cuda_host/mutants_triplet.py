@@ -1,20 +1,8 @@
-"""Plants one bug at a time into the triplet kernels, as mutants.py does.
-
-python tests/cuda_host/triplet_mutants.py [NAME ...]
-"""
+"""Bugs for the triplet kernels."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
-import host_build
-from host_build import CSRC, HERE
-from mutants import Mutant
+from mutant import Mutant
 
 MUTANTS = [
     # Tiles.
@@ -23,7 +11,7 @@ MUTANTS = [
     Mutant("a step of a slab is left out", "tile_product.cuh", "kPieces == 1 ? 2 : 1", "1"),
     Mutant("no wait for copies", "tile_product.cuh", "wait_for_copies<kTile.stages - 2>();", ""),
     Mutant(
-        "no barrier before the next tile",
+        "no barrier before the next tile of a product",
         "tile_product.cuh",
         "__syncthreads();  // everyone has read the tile before",
         "",
@@ -107,38 +95,3 @@ MUTANTS = [
         "",
     ),
 ]
-
-
-def survives(mutant: Mutant, folder: Path) -> bool:
-    csrc = folder / "csrc"
-    shutil.copytree(CSRC, csrc)
-    file = csrc / "cuda" / mutant.file
-    text = file.read_text()
-    if text.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.name}: expected its text once in {mutant.file}")
-    file.write_text(text.replace(mutant.old, mutant.new))
-    library = host_build.build("triplet_host.cpp", folder, uses_torch=True, csrc=csrc)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", *sorted(HERE.glob("test_triplet_*_host.py"))],
-        capture_output=True,
-        text=True,
-        cwd=HERE.parent,
-        env={**os.environ, "FUSED_RANKLOSS_TRIPLET_HOST_LIBRARY": str(library)},
-    )
-    survived = done.returncode == 0
-    print(f"{'SURVIVED' if survived else 'killed'}: {mutant.name}", flush=True)
-    return survived
-
-
-def main() -> int:
-    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.name in sys.argv[1:]]
-    survivors = 0
-    for mutant in chosen:
-        with tempfile.TemporaryDirectory() as folder:
-            survivors += survives(mutant, Path(folder))
-    print(f"{len(chosen) - survivors} of {len(chosen)} mutants killed")
-    return 1 if survivors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Which kernels solve a call of pairwise_forward, in their order:
+//
+//   short lists                        their kernel, which finishes the call
+//   short lists, and some longer       the same, then that of long lists, which finishes the call
+//   other lists                        the tile kernel, which finishes the call
+//   other lists, and some very long    the same, then that of long lists, which finishes the call
+//   very long lists alone              that of long lists
+//
+// The host knows the number of lists and slots, but not how long each list is: lists that turn out
+// to be some other kernel's are left to it on the device, by their number of slots.
+#pragma once
+
+#include "cuda/pairwise.cuh"
+#include "cuda/short_lists.h"
+
+namespace fused_rankloss {
+
+// Runs everything on a Device, which is a GPU's stream or the host harness:
+//
+//   workspace(bytes)               uninitialised memory, until the call is over
+//   short_lists_bytes()            of workspace, where the kernel of short lists finishes the call
+//   short_lists(partials, memory)  that kernel; without memory, where it leaves sums in `partials`
+//   tiles(plan, params)            the tile kernel
+//   long_lists_bytes()             of workspace
+//   long_lists(partials, memory)   the kernels of long lists
+template <class Device>
+void run_pairwise(const PairwiseArgs& args, Device& device) {
+  const bool are_short = are_short_lists(args);
+  const int64_t crossover = are_short ? longest_short_list(args.counts) : kLongList;
+  const PairwisePlan plan(args, args.counts ? kCountTile : kValueTile, crossover);
+  const bool any_long = plan.may_have_long_lists();
+  if (are_short && !any_long) {
+    device.short_lists(nullptr, device.workspace(device.short_lists_bytes()));
+    return;
+  }
+  const int64_t long_bytes = any_long ? device.long_lists_bytes() : 0;
+  char* memory = static_cast<char*>(device.workspace(long_bytes + plan.workspace_bytes()));
+  PairwiseParams params = plan.params(memory + long_bytes);
+  if (are_short) {
+    params.partials.whole_lists = true;
+    device.short_lists(&params.partials, nullptr);
+  } else if (plan.may_have_other_lists()) {
+    device.tiles(plan, params);
+  }
+  if (any_long) device.long_lists(params.partials, memory);
+}
+
+}  // namespace fused_rankloss

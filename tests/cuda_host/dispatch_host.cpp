@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op pairwise_forward as csrc/cuda/pairwise.cu dispatches it, for fp32 scores: the hinge
+// without weights, which counts, and the squared hinge.
+#include "common/pairwise_op.h"
+#include "cuda/long_lists_plan.cuh"
+#include "cuda/pairwise_dispatch.cuh"
+#include "cuda/short_lists.cuh"
+#include "host_device.h"
+
+namespace fused_rankloss::host {
+namespace {
+
+std::uint64_t seed = 0;
+int64_t kernels = 0;  // of the last call, a digit each
+
+enum Kernel { kShortLists = 1, kTiles = 2, kLongLists = 3 };
+
+// The Device of run_pairwise.
+class HostCall {
+ public:
+  explicit HostCall(const PairwiseCall& call) : args_(call.args) {
+    check(args_.score_type == ScoreType::kFloat, "expected fp32 scores");
+    check(args_.counts || call.loss_name == "squared_hinge", "expected counts or squared_hinge");
+  }
+
+  // Bytes of NaN, in an allocation of the exact size.
+  void* workspace(int64_t bytes) {
+    workspace_.assign(static_cast<std::size_t>(bytes), std::byte{0xff});
+    return workspace_.data();
+  }
+
+  int64_t short_lists_bytes() const { return ShortListsPlan(args_).workspace_bytes(); }
+
+  void short_lists(const ListPartials* partials, void* memory) {
+    note(kShortLists);
+    const ShortListsPlan plan(args_, partials ? *partials : ListPartials{});
+    const ShortListsParams params = plan.params(memory);
+    if (params.finishes()) *params.finished_blocks = 0;
+    with_term([&]<class Term>() {
+      launch(plan.num_blocks(), ShortListsPlan::kThreads, short_lists_kernel<Term>, params);
+    });
+  }
+
+  void tiles(const PairwisePlan& plan, const PairwiseParams& params) {
+    note(kTiles);
+    *params.finished_blocks = 0;
+    with_term([&]<class Term>() {
+      launch(plan.num_blocks(), Term::kTile.threads(), pairwise_kernel<Term>, params);
+    });
+  }
+
+  int64_t long_lists_bytes() const {
+    int64_t bytes = 0;
+    with_long_plan([&](const auto& plan) { bytes = plan.workspace_bytes(); });
+    return bytes;
+  }
+
+  void long_lists(const ListPartials& partials, void* memory) {
+    note(kLongLists);
+    with_long_plan([&](const auto& plan) {
+      HostDevice device(seed, /*most_blocks=*/3);
+      plan.run(device, memory, partials);
+    });
+  }
+
+ private:
+  static void note(Kernel kernel) { kernels = kernels * 10 + kernel; }
+
+  template <class Params>
+  static void launch(int64_t blocks, int threads, void (*kernel)(Params),
+                     const std::remove_cv_t<Params>& params) {
+    cuda_host::launch({.grid = {static_cast<unsigned>(blocks)},
+                       .block = {static_cast<unsigned>(threads)},
+                       .seed = seed},
+                      kernel, params);
+  }
+
+  template <typename Body>
+  void with_term(Body&& body) const {
+    if (args_.counts) {
+      body.template operator()<CountTerm<float, int64_t>>();
+    } else {
+      body.template operator()<ValueTerm<SquaredHinge, float, int64_t, double>>();
+    }
+  }
+
+  template <typename Body>
+  void with_long_plan(Body&& body) const {
+    if (args_.counts) {
+      body(LongListsPlan<LongCounts<float>>(args_, /*sort_bytes=*/0));
+    } else {
+      body(LongListsPlan<LongValues<SquaredHinge, float>>(args_, /*sort_bytes=*/0));
+    }
+  }
+
+  const PairwiseArgs& args_;
+  std::vector<std::byte> workspace_;
+};
+
+// So that what nobody writes shows.
+void poison(Tensor& tensor) {
+  std::memset(tensor.mutable_data_ptr(), 0xff, tensor.numel() * tensor.element_size());
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
+    const OptionalTensor& margins, double margin, const std::string& loss,
+    const std::string& weighting, double boundary_grad, const std::string& reduction,
+    bool needs_grad) {
+  PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
+                    weighting, boundary_grad, reduction, needs_grad);
+  for (auto* result : {&call.loss, &call.raw_grad, &call.list_scale, &call.margin_slope}) {
+    poison(**result);
+  }
+  kernels = 0;
+  HostCall device(call);
+  run_pairwise(call.args, device);
+  return call.results();
+}
+
+void set_seed(int64_t value) { seed = value; }
+int64_t last_kernels() { return kernels; }
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+STABLE_TORCH_LIBRARY(fused_rankloss_dispatch_host, m) {
+  m.def(
+      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
+      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
+      "float boundary_grad, str reduction, bool needs_grad) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def("set_seed(int seed) -> ()");
+  m.def("last_kernels() -> int");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_dispatch_host, CompositeExplicitAutograd, m) {
+  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
+  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("last_kernels", TORCH_BOX(&fused_rankloss::host::last_kernels));
+}

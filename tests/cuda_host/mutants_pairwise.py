@@ -1,0 +1,228 @@
+"""Bugs for the tile kernel, the reduction over lists and the backward pass."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+MUTANTS = [
+    # Barriers and warps.
+    Mutant(
+        "no barrier after the rows are loaded",
+        "pairwise.cuh",
+        "const bool any_real = __syncthreads_or(real) != 0;",
+        "const bool any_real = true;",
+    ),
+    Mutant(
+        "no barrier after a tile is loaded",
+        "pairwise.cuh",
+        "    __syncthreads();\n    if (one_list)",
+        "    if (one_list)",
+    ),
+    Mutant(
+        "no barrier before the next tile",
+        "pairwise.cuh",
+        "__syncthreads();  // before the next tile overwrites this one, and the sums are read",
+        "",
+    ),
+    Mutant(
+        "no barrier between two block sums",
+        "reduce_lists.cuh",
+        "  __syncthreads();  // of an earlier call, everyone has read\n",
+        "",
+    ),
+    Mutant(
+        "no barrier within a block sum",
+        "reduce_lists.cuh",
+        "warp_totals.store(warp_index(), totals);\n  __syncthreads();",
+        "warp_totals.store(warp_index(), totals);",
+    ),
+    Mutant(
+        "divergent barrier",
+        "reduce_lists.cuh",
+        "const bool broken = offsets_are_broken(lists);",
+        "const bool broken = threadIdx.x < num_lists + 1 && offsets_are_broken(lists);",
+    ),
+    Mutant(
+        "shuffle by part of a warp",
+        "list_partials.cuh",
+        "= __shfl_down_sync(kAllLanes, list, 1);",
+        "= lane < 31 ? __shfl_down_sync(kAllLanes, list, 1) : list;",
+    ),
+    Mutant(
+        "wrong lane in the segmented scan",
+        "list_partials.cuh",
+        "if (lane >= distance && earlier_list == list)",
+        "if (lane > distance && earlier_list == list)",
+    ),
+    Mutant(
+        "segments run into each other",
+        "list_partials.cuh",
+        "if (lane >= distance && earlier_list == list)",
+        "if (lane >= distance)",
+    ),
+    Mutant(
+        "last lane's list is not stored",
+        "list_partials.cuh",
+        "lane == kWarpSize - 1 || next_list != list",
+        "next_list != list",
+    ),
+    Mutant(
+        "every list is the first of its warp",
+        "list_partials.cuh",
+        "first_list + owner)",
+        "first_list)",
+    ),
+    Mutant(
+        "a long list's chunks overlap",
+        "list_partials.cuh",
+        "for (int64_t i = lane; i < owner_chunks; i += kWarpSize)",
+        "for (int64_t i = lane; i < owner_chunks; i += kWarpSize - 1)",
+    ),
+    Mutant(
+        "the sum comes from the wrong lane",
+        "list_partials.cuh",
+        "return __shfl_sync(kAllLanes, value, 0); }",
+        "return __shfl_sync(kAllLanes, value, 1); }",
+    ),
+    Mutant(
+        "blocks are counted without an atomic",
+        "pairwise.cuh",
+        "atomicAdd(params.finished_blocks, 1u)",
+        "(*params.finished_blocks)++",
+    ),
+    Mutant(
+        "the last block but one sums up",
+        "pairwise.cuh",
+        "== gridDim.x - 1",
+        "== gridDim.x - (gridDim.x > 1 ? 2 : 1)",
+    ),
+    # Indices and masks.
+    Mutant(
+        "columns end one too early",
+        "pairwise.cuh",
+        "for (int index = first; index < end; index += kWarps)",
+        "for (int index = first; index < end - 1; index += kWarps)",
+    ),
+    Mutant(
+        "warps overlap", "pairwise.cuh", "- begin % kWarps) % kWarps", "- begin % kWarps) % kRows"
+    ),
+    Mutant(
+        "rows see the columns of other lists",
+        "pairwise.cuh",
+        "one_list = first_list == last_list;",
+        "one_list = true;",
+    ),
+    Mutant(
+        "columns of the first list only",
+        "pairwise.cuh",
+        "lists.num_slots} : lists.slots(last_list);",
+        "lists.num_slots} : lists.slots(first_list);",
+    ),
+    Mutant(
+        "masked columns count",
+        "pairwise.cuh",
+        "lists.is_real(slot) ? term.load(slot)",
+        "true ? term.load(slot)",
+    ),
+    Mutant(
+        "masked rows count",
+        "lists.cuh",
+        "slot < range.end && lists.is_real(slot);",
+        "slot < range.end;",
+    ),
+    Mutant("slots belong to the list before", "lists.cuh", "<= slot) {", "< slot) {"),
+    Mutant(
+        "margins share one gradient",
+        "pairwise.cuh",
+        "term.store_gradient(k * lists.num_slots + slot, totals);",
+        "term.store_gradient(slot, totals);",
+    ),
+    Mutant(
+        "all rows write one chunk",
+        "pairwise.cuh",
+        "k, slot / kWarpSize,",
+        "k, first_row / kWarpSize,",
+    ),
+    Mutant(
+        "lists are summed twice",
+        "reduce_lists.cuh",
+        "#pragma unroll 1\n    for (int64_t first = warp_index() * kWarpSize; first < num_lists; "
+        "first += kThreads)",
+        "for (int64_t first = warp_index() * kWarpSize; first < num_lists; first += kThreads / 2)",
+    ),
+    Mutant(
+        "padding gets a gradient",
+        "lists_backward.cuh",
+        "real ? slot_gradient(args, slot, list) : 0.0",
+        "real || list != kNoList ? slot_gradient(args, slot, list) : 0.0",
+    ),
+    # Signs and comparisons.
+    Mutant("gradient with the wrong sign", "pairwise_terms.cuh", "less - more;", "more - less;"),
+    Mutant(
+        "the boundary is left out",
+        "pairwise_terms.cuh",
+        "above & (row.score <= column.reach)",
+        "above & (row.score < column.reach)",
+    ),
+    Mutant(
+        "equal labels make a pair",
+        "pairwise_terms.cuh",
+        "const bool below = row.label < column.label;\n    sums.more",
+        "const bool below = row.label <= column.label;\n    sums.more",
+    ),
+    Mutant(
+        "the other boundary convention",
+        "pairwise_terms.cuh",
+        "inclusive_(args.boundary_grad == 1)",
+        "inclusive_(args.boundary_grad == 0)",
+    ),
+    Mutant(
+        "negative float labels above positive ones",
+        "pairwise_terms.cuh",
+        "static_cast<Key>(key - 0x80000000)",
+        "static_cast<Key>(key)",
+    ),
+    Mutant(
+        "the column's weight of the wrong side",
+        "pairwise_terms.cuh",
+        "sums.slope_as_less += column.weight_as_more * Loss",
+        "sums.slope_as_less += column.weight_as_less * Loss",
+    ),
+    Mutant(
+        "gap of the wrong side",
+        "pairwise_terms.cuh",
+        "const Number gap = column.reach - row.score;",
+        "const Number gap = row.reach - column.score;",
+    ),
+    # Numbers that are none.
+    Mutant(
+        "NaN goes unnoticed",
+        "pairwise.cuh",
+        "if (real && term.holds_nan(row)) first_sums.poison();",
+        "",
+    ),
+    Mutant(
+        "equal infinities go unnoticed",
+        "pairwise.cuh",
+        "if (column.score == rows[r].score && column.label != rows[r].label) sums[r].poison();",
+        "(void)column;",
+    ),
+    Mutant(
+        "no count of an infinite score",
+        "pairwise_terms.cuh",
+        "if (count != 0) partial.value",
+        "partial.value",
+    ),
+    Mutant(
+        "rounding errors are dropped",
+        "compensated_sum.cuh",
+        "      low = __dadd_rn(low, error);\n",
+        "      (void)error;\n",
+    ),
+    Mutant(
+        "broken offsets go unnoticed",
+        "reduce_lists.cuh",
+        "broken || sum.pairs",
+        "sum.pairs",
+    ),
+]

@@ -60,7 +60,7 @@ class LambdaItemsReader {
     return items;
   }
 
-  // Whether a call asks for gains, and the discounts of two ranks' distance.
+  // Whether a call asks for gains, and for what the distances of ranks weigh.
   __device__ __forceinline__ bool needs_gains() const {
     return args_.weighs_gains() || args_.statistics != nullptr;
   }
@@ -69,10 +69,6 @@ class LambdaItemsReader {
   }
 
  private:
-  __device__ __forceinline__ int64_t slot_of(int cell) const {
-    return slots_.begin + cells_.places.load(first_ + cell).slot;
-  }
-
   __device__ __forceinline__ int64_t label_key(int64_t slot) const {
     return label_key_at(args_.labels, args_.label_type, slot);
   }
@@ -164,8 +160,9 @@ class LambdaItemsReader {
     team_.sync();
   }
 
-  // Puts the items into their cells, with levels, and gains as they are. Adds up the maximal DCG
-  // (value), that of the ranks (slope), and the number of pairs of labels, over the team.
+  // Puts the items into their cells, those of the top first, with levels, and gains as they are.
+  // Adds up the maximal DCG (value), that of the ranks (slope), and the number of pairs of labels,
+  // over the team.
   __device__ __forceinline__ void rank_labels(const ShortItems& items, TeamSums& dcg) {
     const double highest = items.n > 0 ? label_of(items.n - 1) : 0;
     const bool by_label = needs_gains() && args_.gains == nullptr;

@@ -37,10 +37,10 @@ LAMBDA_SHORT = [
         "  if (team.is_block()) {\n    const int thread",
     ),
     Mutant(
-        "no barrier before the top is put first",
+        "no barrier after the top is counted",
         "lambda_short_items.cuh",
-        "    team_.sync();\n    int before = 0;",
-        "    int before = 0;",
+        "    team_.sync();\n  }\n\n  // Puts the items",
+        "  }\n\n  // Puts the items",
     ),
     Mutant(
         "no barrier between two lists of a block",
@@ -65,10 +65,10 @@ LAMBDA_SHORT = [
         "place.rank",
     ),
     Mutant(
-        "a round's votes are forgotten",
+        "the top of earlier warps is forgotten",
         "lambda_short_items.cuh",
-        "counted < r * kListWarps + warp_index()",
-        "counted < warp_index()",
+        "top_before += cells_.counts.load(counted);",
+        "",
     ),
     # Gains and statistics.
     Mutant(
@@ -115,10 +115,10 @@ LAMBDA_SHORT = [
         "team_.size()",
     ),
     Mutant(
-        "sums of all rows at once",
+        "the rows of the top come last",
         "lambda_short_pairs.cuh",
-        "TeamSums& sums = p == 0 ? rest : top;",
-        "TeamSums& sums = rest;",
+        "const bool is_top = p == 0;",
+        "const bool is_top = p == 1;",
     ),
     Mutant(
         "weights of the less relevant item alone",

@@ -459,11 +459,11 @@ def test_lists_do_not_know_of_each_other(options: dict, lambda_host) -> None:
 
 @sanitize
 @every_options
-@pytest.mark.parametrize("extra", [1, 97, 600])
+@pytest.mark.parametrize("extra", [1, 150])
 def test_padding_does_not_matter(options: dict, extra: int, lambda_host) -> None:
     """Nor, with it, whether a warp or a block solves a list."""
     case = Case("padding", (1, 2, 7, 16, 40, 100, 128, 0, 90), "", scores="quarters")
-    batch = replace(case.batch(torch.float32), labels=torch.arange(384) % 5)
+    batch = replace(case.batch(torch.float64), labels=torch.arange(384) % 5)
     plain = results_of(lambda_host, flat(batch), **options)
     for call in (
         padded_lengths(batch, extra, NAN),

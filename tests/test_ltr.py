@@ -21,10 +21,8 @@ from cases import (
     generator_for,
     name_of,
 )
-from ltr import GRID, LISTWISE_GRID, PAIR, RANKING, SCHEMES, hold, logistic, weighted
+from ltr import GRID, LISTWISE_GRID, PAIR, RANKING, SCHEMES, graded, hold, logistic, weighted
 from oracle_ndcg import statistics_of
-
-ON_CUDA = False
 
 pytestmark = pytest.mark.sanitize
 
@@ -41,16 +39,6 @@ def upstream_for(case: Case, reduction: str) -> Tensor:
     """A random d objective / d loss, of numbers that every dtype holds."""
     shape = (len(case.sizes),) if reduction == "none" else ()
     return torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
-
-
-# Labels as a loss takes them: gains of the case tables' own would be beyond any number.
-def graded(case: Case, dtype: torch.dtype = torch.float64) -> Batch:
-    batch = case.batch(dtype)
-    if case.labels in ("binary", "bool", "rare", "common", "grades", "relevant", "irrelevant"):
-        return batch
-    labels = batch.labels.double()
-    top = labels.abs().max().clamp(min=1e-9) if len(labels) else 1.0
-    return replace(batch, labels=(labels / top * 6).to(torch.float32))
 
 
 @cases(*by_name(SMALL))

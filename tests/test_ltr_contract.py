@@ -28,8 +28,6 @@ from fused_rankloss import ops
 from isolated import run_python
 from ltr import GRID, LISTWISE_GRID, PAIR, RANKING
 
-ON_CUDA = False
-
 CASES = by_name(SMALL + MEDIUM)
 every_loss = pytest.mark.parametrize("name", RANKING)
 every_impl = pytest.mark.parametrize("impl", ["auto", "reference"])

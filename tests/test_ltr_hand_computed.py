@@ -10,8 +10,6 @@ import torch
 import fused_rankloss
 from batches import Batch, evaluate, one_list
 
-ON_CUDA = False
-
 ln, log2 = math.log, math.log2
 every_impl = pytest.mark.parametrize("impl", ["reference", "auto"])
 

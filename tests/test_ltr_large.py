@@ -16,8 +16,6 @@ from oracle_lambda import Pairs, pair_terms
 from oracle_ndcg import gains_of, normalised, ranks_of
 from tolerance import term_error
 
-ON_CUDA = False
-
 SAMPLED = 60
 LOSSES = {
     "logistic": logistic(),

@@ -13,8 +13,6 @@ import fused_rankloss
 from batches import FORMS, evaluate, flat, same_bits
 from cases import SMALL, by_name
 
-ON_CUDA = False
-
 CASES = by_name(SMALL)
 # Function, module, and options other than the defaults.
 MODULES = {

@@ -19,8 +19,8 @@ FRL_HD bool scale_needs_batch(Reduction reduction) {
   return reduction == Reduction::kMean || reduction == Reduction::kListMean;
 }
 
-// Writes loss (kNone), margin_slope and list_scale of a list. Where the scale depends on the batch,
-// list_scale holds the list's pairs until finish_batch, NaN for a poisoned list.
+// Writes loss (kNone), margin_slope (if wanted) and list_scale of a list. Where the scale depends
+// on the batch, list_scale holds the list's pairs until finish_batch, NaN for a poisoned list.
 template <typename Real>
 __device__ __forceinline__ BatchTotals store_list(const PairwiseArgs& args, int64_t k, int64_t list,
                                                   const ListPartial& sum) {
@@ -34,7 +34,9 @@ __device__ __forceinline__ BatchTotals store_list(const PairwiseArgs& args, int6
   if (args.counts && value < 0) value = 0;
   if (poisoned || (args.margins && !is_finite(args.margins[k]))) value = kNan<double>;
 
-  args.margin_slope[k * num_lists + list] = poisoned ? kNan<double> : sum.slope;
+  if (args.margin_slope != nullptr) {
+    args.margin_slope[k * num_lists + list] = poisoned ? kNan<double> : sum.slope;
+  }
   if (args.reduction == Reduction::kNone) {
     static_cast<Real*>(args.loss)[k * num_lists + list] = static_cast<Real>(value);
   }
@@ -75,7 +77,8 @@ __device__ __forceinline__ void finish_batch(const PairwiseArgs& args,
     }
 #pragma unroll 1
     for (int64_t list = threadIdx.x; broken && list < num_lists; list += kThreads) {
-      args.margin_slope[k * num_lists + list] = args.list_scale[list] = kNan<double>;
+      args.list_scale[list] = kNan<double>;
+      if (args.margin_slope != nullptr) args.margin_slope[k * num_lists + list] = kNan<double>;
     }
     if (k > 0 || broken || !scale_needs_batch(args.reduction)) continue;
 #pragma unroll 4

@@ -76,6 +76,12 @@ class ListTeam {
     }
   }
 
+  // How many of the team's threads say so, and whether any does.
+  __device__ __forceinline__ int count(bool flag) const {
+    return is_block_ ? __syncthreads_count(flag) : __popc(__ballot_sync(kAllLanes, flag));
+  }
+  __device__ __forceinline__ bool any(bool flag) const { return count(flag) > 0; }
+
   template <typename Key>
   __device__ __forceinline__ Selection<Key> select(int picked, Key next) {
     Selection<Key> selection{0, picked, next};

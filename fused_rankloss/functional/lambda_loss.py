@@ -258,7 +258,7 @@ def _lambda(
     check_option(name, "reduction", reduction, REDUCTIONS)
     check_option(name, "impl", impl, IMPLEMENTATIONS)
     if impl == "auto":
-        check_device(name, "scores", lists.scores, cuda=False)
+        check_device(name, "scores", lists.scores)
         value, statistics = Lambda.apply(
             lists.scores,
             lists,

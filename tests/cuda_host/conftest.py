@@ -144,3 +144,35 @@ def on_dispatch_host(
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", dispatch_host.pairwise_forward)
     dispatch_host.seed(0)
     return dispatch_host
+
+
+class LambdaHostOps(HostOps):
+    """The op of lambda_short_host.cpp."""
+
+    def lambda_forward(self, *arguments):
+        results = self._ops.lambda_forward(*arguments)
+        atomics, blocks = self._ops.last_launch()
+        assert atomics == blocks, "every block counts itself as finished, once and atomically"
+        return results
+
+    def list_sums(self, *arguments):
+        """Value and pairs of the short lists alone, as other kernels find them."""
+        return self._ops.list_sums(*arguments)
+
+    def float_logistic(self, *arguments):
+        return self._ops.float_logistic(*arguments)
+
+
+@pytest.fixture(scope="session")
+def lambda_host(pytestconfig: pytest.Config) -> LambdaHostOps:
+    """lambda_short_kernel, for batches without longer lists."""
+    namespace = "fused_rankloss_lambda_short_host"
+    return load(pytestconfig, "lambda_short_host.cpp", namespace, LambdaHostOps)
+
+
+@pytest.fixture
+def on_lambda_host(lambda_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch) -> LambdaHostOps:
+    """Lets the public functions compute CPU tensors with it."""
+    monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_host.lambda_forward)
+    lambda_host.seed(0)
+    return lambda_host

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
+#include <cstddef>
 #include <utility>
 #include <vector>
 

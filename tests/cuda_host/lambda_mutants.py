@@ -1,0 +1,219 @@
+"""Plants one bug at a time into the kernels of lambda losses, as mutants.py does.
+
+python tests/cuda_host/lambda_mutants.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import host_build
+from host_build import CSRC, HERE
+from mutants import Mutant
+
+LAMBDA_SHORT = [
+    # Barriers.
+    Mutant(
+        "no barrier of a warp after keys are read",
+        "lambda_short_cells.cuh",
+        "    __syncwarp();\n",
+        "",
+    ),
+    Mutant(
+        "no barrier between reads and writes of a merge",
+        "lambda_short_cells.cuh",
+        "    team.sync();\n#pragma unroll\n",
+        "#pragma unroll\n",
+    ),
+    Mutant(
+        "no barrier before sums overwrite keys",
+        "lambda_short_cells.cuh",
+        "  team.sync();\n  if (team.is_block()) {\n    const int thread",
+        "  if (team.is_block()) {\n    const int thread",
+    ),
+    Mutant(
+        "no barrier after the top is counted",
+        "lambda_short_items.cuh",
+        "    team_.sync();\n  }\n\n  // Puts the items",
+        "  }\n\n  // Puts the items",
+    ),
+    Mutant(
+        "no barrier between two lists of a block",
+        "lambda_short.cuh",
+        "      team.sync();  // before the next list's items overwrite this one's\n",
+        "",
+    ),
+    # Order.
+    Mutant(
+        "merges are not stable",
+        "lambda_short_cells.cuh",
+        "own < other ? key >= keys[r] : key > keys[r]",
+        "own < other ? key > keys[r] : key >= keys[r]",
+    ),
+    Mutant(
+        "ranks ascend", "lambda_short_items.cuh", "(~ordered_key(score))", "(ordered_key(score))"
+    ),
+    Mutant(
+        "ranks in the order of gains",
+        "lambda_short_items.cuh",
+        "if (pass == kByGain || !by_gain) place.rank",
+        "place.rank",
+    ),
+    Mutant(
+        "the top of earlier warps is forgotten",
+        "lambda_short_items.cuh",
+        "top_before += cells_.counts.load(counted);",
+        "",
+    ),
+    # Gains and statistics.
+    Mutant(
+        "the maximal DCG of all ranks",
+        "lambda_short_items.cuh",
+        "by_label && best_rank < items.top",
+        "by_label",
+    ),
+    Mutant(
+        "gains relative to no label",
+        "lambda_short_items.cuh",
+        "gain_of(args_.gain, label, highest)",
+        "gain_of(args_.gain, label, 0)",
+    ),
+    Mutant(
+        "ties in the right order",
+        "lambda_short_pairs.cuh",
+        "(score > other) + (score >= other)",
+        "2 * (score >= other)",
+    ),
+    # Pairs.
+    Mutant(
+        "the top meets the top alone",
+        "lambda_short_pairs.cuh",
+        "cell < items_.top && items_.top < items_.size ? 2 : 1",
+        "1",
+    ),
+    Mutant(
+        "columns of a row's own level",
+        "lambda_short_pairs.cuh",
+        "first_of_level(lower, end, level + 1)",
+        "first_of_level(lower, end, level)",
+    ),
+    Mutant(
+        "lanes of a row meet the same columns",
+        "lambda_short_pairs.cuh",
+        "column = begin + share; column < lower; column += lanes",
+        "column = begin; column < lower; column += lanes",
+    ),
+    Mutant(
+        "lanes by the team's size",
+        "lambda_short_pairs.cuh",
+        "items_.n <= kWarpListItems ? kWarpSize : ListTeam::kBlockThreads",
+        "team_.size()",
+    ),
+    Mutant(
+        "the rows of the top come last",
+        "lambda_short_pairs.cuh",
+        "const bool is_top = p == 0;",
+        "const bool is_top = p == 1;",
+    ),
+    Mutant(
+        "weights of the less relevant item alone",
+        "lambda_short_pairs.cuh",
+        "args_.preferred ? more.weight : more.weight",
+        "args_.preferred ? less.weight : more.weight",
+    ),
+    Mutant(
+        "distances are off by one",
+        "lambda_short_pairs.cuh",
+        "words_.load(first_ + distance - 1)",
+        "words_.load(first_ + (distance > 1 ? distance - 2 : 0))",
+    ),
+    Mutant(
+        "infinities do not poison",
+        "lambda_short_pairs.cuh",
+        "is_finite(score) ? end : begin",
+        "end",
+    ),
+    Mutant(
+        "normalised by scores that are all equal",
+        "lambda_short_pairs.cuh",
+        "args_.score_normalization && items_.spread",
+        "args_.score_normalization",
+    ),
+    Mutant(
+        "items in no pair keep what was there",
+        "lambda_short_pairs.cuh",
+        "store(cell, 0);",
+        "(void)cell;",
+    ),
+    Mutant(
+        "no gradient behind a length",
+        "lambda_short.cuh",
+        "has_tail ? args.lists.width : slots.size",
+        "slots.size",
+    ),
+    Mutant(
+        "the factor leaves sigma out",
+        "lambda_short.cuh",
+        "list_normalizer(2 * args.scale * args.slope_scale() * sums.slope)",
+        "list_normalizer(2 * args.scale * sums.slope)",
+    ),
+    # Arithmetic in fp32.
+    Mutant(
+        "the argument's rest is forgotten",
+        "../losses/logistic_float.h",
+        "(-y - n) - rest",
+        "(-y - n)",
+    ),
+    Mutant(
+        "exponentials of fp32's range",
+        "../losses/logistic_float.h",
+        "1021.0f / high",
+        "100.0f / high",
+    ),
+]
+
+# The mutants of a launcher, and the tests that use it.
+TABLES = {"lambda_short_host.cpp": (LAMBDA_SHORT, "test_lambda_short_host.py")}
+
+
+def survives(mutant: Mutant, folder: Path, host: str, tests: str) -> bool:
+    csrc = folder / "csrc"
+    shutil.copytree(CSRC, csrc)
+    file = csrc / "cuda" / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: expected its text once in {mutant.file}")
+    file.write_text(text.replace(mutant.old, mutant.new))
+    host_build.build(host, folder, uses_torch=True, csrc=csrc)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", str(HERE / tests)],
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent,
+        env={**os.environ, "FUSED_RANKLOSS_HOST_LIBRARIES": str(folder)},
+    )
+    survived = done.returncode == 0
+    print(f"{'SURVIVED' if survived else 'killed'}: {mutant.name}", flush=True)
+    return survived
+
+
+def main() -> int:
+    tried = survivors = 0
+    for host, (mutants, tests) in TABLES.items():
+        for mutant in mutants:
+            if sys.argv[1:] and mutant.name not in sys.argv[1:]:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                tried += 1
+                survivors += survives(mutant, Path(folder), host, tests)
+    print(f"{tried - survivors} of {tried} mutants killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

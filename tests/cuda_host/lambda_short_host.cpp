@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op lambda_forward with lambda_short_kernel, for batches of which no list is too long for it.
+#include "common/lambda_op.h"
+#include "cuda/lambda_short.cuh"
+
+namespace fused_rankloss::host {
+namespace {
+
+std::uint64_t seed = 0;
+bool others_finish = false;
+std::uint64_t atomics = 0;  // of the last launch
+std::uint64_t blocks = 0;
+
+void run(const LambdaCall& call, const ListPartials& partials) {
+  dispatch_short_lambda(call.args, [&]<class Loss, typename Real>() {
+    const ShortLambdaPlan plan(call.args, partials);
+    // Bytes of NaN, in an allocation of the exact size.
+    std::vector<std::byte> workspace(plan.workspace_bytes(), std::byte{0xff});
+    const ShortLambdaParams params = plan.params(workspace.data());
+    if (params.finishes()) *params.finished_blocks = 0;
+    blocks = plan.num_blocks();
+    cuda_host::launch({.grid = {static_cast<unsigned>(blocks)},
+                       .block = {ShortLambdaPlan::kThreads},
+                       .seed = seed},
+                      lambda_short_kernel<Loss, Real>, params);
+    atomics = cuda_host::Machine::get().atomics;
+  });
+}
+
+// Places for the sums of lists, all NaN.
+struct Partials {
+  explicit Partials(const LambdaArgs& args)
+      : num_chunks((args.lists.num_slots + kWarpSize - 1) / kWarpSize),
+        memory(num_chunks + args.lists.num_lists + 1),  // a place at least
+        view{.data = memory.data(),
+             .num_chunks = num_chunks,
+             .num_lists = args.lists.num_lists,
+             .crossover = kShortLambda,
+             .whole_lists = true} {
+    std::memset(static_cast<void*>(memory.data()), 0xff, memory.size() * sizeof(ListPartial));
+  }
+
+  int64_t num_chunks;
+  std::vector<ListPartial> memory;
+  ListPartials view;
+};
+
+// The last step of the kernels of longer lists.
+template <typename Real>
+__global__ void finish_kernel(PairwiseArgs args, ListPartials partials) {
+  reduce_lists<Real, ShortLambdaPlan::kThreads>(args, partials);
+}
+
+void poison(void* memory, int64_t bytes) {
+  if (memory != nullptr && bytes > 0) std::memset(memory, 0xff, bytes);
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
+    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
+    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
+    bool list_normalization, const std::string& weighting, const std::string& reduction,
+    bool needs_grad, bool needs_statistics) {
+  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
+                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
+                        score_normalization, list_normalization, weighting, reduction, needs_grad,
+                        needs_statistics);
+  const LambdaArgs& args = call.args;
+  // So that what nobody writes shows.
+  const int64_t real_bytes = args.score_type == ScoreType::kDouble ? 8 : 4;
+  poison(args.raw_grad, args.lists.num_slots * real_bytes);
+  poison(args.list_scale, args.lists.num_lists * int64_t{sizeof(double)});
+  poison(args.statistics, 3 * args.lists.num_lists * int64_t{sizeof(double)});
+  if (!others_finish) {
+    run(call, {});
+    return call.tensors();
+  }
+  const Partials partials(args);
+  run(call, partials.view);
+  atomics = blocks;
+  const cuda_host::LaunchConfig config{
+      .grid = {1}, .block = {ShortLambdaPlan::kThreads}, .seed = seed};
+  if (args.score_type == ScoreType::kDouble) {
+    cuda_host::launch(config, finish_kernel<double>, reduction_args(args), partials.view);
+  } else {
+    cuda_host::launch(config, finish_kernel<float>, reduction_args(args), partials.view);
+  }
+  return call.tensors();
+}
+
+// As for the kernels of longer lists: value and pairs [B, 2] of the lists, NaN where a list is left
+// to them, and the gradients, NaN there.
+std::tuple<Tensor, Tensor> list_sums(const Tensor& scores, const Tensor& labels,
+                                     const Tensor& offsets) {
+  const LambdaCall call(scores, labels, {}, {}, {}, {}, offsets, {}, "lambdarank", "logistic", 1, 1,
+                        1, 10, "exponential", 0, "either", false, false, "product", "sum", true,
+                        false);
+  const Lists& lists = call.args.lists;
+  poison(call.args.raw_grad, lists.num_slots * int64_t{sizeof(float)});
+  const Partials partials(call.args);
+  run(call, partials.view);
+  Tensor sums = new_tensor(scores, {lists.num_lists, 2}, ScalarType::Double);
+  double* out = static_cast<double*>(sums.mutable_data_ptr());
+  for (int64_t list = 0; list < lists.num_lists; ++list) {
+    const ListPartial& sum = partials.view.at(0, lists.slots(list).begin / kWarpSize, list);
+    *out++ = sum.value.total();
+    *out++ = sum.pairs;
+  }
+  return {sums, call.results->raw_grad};
+}
+
+// Value and slope [N, 2] of the logistic loss in fp32 arithmetic.
+Tensor float_logistic(const Tensor& more, const Tensor& less, double sigma) {
+  const float* i = static_cast<const float*>(more.const_data_ptr());
+  const float* j = static_cast<const float*>(less.const_data_ptr());
+  Tensor terms = new_tensor(more, {more.numel(), 2}, ScalarType::Double);
+  double* out = static_cast<double*>(terms.mutable_data_ptr());
+  for (int64_t t = 0; t < more.numel(); ++t) {
+    const LambdaTerm term = FloatLogistic::term(i[t], j[t], {sigma, 0});
+    *out++ = term.value;
+    *out++ = term.slope;
+  }
+  return terms;
+}
+
+void set_seed(int64_t value) { seed = value; }
+void set_others_finish(bool value) { others_finish = value; }
+std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+STABLE_TORCH_LIBRARY(fused_rankloss_lambda_short_host, m) {
+  m.def(
+      "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
+      "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
+      "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
+      "bool score_normalization, bool list_normalization, str weighting, str reduction, "
+      "bool needs_grad, bool needs_statistics) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor statistics)");
+  m.def(
+      "list_sums(Tensor scores, Tensor labels, Tensor offsets) -> (Tensor sums, Tensor raw_grad)");
+  m.def("float_logistic(Tensor more, Tensor less, float sigma) -> Tensor");
+  m.def("set_seed(int seed) -> ()");
+  m.def("set_others_finish(bool others) -> ()");
+  m.def("last_launch() -> (int atomics, int blocks)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_short_host, CompositeExplicitAutograd, m) {
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::host::lambda_forward));
+  m.impl("list_sums", TORCH_BOX(&fused_rankloss::host::list_sums));
+  m.impl("float_logistic", TORCH_BOX(&fused_rankloss::host::float_logistic));
+  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("set_others_finish", TORCH_BOX(&fused_rankloss::host::set_others_finish));
+  m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));
+}

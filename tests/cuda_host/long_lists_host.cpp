@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op pairwise_forward with the kernels of long lists, and the tile kernel for others, at a
-// crossover of the test's choice. A stable sort of the host takes the place of the radix sort.
-#include <algorithm>
-
+// crossover of the test's choice.
 #include "common/pairwise_op.h"
 #include "cuda/long_lists_plan.cuh"
 #include "cuda/pairwise.cuh"
+#include "host_device.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -14,55 +13,6 @@ namespace {
 std::uint64_t seed = 0;
 int64_t crossover = 0;
 int64_t most_blocks = 2;  // that run side by side
-
-// The Device of LongListsPlan::run.
-class HostDevice {
- public:
-  void zero(void* memory, int64_t bytes) { std::memset(memory, 0, bytes); }
-
-  template <typename... Parameters, typename... Arguments>
-  void launch(void (*kernel)(Parameters...), int64_t blocks, const Arguments&... arguments) {
-    cuda_host::launch(
-        {.grid = {static_cast<unsigned>(blocks)}, .block = {kScanThreads}, .seed = seed}, kernel,
-        arguments...);
-  }
-
-  template <typename Parameter>
-  void launch_together(void (*kernel)(Parameter), int64_t blocks, const Parameter& argument) {
-    cuda_host::launch({.grid = {static_cast<unsigned>(std::min(blocks, most_blocks))},
-                       .block = {kScanThreads},
-                       .seed = seed,
-                       .together = true},
-                      kernel, argument);
-  }
-
-  template <typename Key>
-  int sort(void* /*workspace*/, int64_t /*bytes*/, const SortBuffers<Key>& buffers, int64_t size,
-           int end_bit) {
-    const Key mask = static_cast<Key>(~uint64_t{0} >> (64 - end_bit));
-    std::vector<std::pair<Key, uint32_t>> items(size);
-    for (int64_t t = 0; t < size; ++t) items[t] = {buffers.keys[0][t], buffers.values[0][t]};
-    std::stable_sort(items.begin(), items.end(), [mask](const auto& a, const auto& b) {
-      return (a.first & mask) < (b.first & mask);
-    });
-    const int half = static_cast<int>((seed + sorts_++) % 2);  // either may hold the result
-    std::fill_n(buffers.keys[1 - half], size, Key(-1));
-    std::fill_n(buffers.values[1 - half], size, 0xffffffffu);
-    for (int64_t t = 0; t < size; ++t) {
-      buffers.keys[half][t] = items[t].first;
-      buffers.values[half][t] = items[t].second;
-    }
-    return half;
-  }
-
- private:
-  std::uint64_t sorts_ = 0;
-};
-
-// Bytes of NaN, in an allocation of the exact size.
-std::vector<std::byte> workspace_of(int64_t bytes) {
-  return std::vector<std::byte>(static_cast<std::size_t>(bytes), std::byte{0xff});
-}
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
     const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
@@ -87,7 +37,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
     dispatch_long_term(call.args, call.loss_name, [&]<class LongTerm>() {
       const LongListsPlan<LongTerm> long_plan(call.args, /*sort_bytes=*/0);
       std::vector<std::byte> workspace = workspace_of(long_plan.workspace_bytes());
-      HostDevice device;
+      HostDevice device(seed, most_blocks);
       long_plan.run(device, workspace.data(), params.partials);
     });
   });

@@ -5,7 +5,11 @@
 With u = exp(-x) in [0, 1], each function is analytic in u with its nearest singularity at -1, so
 that polynomials without a constant term converge like 5.83^-K. Remez exchange, in 60 digits, finds
 those with the least largest relative error. Needs mpmath, which comes with torch's sympy.
+
+So, too, the two polynomials of the arithmetic in fp32 (csrc/losses/logistic_float.h).
 """
+
+import ctypes
 
 import mpmath
 
@@ -18,6 +22,26 @@ FUNCTIONS = [
     ("curvature", "u / (1 + u)^2", lambda u: 1 / (1 + u) ** 2),
 ]
 SERIES = [("NarrowSeries", 12, "fp32"), ("WideSeries", 22, "fp64")]
+
+# Of fp32 arithmetic: name, that of the number of terms, formula, function, interval, terms.
+FLOAT_FUNCTIONS = [
+    (
+        "exp2_growth",
+        "kGrowthTerms",
+        "(2^f - 1) / f for |f| <= 1/2",
+        lambda f: mpmath.expm1(f * mpmath.log(2)) / f if f else mpmath.log(2),
+        (-0.5, 0.5),
+        6,
+    ),
+    (
+        "softplus_excess",
+        "kExcessTerms",
+        "(u - ln(1 + u)) / u^2 for 0 <= u <= 1",
+        lambda u: (u - mpmath.log1p(u)) / u**2 if u > 0 else mpmath.mpf("0.5"),
+        (0, 1),
+        10,
+    ),
+]
 
 HEAD = """\
 // SPDX-License-Identifier: BSD-3-Clause
@@ -36,15 +60,18 @@ namespace fused_rankloss {
 """
 
 
-def chebyshev_points(count):
-    """``count + 1`` points of [0, 1], denser towards both ends."""
-    return [(1 - mpmath.cos(mpmath.pi * i / count)) / 2 for i in range(count + 1)]
+def chebyshev_points(count, interval):
+    """``count + 1`` points of an interval, denser towards both ends."""
+    low, high = interval
+    return [
+        low + (high - low) * (1 - mpmath.cos(mpmath.pi * i / count)) / 2 for i in range(count + 1)
+    ]
 
 
-def fit(function, terms):
+def fit(function, terms, interval=(0, 1)):
     """Coefficients of the polynomial P that minimises max |P / function - 1|, and that maximum."""
-    points = chebyshev_points(terms)
-    grid = chebyshev_points(24 * terms)
+    points = chebyshev_points(terms, interval)
+    grid = chebyshev_points(24 * terms, interval)
     while True:
         matrix, values = mpmath.matrix(terms + 1, terms + 1), mpmath.matrix(terms + 1, 1)
         for i, point in enumerate(points):
@@ -83,7 +110,24 @@ def main():
                 print(f"        {float(coefficient)!r},")
             print("    };\n    return coefficients[k];\n  }")
         print("};\n")
+    print_float_series()
     print("}  // namespace fused_rankloss")
+
+
+def print_float_series():
+    """The polynomials whose coefficients are fp32 numbers."""
+    print("// For arithmetic in fp32, without what rounding the coefficients adds.")
+    print("struct FloatSeries {")
+    for function, constant, formula, of_x, interval, terms in FLOAT_FUNCTIONS:
+        coefficients, error = fit(of_x, terms, interval)
+        print(f"  static constexpr int {constant} = {terms};\n")
+        print(f"  // {formula}, largest relative error {mpmath.nstr(1.05 * error, 2)}")
+        print(f"  FRL_HD static float {function}(int k) {{")
+        print(f"    constexpr float coefficients[{constant}] = {{")
+        for coefficient in coefficients:
+            print(f"        {ctypes.c_float(coefficient).value:.9g}f,")
+        print("    };\n    return coefficients[k];\n  }")
+    print("};\n")
 
 
 if __name__ == "__main__":

@@ -83,8 +83,7 @@ class LambdaList {
     }
     double factor = args_.scale;
     if (args_.list_normalization) {
-      const double twice = 2 * args_.scale * args_.slope_scale() * sums.slope;
-      if (twice > 0) factor *= std::log2(1 + twice) / twice;
+      factor *= list_normalizer(2 * args_.scale * args_.slope_scale() * sums.slope);
     }
     result.value = factor * sums.value;
     if (args_.raw_grad != nullptr) {

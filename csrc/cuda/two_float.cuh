@@ -16,22 +16,12 @@
 //              fp32's: products below 2^-101 lose digits, as fp32 numbers below 2^-126 do.
 // Non-finite   `high` is what fp32 would have computed. `low` is then any number, NaN included:
 //              normalize() drops a NaN before it reaches `high`.
-//
-// Compilers do not reorder sums of floats, but nvcc contracts a product that meets a sum; where the
-// product must be a rounded number of its own, rounded_product() says so.
 #pragma once
 
+#include "common/rounding.h"
 #include "cuda/compensated_sum.cuh"
 
 namespace fused_rankloss {
-
-FRL_HD float rounded_product(float a, float b) {
-#ifdef __CUDA_ARCH__
-  return __fmul_rn(a, b);
-#else
-  return a * b;
-#endif
-}
 
 // What rounding took from sum = fl(a + b).
 FRL_HD float sum_error(float a, float b, float sum) {

@@ -59,12 +59,18 @@ struct DeltaNdcgWeight {
   }
 };
 
-// ndcg_loss2 (with discounts of 0) and ndcg_loss2++; `delta` holds the factor mu.
+// ndcg_loss2 (with discounts of 0) and ndcg_loss2++; `delta`, an array or what can be asked as one,
+// holds the factor mu.
 struct RankDistanceWeight {
-  FRL_HD static double of(const LambdaItem& i, const LambdaItem& j, const double* delta) {
+  template <typename Delta>
+  FRL_HD static double of(const LambdaItem& i, const LambdaItem& j, const Delta& delta) {
     const int32_t distance = i.rank > j.rank ? i.rank - j.rank : j.rank - i.rank;
     return fabs(i.gain - j.gain) * (delta[distance] + fabs(i.discount - j.discount));
   }
 };
+
+// What a list's sum is multiplied with when lists are normalised, from the summed size of its
+// slopes, each counted for both items.
+FRL_HD double list_normalizer(double slopes) { return slopes > 0 ? log2(1 + slopes) / slopes : 1; }
 
 }  // namespace fused_rankloss

@@ -23,8 +23,7 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
   const PairSums sums = params.sums[list.list];
   double factor = args.scale;
   if (args.list_normalization) {
-    const double twice = 2 * args.scale * args.slope_scale() * sums.slope;
-    if (twice > 0) factor *= log2(1 + twice) / twice;
+    factor *= list_normalizer(2 * args.scale * args.slope_scale() * sums.slope);
   }
   facts.factor = factor * args.slope_scale();
   ListPartial partial;

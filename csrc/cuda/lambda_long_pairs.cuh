@@ -8,13 +8,13 @@
 // Mapping      A block a piece (lambda_long_table.cuh), over and over. A lane has a row, a warp
 //              every kPairWarps-th column
 // Memory       Columns through shared memory, 256 at once
-// Numerics     Weights and sums in fp64; the term in fp32 for scores of up to that, but for its
-//              argument
+// Numerics     Weights and sums in fp64; the logistic term of fp32 scores in fp32
 // Determinism  Bitwise: pieces depend on the list alone, and sums are combined in a fixed order
 #pragma once
 
 #include "cuda/lambda_long_table.cuh"
 #include "losses/logistic.h"
+#include "losses/logistic_float.h"
 
 namespace fused_rankloss {
 
@@ -236,7 +236,7 @@ void dispatch_lambda_term(PairLoss loss, Body&& body) {
       return body(GapTerm<SquaredHinge>{});
     default:
       return body(
-          std::conditional_t<sizeof(Real) == sizeof(double), WideLogistic, SingleLogistic>{});
+          std::conditional_t<sizeof(Real) == sizeof(double), WideLogistic, FloatLogistic>{});
   }
 }
 

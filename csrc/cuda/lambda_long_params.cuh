@@ -40,7 +40,8 @@ struct LambdaLongParams {
   Order<Key> orders[2];  // the first one is that by rank
   uint64_t* sort_keys;
   uint32_t* places[2];
-  uint32_t* label_ranks;
+  uint32_t* batch_ranks;  // of labels, among all of the call
+  uint32_t* label_ranks;  // among those of the list
   Real* scores;
   double* gains;
   double* weights[2];  // of an item as the more relevant one and as the less relevant one
@@ -53,7 +54,8 @@ struct LambdaLongParams {
   Segments segments;
   uint32_t* words;  // of LabelRanks
   LongList* lists;
-  ListTotals* tiles;  // of the table's tiles
+  ListTotals* tiles;        // of the table's tiles
+  uint32_t* label_changes;  // in each of them, in the order by label; then in all before it
   double* partial_gradients;
   PairSums* piece_sums;
 
@@ -89,7 +91,6 @@ struct LambdaLongParams {
     ranked.lists = args.lists;
     ranked.size = args.lists.num_slots;
     ranked.long_lists = table;
-    ranked.levels = levels;
     ranked.scores = scores;
     ranked.label_ranks = label_ranks;
     ranked.gains = weighs_pairs || scheme == Scheme::kArp ? gains : nullptr;

@@ -9,7 +9,7 @@
 //   the pairs               lambda_pairs_kernel, lambda_pieces_kernel
 //   lambda_finish_kernel    to the results
 //
-// Memory   some 130 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
+// Memory  some 130 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
 //          reads none of it but 48 bytes a column and block
 #pragma once
 
@@ -36,6 +36,9 @@ class LambdaLongPlan {
       : args_(args),
         most_lists_(std::min(args.lists.num_lists, args.lists.num_slots / (crossover + 1))),
         sort_bytes_(sort_bytes) {}
+
+  // An upper bound of how many lists are long.
+  int64_t most_lists() const { return most_lists_; }
 
   int64_t workspace_bytes() const {
     Workspace workspace(nullptr);
@@ -123,6 +126,7 @@ class LambdaLongPlan {
     }
     params.sort_keys = workspace.take<uint64_t>(size);
     for (uint32_t*& places : params.places) places = workspace.take<uint32_t>(size);
+    params.batch_ranks = workspace.take<uint32_t>(size);
     params.label_ranks = workspace.take<uint32_t>(size);
     params.scores = workspace.take<Real>(size);
     for (double*& weights : params.weights) weights = workspace.take<double>(size);
@@ -142,6 +146,7 @@ class LambdaLongPlan {
     params.words = workspace.take<uint32_t>(TeamSort::workspace_words(tiles) + tiles);
     params.lists = workspace.take<LongList>(most_lists_);
     params.tiles = workspace.take<ListTotals>(slots / kScanTile + most_lists_);
+    params.label_changes = workspace.take<uint32_t>(slots / kScanTile + most_lists_);
     params.piece_sums = workspace.take<PairSums>(most_pieces());
     if (args_.raw_grad != nullptr) {
       params.gradients = workspace.take<double>(size);

@@ -7,7 +7,8 @@
 //   2. the table of long lists; each item's score, gain and weights to its position
 //   3. the order by label, and where gains are given that by gain
 //   4. sums over tiles of each list, then over the list: DCG, maximal DCG, weights of pairs
-//   5. gains over the maximal DCG
+//   5. gains over the maximal DCG; ranks of labels within each list, so that nothing later depends
+//      on other lists
 //   6. how many pairs are in the right order (lambda_ordered_pairs.cuh), if asked for
 //
 // Mapping      A block a tile of consecutive positions, over and over, as many blocks as the GPU
@@ -17,7 +18,7 @@
 // Determinism  Bitwise, whatever the grid and the other lists; integer atomics only
 #pragma once
 
-#include "cuda/lambda_long_params.cuh"
+#include "cuda/lambda_list_levels.cuh"
 #include "cuda/lambda_long_table.cuh"
 #include "cuda/lambda_ordered_pairs.cuh"
 
@@ -26,6 +27,7 @@ namespace fused_rankloss {
 struct LambdaRankShared {
   LabelRanksShared labels;
   ScanShared<ListTotals, kScanThreads> totals;
+  ListLevelsShared levels;
   LongTableShared table;
   RecordsShared records;
 };
@@ -49,14 +51,19 @@ class LambdaRanking {
     team_.sync();
     const uint32_t* by_label = sort_by_label();
     const uint32_t* by_gain = sorts_gains() ? sort_by_gain() : nullptr;
+    ListLevels<Real> levels(shared_.levels, params_, by_label);
     for_tiles([&](int64_t tile, const LongList& list, int64_t first) {
       const ListTotals total = sum_tile(list, first, by_label, by_gain);
       if (threadIdx.x == 0) params_.tiles[tile] = total;
+      levels.count_changes(tile, list, first);
     });
     team_.sync();
-    sum_lists();
+    sum_lists(levels);
     team_.sync();
-    for_tiles([&](int64_t, const LongList& list, int64_t first) { finish_items(list, first); });
+    for_tiles([&](int64_t tile, const LongList& list, int64_t first) {
+      levels.number(tile, list, first);
+      finish_items(list, first);
+    });
     if (!params_.wants_statistics()) return;
     team_.sync();
     OrderedPairs<Real, Team>(team_, shared_.records, params_).count();
@@ -137,7 +144,7 @@ class LambdaRanking {
     const int64_t slot = params_.orders[0].slots[position];
     const int64_t list = params_.list_at(position);
     if (list == kNoList || params_.facts[list].is_poisoned != 0) label_rank = kInertRank;
-    params_.label_ranks[position] = label_rank;
+    params_.batch_ranks[position] = params_.label_ranks[position] = label_rank;
     params_.places[0][position] = static_cast<uint32_t>(position);
     params_.sort_keys[position] = label_sort_key(label_rank, list_of(args_.lists, slot));
     if (label_rank == kInertRank) return;
@@ -213,7 +220,7 @@ class LambdaRanking {
   __device__ __forceinline__ const uint32_t* sort_by_gain() const {
     uint32_t *places = params_.orders[1].slots, *other = params_.orders[1].ranks;
     for_positions([&](int64_t position) {
-      const bool inert = params_.label_ranks[position] == kInertRank;
+      const bool inert = params_.batch_ranks[position] == kInertRank;
       params_.sort_keys[position] = inert ? ~uint64_t{0} : ~ordered_key(params_.gains[position]);
       places[position] = static_cast<uint32_t>(position);
     });
@@ -274,12 +281,12 @@ class LambdaRanking {
     const double more = params_.weights[0][position], less = params_.weights[1][position];
     totals.lowest_more = in_top ? RankWeights{more, 0} : RankWeights{0, more};
     totals.highest_less = in_top ? RankWeights{less, 0} : RankWeights{0, less};
-    totals.lowest = totals.highest = params_.label_ranks[position];
+    totals.lowest = totals.highest = params_.batch_ranks[position];
     return totals;
   }
 
   // A warp a list, and a lane a stretch of its tiles.
-  __device__ __forceinline__ void sum_lists() const {
+  __device__ __forceinline__ void sum_lists(const ListLevels<Real>& levels) const {
     constexpr int kWarps = kScanThreads / kWarpSize;
     const LongListTable& table = *params_.table;
 #pragma unroll 1
@@ -288,6 +295,7 @@ class LambdaRanking {
       const LongList list = table.lists[row];
       const int64_t tiles = num_list_tiles(list);
       const int64_t each = (tiles + kWarpSize - 1) / kWarpSize;
+      levels.scan_changes(list);
       ListTotals totals;
 #pragma unroll 1
       for (int64_t tile = lane_index() * each; tile < (lane_index() + 1) * each && tile < tiles;

@@ -144,7 +144,8 @@ __device__ __forceinline__ void make_long_table(const LambdaLongParams<Real>& pa
     }
     before = LongListCounts::combine(before, scanned.total);
   }
-  if (threadIdx.x == 0) *params.table = {params.lists, before.lists, before.tiles, before.pieces};
+  if (threadIdx.x == 0)
+    *params.table = {params.lists, before.lists, before.tiles, before.pieces, 0};
 }
 
 }  // namespace fused_rankloss

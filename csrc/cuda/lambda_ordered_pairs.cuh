@@ -26,7 +26,7 @@ class OrderedPairs {
 
   // All threads of the team call this. It moves the keys of the order by rank.
   __device__ __forceinline__ void count() {
-    const uint32_t num_levels = params_.levels->size();
+    const uint32_t num_levels = params_.table->most_levels;
     const uint32_t last_rank = num_levels == 0 ? 0 : num_levels - 1;
     Round round{params_.orders[0].keys, params_.label_ranks, 0};
     Key *keys = params_.orders[1].keys, *other_keys = params_.orders[0].keys;

@@ -42,7 +42,7 @@ def held(case: Case, ranking: Ranking, dtype: torch.dtype = torch.float32, **opt
 
 
 @cases(WITH_SLOTS)
-@every_loss
+@pytest.mark.parametrize("name", ["lambdarank", "ndcg_loss1"])
 def test_small(case: Case, name: str) -> None:
     held(case, PAIR[name])
 
@@ -55,7 +55,7 @@ def test_options(case: Case, name: str) -> None:
 
 
 @cases(SMALL, "boundary_grades")
-@pytest.mark.parametrize("name", GRID)
+@pytest.mark.parametrize("name", [name for name in GRID if "squared" not in name])
 def test_options_in_double_precision(case: Case, name: str) -> None:
     held(case, GRID[name], torch.float64)
 
@@ -105,26 +105,34 @@ def test_wide_padding() -> None:
 # ---- Tiles, pieces, segments ---------------------------------------------------------------------
 
 
-@cases(MEDIUM, "n257", "n513", "weighted_ties", "levels_257")
-@pytest.mark.parametrize("name", ["logistic", "lambdarank_hinge", "ndcg_loss2++", "arp"])
+@cases(MEDIUM, "n257", "weighted_ties", "levels_257")
+@pytest.mark.parametrize("name", ["lambdarank_hinge", "ndcg_loss2++"])
 def test_medium(case: Case, name: str) -> None:
     held(case, PAIR[name])
 
 
 @sanitize
-@pytest.mark.parametrize("sizes", [(1, 2054, 33), (2040, 0, 2200, 9)])
-@pytest.mark.parametrize("truncation", ["either", "both", "discount"])
-@pytest.mark.parametrize("labels", ["grades", "thousandths"])
-def test_lists_across_tiles(sizes: tuple, truncation: str, labels: str, lambda_long_host) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "labels"), [((1, 2054, 33), "thousandths"), ((2040, 0, 2200, 9), "grades")]
+)
+@pytest.mark.parametrize("truncation", ["either", "both"])
+def test_lists_across_tiles(sizes: tuple, labels: str, truncation: str, lambda_long_host) -> None:
     case = Case("across", sizes, "", labels=labels, scores="quarters", weighted=True)
     lambda_long_host.set(blocks=3)
     held(case, weighted("lambdarank", k=40, truncation=truncation), weighting="preferred")
 
 
 @sanitize
-@pytest.mark.parametrize(("k", "truncation"), [(1, "either"), (5, "discount"), (33, "either")])
-@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg_loss1", "ndcg_loss2++"])
-def test_segments_of_columns(k: int, truncation: str, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "k", "truncation"),
+    [
+        ("lambdarank", 1, "either"),
+        ("ndcg_loss1", 5, "discount"),
+        ("ndcg_loss2++", 5, "either"),
+        ("lambdarank", 33, "either"),
+    ],
+)
+def test_segments_of_columns(scheme: str, k: int, truncation: str) -> None:
     """Three segments for the rows of the top of one list, one for the other's."""
     case = Case("segments", (8200, 300), "", labels="grades", weighted=True)
     held(case, weighted(scheme, k=k, truncation=truncation), reduction="list_mean")
@@ -135,18 +143,18 @@ def test_segments_without_truncation() -> None:
 
 
 @pytest.mark.parametrize("truncation", ["either", "both", "discount"])
-@pytest.mark.parametrize("k", [1, 31, 32, 33, 513, 100_000])
+@pytest.mark.parametrize("k", [1, 32, 33, 257])
 def test_truncated(k: int, truncation: str) -> None:
-    case = by_name(MEDIUM)["n513"]
+    case = by_name(MEDIUM)["n257"]
     held(case, weighted("lambdarank", k=k, truncation=truncation), torch.float64)
 
 
-@pytest.mark.parametrize("levels", [1, 2, 8, 9, 10, 300])
+@pytest.mark.parametrize("levels", [1, 8, 9, 10, 300])
 def test_levels(levels: int) -> None:
     """Up to 9 levels are collected in a table, others are sorted."""
-    labels = torch.arange(400) * 7 % levels - 4
-    scores = torch.randint(-20, 20, (400,), generator=generator_for("levels")).double() / 4
-    batch = Batch(scores, labels, (150, 250))
+    labels = torch.arange(360) * 7 % levels - 4
+    scores = torch.randint(-20, 20, (360,), generator=generator_for("levels")).double() / 4
+    batch = Batch(scores, labels, (50, 310))
     hold(logistic(), batch, "cpu")
     hold(weighted("arp"), batch, "cpu")
 

@@ -59,7 +59,6 @@ class ListLevels {
 #pragma unroll 1
     for (int p = 0; p < kScanRun && begin + p < list.size; ++p) {
       const int64_t position = by_label_[list.begin + begin + p];
-      if (params_.batch_ranks[position] == kInertRank) continue;  // where offsets are broken
       params_.label_ranks[position] = before + __popc(changes & ((2u << p) - 1));
     }
   }

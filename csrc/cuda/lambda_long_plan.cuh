@@ -9,7 +9,7 @@
 //   the pairs               lambda_pairs_kernel, lambda_pieces_kernel
 //   lambda_finish_kernel    to the results
 //
-// Memory  some 130 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
+// Memory  some 120 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
 //          reads none of it but 48 bytes a column and block
 #pragma once
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cuda/lambda_long_params.cuh"
+#include "cuda/reduce_lists.cuh"
 
 namespace fused_rankloss {
 
@@ -118,10 +119,24 @@ __device__ __forceinline__ LongList long_list(const LambdaLongParams<Real>& para
   return own;
 }
 
+// Where offsets do not cut the slots into lists, every list is poisoned, and none is in the table.
+template <typename Real>
+__device__ __forceinline__ void poison_long_lists(const LambdaLongParams<Real>& params) {
+  const LambdaArgs& args = params.args;
+#pragma unroll 1
+  for (int64_t list = threadIdx.x; list < args.lists.num_lists; list += kScanThreads) {
+    if (args.statistics == nullptr || !params.is_long(list)) continue;
+    args.statistics[3 * list] = 0;
+    args.statistics[3 * list + 1] = args.statistics[3 * list + 2] = kNan<double>;
+  }
+}
+
 // One block calls this, once it is known which lists are poisoned.
 template <typename Real>
 __device__ __forceinline__ void make_long_table(const LambdaLongParams<Real>& params,
                                                 LongTableShared& shared) {
+  // Lists that overlap have more of everything than there is room for.
+  if (offsets_are_broken(params.args.lists)) return poison_long_lists(params);
   LongListCounts before;
 #pragma unroll 1
   for (int64_t step = 0; step < params.args.lists.num_lists; step += kScanThreads) {

@@ -98,12 +98,31 @@ MUTANTS = [
         "sum.other_less = sum.other_less + a.highest_less;",
         ";",
     ),
+    # Levels.
+    Mutant(
+        "levels of each tile begin at 0",
+        "lambda_list_levels.cuh",
+        "params_.label_changes[tile] + scan(changes)",
+        "scan(changes)",
+    ),
+    Mutant(
+        "one level less",
+        "lambda_list_levels.cuh",
+        "&params_.table->most_levels, total + 1)",
+        "&params_.table->most_levels, total)",
+    ),
     # The table and its pieces.
     Mutant(
         "tiles of all lists begin at 0",
         "lambda_long_table.cuh",
         "own.first_tile = earlier.tiles;",
         "own.first_tile = scanned.before.tiles - scanned.before.tiles;",
+    ),
+    Mutant(
+        "broken offsets",
+        "lambda_long_table.cuh",
+        "return poison_long_lists(params);",
+        "poison_long_lists(params);",
     ),
     Mutant(
         "poisoned lists have items",
@@ -184,8 +203,8 @@ MUTANTS = [
     Mutant(
         "lists are not normalised",
         "lambda_long_finish.cuh",
-        "if (twice > 0) factor *=",
-        "if (twice > 1e300) factor *=",
+        "factor *= list_normalizer(2 * args.scale * args.slope_scale() * sums.slope);",
+        ";",
     ),
     Mutant(
         "no barrier before gradients are scaled",

@@ -201,12 +201,19 @@ def test_statistics_of_tiles(labels: str, lambda_long_host) -> None:
         assert row[:2].tolist() == [more.sum().item(), ordered.item()]
 
 
-@pytest.mark.parametrize("offsets", [[0, 40, 20, 60], [0, 20, 30, 50], [5, 20, 40, 60]])
+@sanitize
+@pytest.mark.parametrize(
+    "offsets", [[0, 40, 20, 60], [0, 20, 30, 50], [5, 20, 40, 60], [0, 60] * 20]
+)
 def test_broken_offsets_poison_everything(offsets: list[int], lambda_long_host) -> None:
-    """Nobody can check offsets on a GPU without waiting for it."""
+    """Nobody can check offsets on a GPU without waiting for it. Lists may overlap."""
+    lambda_long_host.set(crossover=8)
     batch = Case("broken", (60,), "", labels="grades").batch(torch.float32)
     call = one_list(batch)
     for statistics in (False, True):
         options = {"offsets": torch.tensor(offsets), "needs_statistics": statistics, "k": 3}
         got = forward(lambda_long_host, call, **options)
         assert got["list_scale"].isnan().all() and got["loss"].isnan()
+        begins, ends = torch.tensor(offsets).unfold(0, 2, 1).unbind(1)
+        for row in got["statistics"][(ends - begins > 8)[: len(got["statistics"])]]:
+            assert row[0] == 0 and row[1:].isnan().all()

@@ -12,10 +12,10 @@ SOURCES = Path(__file__).parents[1] / "csrc"
 pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree beside the tests")
 
 # The only files that may see torch: what turns tensors into plain views (common/torch.h), what CPU
-# and CUDA bindings of an op share (common/*_op.h), how CUDA bindings find their stream
-# (cuda/launch.h), and the bindings. Kernels and maths never do.
+# and CUDA bindings of an op share (common/*_op.h), how CUDA bindings find their stream and launch
+# on it (cuda/*launch.h, cuda/*_stream.h), and the bindings. Kernels and maths never do.
 BINDINGS = re.compile(
-    r"common/(torch|\w+_op)\.h|module\.cpp|ops\.cpp|cpu/\w+\.cpp|cuda/(\w+\.cu|launch\.h)"
+    r"common/(torch|\w+_op)\.h|module\.cpp|ops\.cpp|cpu/\w+\.cpp|cuda/(\w+\.cu|\w*launch\.h|\w+_stream\.h)"
 )
 
 

@@ -34,6 +34,10 @@ struct LevelTable {
     return key(label_key_at(args.labels, args.label_type, slot));
   }
 
+  FRL_HD static int64_t label(uint64_t key) {
+    return static_cast<int64_t>(key ^ 0x8000000000000000ull);
+  }
+
   // Looks before it writes: a handful of writes a batch is all that there is to do.
   __device__ __forceinline__ void insert(uint64_t key) {
     if (current(has_more) != 0) return;

@@ -4,6 +4,8 @@
 // from instruction counts and from what the compiler reports, and wait for a GPU.
 #pragma once
 
+#include <cstdint>
+
 #include "cuda/policy.h"
 
 namespace fused_rankloss {
@@ -18,5 +20,28 @@ inline constexpr int64_t kShortLambda = kBlockListItems;
 // Blocks a multiprocessor that the compiler must leave registers for.
 template <typename Real>
 inline constexpr int kShortLambdaBlocks = sizeof(Real) == 8 ? 1 : 2;
+
+// ---- Long lists ------------------------------------------------------------
+
+// Ranks, gains and sums come in tiles of kScanTile items, as in long_lists.cuh. Pairs are direct: a
+// block has the rows of a warp, which all its warps hold, and each warp meets every
+// kPairWarps-th column. A pair takes some 60 instructions, 10 of them in fp64, beside one load of
+// 48 bytes from shared memory that all lanes share: one row a thread does, and leaves a list of
+// 10,000 items 313 blocks.
+inline constexpr int kPairWarps = 8;
+inline constexpr int kPairThreads = kPairWarps * kWarpSize;
+inline constexpr int kPairRows = kWarpSize;
+inline constexpr int kPairColumns = kPairThreads;  // in shared memory at once
+
+// Rows at the top of a truncated list are few and meet all columns. These are cut into segments,
+// of at least so many columns, until there are so many blocks: two a multiprocessor of an H100.
+inline constexpr int64_t kPairSegment = 4096;
+inline constexpr int64_t kPairPieces = 256;
+
+// Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
+inline constexpr int kPairBlocks = 2;
+
+// Most blocks of a grid that go over pieces of work again and again.
+inline constexpr int64_t kMostPairBlocks = 16 * 1024;
 
 }  // namespace fused_rankloss

@@ -3,71 +3,18 @@
 // The kernels of long lists on a stream.
 #include <algorithm>
 
-#include "cuda/launch.h"
 #include "cuda/long_lists.h"
 #include "cuda/long_lists_plan.cuh"
-#include "cuda/radix_sort.h"
+#include "cuda/long_lists_stream.h"
 
 namespace fused_rankloss {
 namespace {
-
-// The Device of LongListsPlan::run.
-class Stream {
- public:
-  explicit Stream(const LaunchScope& scope) : scope_(scope) {}
-
-  void zero(void* memory, int64_t bytes) {
-    check_cuda(cudaMemsetAsync(memory, 0, bytes, scope_.stream()), scope_.op());
-  }
-
-  template <typename... Parameters, typename... Arguments>
-  void launch(void (*kernel)(Parameters...), int64_t blocks, const Arguments&... arguments) {
-    kernel<<<scope_.grid(blocks), kScanThreads, 0, scope_.stream()>>>(arguments...);
-    scope_.check_launch();
-  }
-
-  template <typename Parameter>
-  void launch_together(void (*kernel)(Parameter), int64_t most_blocks,
-                       const std::remove_cv_t<Parameter>& argument) {
-    const void* address = reinterpret_cast<const void*>(kernel);
-    const int64_t blocks = std::min(most_blocks, scope_.resident_blocks(address, kScanThreads));
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeCooperative;
-    attribute.val.cooperative = 1;
-    cudaLaunchConfig_t config{};
-    config.gridDim = dim3(scope_.grid(blocks));
-    config.blockDim = dim3(kScanThreads);
-    config.stream = scope_.stream();
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    check_cuda(cudaLaunchKernelEx(&config, kernel, argument), scope_.op());
-    scope_.check_launch();
-  }
-
-  template <typename Key>
-  int sort(void* workspace, int64_t bytes, const SortBuffers<Key>& buffers, int64_t size,
-           int end_bit) {
-    int sorted = 0;
-    check_cuda(radix_sort(workspace, static_cast<size_t>(bytes), buffers, size, end_bit,
-                          scope_.stream(), sorted),
-               scope_.op());
-    return sorted;
-  }
-
- private:
-  const LaunchScope& scope_;
-};
 
 // Calls `body` with the plan for a call.
 template <typename Body>
 void with_plan(const PairwiseArgs& args, const std::string& loss_name, Body&& body) {
   dispatch_long_term(args, loss_name, [&]<class Term>() {
-    const int64_t size = args.lists.num_slots;
-    size_t sort_bytes = radix_sort_bytes<ScoreKey<typename Term::Real>>(size);
-    if (args.lists.num_lists > 1) {
-      sort_bytes = std::max(sort_bytes, radix_sort_bytes<uint32_t>(size));
-    }
-    body(LongListsPlan<Term>(args, static_cast<int64_t>(sort_bytes)));
+    body(LongListsPlan<Term>(args, sort_bytes<ScoreKey<typename Term::Real>>(args.lists)));
   });
 }
 
@@ -85,7 +32,7 @@ int64_t long_lists_bytes(const PairwiseArgs& args, const std::string& loss_name,
 void launch_long_lists(const PairwiseArgs& args, const std::string& loss_name,
                        const ListPartials& partials, void* workspace, const LaunchScope& scope) {
   with_plan(args, loss_name, [&](const auto& plan) {
-    Stream stream(scope);
+    LongListsStream stream(scope);
     plan.run(stream, workspace, partials);
   });
 }

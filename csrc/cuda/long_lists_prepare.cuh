@@ -101,10 +101,10 @@ __global__ void __launch_bounds__(kScanThreads)
   if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
 }
 
-// The list of each sorted slot, to sort by.
-template <typename Real>
+// The list of each sorted slot, to sort by. For whatever has `orders`, `segments` and `args`.
+template <class Params>
 __global__ void __launch_bounds__(kScanThreads)
-    list_keys_kernel(const __grid_constant__ LongListsParams<Real> params, uint32_t* keys) {
+    list_keys_kernel(const __grid_constant__ Params params, uint32_t* keys) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * kScanThreads + threadIdx.x;
   if (position >= params.segments.size) return;
   const Lists& lists = params.args.lists;

@@ -63,8 +63,9 @@ __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   return __syncthreads_or(broken) != 0;
 }
 
-// What reduce_lists needs of a call without margins.
-FRL_HD PairwiseArgs reduction_args(const LambdaArgs& args) {
+// What reduce_lists needs of a call without margins, of whatever loss over lists.
+template <class Args>
+FRL_HD PairwiseArgs reduction_args(const Args& args) {
   PairwiseArgs reduced;
   static_cast<ListInputs&>(reduced) = args;
   reduced.reduction = args.reduction;

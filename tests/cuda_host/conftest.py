@@ -176,3 +176,26 @@ def on_lambda_host(lambda_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_host.lambda_forward)
     lambda_host.seed(0)
     return lambda_host
+
+
+class LambdaLongHostOps(LongHostOps):
+    """The op of lambda_long_host.cpp: lists of up to ``crossover`` slots have no pairs."""
+
+    def lambda_forward(self, *arguments):
+        return self._ops.lambda_forward(*arguments)
+
+
+@pytest.fixture(scope="session")
+def lambda_long_host(pytestconfig: pytest.Config) -> LambdaLongHostOps:
+    namespace = "fused_rankloss_lambda_long_host"
+    return load(pytestconfig, "lambda_long_host.cpp", namespace, LambdaLongHostOps)
+
+
+@pytest.fixture
+def on_lambda_long_host(
+    lambda_long_host: LambdaLongHostOps, monkeypatch: pytest.MonkeyPatch
+) -> LambdaLongHostOps:
+    """The public functions with every list long, until a test sets another crossover."""
+    monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_long_host.lambda_forward)
+    lambda_long_host.set()
+    return lambda_long_host

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op lambda_forward with the kernels of long lists, at a crossover of the test's choice. Lists
+// that are short for it have no pairs here: others would solve them.
+#include "common/lambda_op.h"
+#include "cuda/lambda_long_plan.cuh"
+#include "host_device.h"
+
+namespace fused_rankloss::host {
+namespace {
+
+std::uint64_t seed = 0;
+int64_t crossover = 0;
+int64_t most_blocks = 2;
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
+    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
+    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
+    bool list_normalization, const std::string& weighting, const std::string& reduction,
+    bool needs_grad, bool needs_statistics) {
+  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
+                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
+                        score_normalization, list_normalization, weighting, reduction, needs_grad,
+                        needs_statistics);
+  const LambdaArgs& args = call.args;
+  const Lists& lists = args.lists;
+  // So that what nobody writes shows.
+  if (needs_grad) {
+    const Tensor& raw_grad = call.results->raw_grad;
+    if (raw_grad.numel() > 0) {
+      std::memset(args.raw_grad, 0xff, raw_grad.numel() * raw_grad.element_size());
+    }
+  }
+  const int64_t num_chunks = (lists.num_slots + kWarpSize - 1) / kWarpSize;
+  std::vector<std::byte> partials =
+      workspace_of((num_chunks + lists.num_lists) * int64_t{sizeof(ListPartial)});
+  const ListPartials view{.data = reinterpret_cast<ListPartial*>(partials.data()),
+                          .num_chunks = num_chunks,
+                          .num_lists = lists.num_lists,
+                          .crossover = crossover,
+                          .whole_lists = true};
+  for (int64_t list = 0; list < lists.num_lists; ++list) {
+    if (is_long(lists, list, crossover)) continue;
+    if (needs_statistics) {
+      double* statistics = args.statistics + 3 * list;
+      statistics[0] = statistics[1] = 0;
+      statistics[2] = kNan<double>;
+    }
+    const Range slots = lists.slots(list);
+    if (slots.size() > 0) view.at(0, slots.begin / kWarpSize, list) = {};
+  }
+  dispatch_lambda_real(args, [&]<class Real>() {
+    const LambdaLongPlan<Real> plan(args, crossover, /*sort_bytes=*/0);
+    std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
+    HostDevice device(seed, most_blocks);
+    plan.run(device, workspace.data(), view,
+             [&](const auto& params) { plan.run_direct_pairs(device, params); });
+  });
+  return call.tensors();
+}
+
+void set_seed(int64_t value) { seed = value; }
+void set_crossover(int64_t value) { crossover = value; }
+void set_blocks(int64_t value) { most_blocks = value; }
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+STABLE_TORCH_LIBRARY(fused_rankloss_lambda_long_host, m) {
+  m.def(
+      "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
+      "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
+      "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
+      "bool score_normalization, bool list_normalization, str weighting, str reduction, "
+      "bool needs_grad, bool needs_statistics) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor statistics)");
+  m.def("set_seed(int seed) -> ()");
+  m.def("set_crossover(int slots) -> ()");
+  m.def("set_blocks(int blocks) -> ()");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_long_host, CompositeExplicitAutograd, m) {
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::host::lambda_forward));
+  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
+  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+}

@@ -1,0 +1,215 @@
+"""Bugs for the kernels of lambda losses over long lists."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+MUTANTS = [
+    # Before the pairs.
+    Mutant("gains may be NaN", "lambda_long_prepare.cuh", "|| gain != gain ||\n", "||\n"),
+    Mutant(
+        "the lowest label is the highest",
+        "lambda_long_prepare.cuh",
+        "(highest) < key) {",
+        "(highest) < key && highest == 0) {",
+    ),
+    Mutant(
+        "padding has no gradient",
+        "lambda_long_prepare.cuh",
+        "static_cast<Real*>(args.raw_grad)[slot] = 0;  // of padding",
+        "",
+    ),
+    Mutant(
+        "deltas of the next distance",
+        "lambda_long_prepare.cuh",
+        "params.deltas[rank + 1] =",
+        "params.deltas[rank] =",
+    ),
+    Mutant(
+        "equal infinities never poison",
+        "lambda_long_rank.cuh",
+        "if (args_.all_pairs() || ranks[position] != ranks[first]) {",
+        "if (args_.all_pairs()) {",
+    ),
+    Mutant(
+        "infinities below the top poison",
+        "lambda_long_rank.cuh",
+        "if (first - begin >= top || (args_.both() && position - begin >= top)) return;",
+        "",
+    ),
+    Mutant(
+        "one barrier less before the table is read",
+        "lambda_long_rank.cuh",
+        "store_item(ranks[position], position); });\n    team_.sync();",
+        "store_item(ranks[position], position); });",
+    ),
+    Mutant(
+        "discounts where the weight has none",
+        "lambda_long_rank.cuh",
+        "args_.weighs_discount(rank) ? params_.rank_discounts[rank] : 0;",
+        "params_.rank_discounts[rank];",
+    ),
+    Mutant(
+        "gains in ascending order",
+        "lambda_long_rank.cuh",
+        "inert ? ~uint64_t{0} : ~ordered_key(",
+        "inert ? ~uint64_t{0} : ordered_key(",
+    ),
+    Mutant(
+        "gains sorted across lists",
+        "lambda_long_rank.cuh",
+        "if (list_bits() == 0) return sorted;",
+        "return sorted;",
+    ),
+    Mutant(
+        "the best gain lies at the bottom",
+        "lambda_long_rank.cuh",
+        "rank : list.size - 1 - rank;",
+        "rank : rank;",
+    ),
+    Mutant(
+        "both counts pairs below the top",
+        "lambda_long_rank.cuh",
+        "if (!in_top && args_.both()) return totals;",
+        "",
+    ),
+    Mutant(
+        "ndcg_loss1 without its factor",
+        "lambda_long_rank.cuh",
+        "params_.weights[0][position] *= gain * params_.pair_discounts[position];",
+        "",
+    ),
+    # Weights of pairs.
+    Mutant(
+        "a level that two stretches share makes pairs",
+        "lambda_list_totals.cuh",
+        "shared ? a.other_less : a_less",
+        "a_less",
+    ),
+    Mutant(
+        "the rest meets the rest",
+        "lambda_list_totals.cuh",
+        "more.top * (less.top + less.rest) + more.rest * less.top",
+        "(more.top + more.rest) * (less.top + less.rest)",
+    ),
+    Mutant(
+        "the highest level is forgotten",
+        "lambda_list_totals.cuh",
+        "sum.other_less = sum.other_less + a.highest_less;",
+        ";",
+    ),
+    # Levels.
+    Mutant(
+        "levels of each tile begin at 0",
+        "lambda_list_levels.cuh",
+        "params_.label_changes[tile] + scan(changes)",
+        "scan(changes)",
+    ),
+    Mutant(
+        "one level less",
+        "lambda_list_levels.cuh",
+        "&params_.table->most_levels, total + 1)",
+        "&params_.table->most_levels, total)",
+    ),
+    # The table and its pieces.
+    Mutant(
+        "tiles of all lists begin at 0",
+        "lambda_long_table.cuh",
+        "own.first_tile = earlier.tiles;",
+        "own.first_tile = scanned.before.tiles - scanned.before.tiles;",
+    ),
+    Mutant(
+        "broken offsets",
+        "lambda_long_table.cuh",
+        "return poison_long_lists(params);",
+        "poison_long_lists(params);",
+    ),
+    Mutant(
+        "poisoned lists have items",
+        "lambda_long_table.cuh",
+        "if (params.facts[list].is_poisoned == 0) {",
+        "{",
+    ),
+    Mutant(
+        "rows of the rest meet everything",
+        "lambda_long_table.cuh",
+        "Lists::clamp(begin + kPairRows, 0, size)}, {0, top}, 0};",
+        "Lists::clamp(begin + kPairRows, 0, size)}, {0, size}, 0};",
+    ),
+    Mutant(
+        "segments leave a gap",
+        "lambda_long_table.cuh",
+        "(columns + segments - 1) / segments;",
+        "columns / segments;",
+    ),
+    # Pairs.
+    Mutant(
+        "no barrier before the next columns",
+        "lambda_long_pairs.cuh",
+        "__syncthreads();  // everyone has met the columns before",
+        "",
+    ),
+    Mutant(
+        "no barrier before the next piece",
+        "lambda_long_pairs.cuh",
+        "__syncthreads();  // before the next piece's sums",
+        "",
+    ),
+    Mutant(
+        "the loss counts twice",
+        "lambda_long_pairs.cuh",
+        "sums.gradient += weight * (column.more_weight * row.less_weight) * term.slope;",
+        "sums.gradient += weight * (column.more_weight * row.less_weight) * term.slope;\n"
+        "      sums.pairs.value += weight * term.value;",
+    ),
+    Mutant(
+        "weights of the wrong role",
+        "lambda_long_pairs.cuh",
+        "column.more_weight * row.less_weight",
+        "row.more_weight * column.less_weight",
+    ),
+    Mutant(
+        "segments overwrite each other",
+        "lambda_long_pairs.cuh",
+        "row * pieces.segments + piece.segment] =",
+        "row * pieces.segments] =",
+    ),
+    Mutant(
+        "constant scores are normalised",
+        "lambda_long_pairs.cuh",
+        "args_.score_normalization &&\n",
+        "args_.score_normalization ||\n",
+    ),
+    # Statistics.
+    Mutant(
+        "ties are in the right order",
+        "lambda_ordered_pairs.cuh",
+        "2ull * more_in({segment.begin, ties})",
+        "2ull * more_in({segment.begin, end})",
+    ),
+    Mutant(
+        "labels are not partitioned",
+        "lambda_ordered_pairs.cuh",
+        "return position + segments_.less_in(segment) - less;",
+        "return position;",
+    ),
+    Mutant(
+        "all lanes of a warp add its sum",
+        "lambda_ordered_pairs.cuh",
+        "writes &= lane_index() == 0;",
+        "",
+    ),
+    # The end.
+    Mutant(
+        "lists are not normalised",
+        "lambda_long_finish.cuh",
+        "factor *= list_normalizer(2 * args.scale * args.slope_scale() * sums.slope);",
+        ";",
+    ),
+    Mutant(
+        "no barrier before gradients are scaled",
+        "lambda_long_finish.cuh",
+        "  team.sync();\n",
+        "",
+    ),
+]

@@ -1,0 +1,219 @@
+"""The op of long lists, run on the CPU: what is no number, what is not asked for, statistics, and
+results that depend on nothing but the list."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from host_cases import cases, every_dtype, same_bits, sanitize
+
+from batches import FORMS, Batch, Call, flat, one_list
+from cases import SMALL, Case, by_name
+from ltr import SCHEMES
+from oracle_ndcg import statistics_of
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.fixture(autouse=True)
+def every_list_is_long(lambda_long_host) -> None:
+    lambda_long_host.set()
+
+
+def forward(host, call: Call, **options) -> dict[str, torch.Tensor]:
+    """The four results of the op."""
+    arguments = {
+        **dict.fromkeys(("weights", "gains", "mask", "lengths", "offsets", "discounts")),
+        **{"scheme": "lambdarank", "pair_loss": "logistic", "sigma": 1.0, "margin": 1.0},
+        **{"scale": 1.0, "mu": 10.0, "gain": "exponential", "k": 0, "truncation": "either"},
+        **{"score_normalization": False, "list_normalization": False, "weighting": "product"},
+        **{"reduction": "sum", "needs_grad": True, "needs_statistics": False},
+        **call.options,
+        **options,
+    }
+    results = host.lambda_forward(call.scores, call.labels, *arguments.values())
+    return dict(zip(("loss", "raw_grad", "list_scale", "statistics"), results, strict=True))
+
+
+# ---- Not numbers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["scores", "labels", "weights", "gains"])
+def test_nan_poisons_its_list_only(where: str, lambda_long_host) -> None:
+    case = Case("poisoned", (9, 40, 12), "", labels="grades", weighted=True)
+    batch = case.batch(torch.float32)
+    gains = batch.labels.double()
+    batch = replace(batch, labels=batch.labels.float())
+    tensor = {**vars(batch), "gains": gains}[where]
+    clean = forward(lambda_long_host, flat(batch), gains=gains, needs_statistics=True)
+    tensor[20] = NAN
+    got = forward(lambda_long_host, flat(batch), gains=gains, needs_statistics=True)
+    for name in ("raw_grad", "statistics", "list_scale"):
+        one, other = clean[name].squeeze(0), got[name].squeeze(0)
+        cut = (9, 49) if name == "raw_grad" else (1, 2)
+        assert same_bits(one[: cut[0]], other[: cut[0]]), name
+        assert same_bits(one[cut[1] :], other[cut[1] :]), name
+        assert other[cut[0] : cut[1]].isnan().sum() == (
+            2 if name == "statistics" else cut[1] - cut[0]
+        )
+    assert got["statistics"][1, 0] == 0 and got["loss"].isnan()
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "options", "poisons"),
+    [
+        ([INF, INF, 1.0], [1, 0, 0], {}, True),
+        ([INF, INF, 1.0], [1, 1, 0], {}, False),
+        ([INF, INF, 1.0], [1, 1, 0], {"scheme": "ndcg_loss1"}, True),
+        ([INF, 0.0, 1.0], [1, 1, 0], {"scheme": "ndcg_loss1"}, True),
+        ([2.0, -INF, -INF], [1, 1, 0], {}, True),
+        ([2.0, -INF, -INF], [1, 1, 0], {"k": 1}, False),
+        ([2.0, -INF, -INF], [1, 1, 0], {"k": 2}, True),
+        ([2.0, -INF, -INF], [1, 1, 0], {"k": 2, "truncation": "both"}, False),
+        ([2.0, -INF, -INF], [1, 1, 0], {"k": 3, "truncation": "both"}, True),
+        ([2.0, -INF, -INF, -INF], [2, 1, 1, 0], {"k": 3, "truncation": "both"}, False),
+        ([INF, -INF, 0.0], [0, 1, 2], {}, False),
+    ],
+)
+@every_dtype
+def test_infinite_scores(scores, labels, options, poisons, dtype, lambda_long_host) -> None:
+    """Two equal infinities poison their list where a pair of them is kept."""
+    batch = Batch.of([0.25, 0.5, *scores], [1, 0, *labels], dtype=dtype)
+    batch = replace(batch, sizes=(2, len(scores)))
+    options = {"scheme": "none", **options}
+    got = forward(lambda_long_host, flat(batch), reduction="none", needs_statistics=True, **options)
+    assert got["list_scale"].isnan().tolist() == [False, poisons]
+    assert got["raw_grad"].isnan().flatten().tolist() == [False] * 2 + [poisons] * len(scores)
+    wanted = statistics_of(scores, labels, k=options.get("k"))
+    if not poisons:
+        assert got["statistics"][1].tolist() == pytest.approx(wanted)
+
+
+# ---- What results depend on ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_raw_gradient_of_padding_is_zero(scheme: str, lambda_long_host) -> None:
+    batch = Case("padding", (40, 3, 90), "", labels="grades", weighted=True).batch(torch.float32)
+    batch.weights[10] = batch.scores[42] = NAN
+    for form in ("lengths", "scattered_mask", "flat_mask"):
+        call = FORMS[form](batch, filler=NAN)
+        raw = forward(lambda_long_host, call, scheme=scheme)["raw_grad"]
+        assert (call.padding(raw[0]) == 0).all()
+        assert call.items(raw[0])[:43].isnan().all()
+
+
+def test_short_lists_are_left_alone(lambda_long_host) -> None:
+    batch = Case("mixed", (5, 70, 3, 0, 64, 65), "", labels="grades").batch(torch.float32)
+    options = {"needs_statistics": True, "reduction": "none"}
+    lambda_long_host.set(crossover=0)
+    alone = forward(lambda_long_host, flat(batch), **options)
+    lambda_long_host.set(crossover=64)
+    got = forward(lambda_long_host, flat(batch), **options)
+    is_long = torch.tensor([size > 64 for size in batch.sizes])
+    long_slots = is_long.repeat_interleave(torch.tensor(batch.sizes))
+    assert same_bits(got["loss"][is_long], alone["loss"][is_long])
+    assert same_bits(got["statistics"][is_long], alone["statistics"][is_long])
+    assert same_bits(got["raw_grad"][0, long_slots], alone["raw_grad"][0, long_slots])
+    assert (got["raw_grad"][0, ~long_slots].view(torch.int32) == -1).all()
+    assert (got["loss"][~is_long] == 0).all()
+
+
+@sanitize
+@pytest.mark.parametrize(
+    ("scheme", "labels", "k", "longest"),
+    [
+        ("lambdarank", "grades", 40, 2300),
+        ("lambdarank", "signed", 40, 2300),
+        ("ndcg_loss1", "grades", 0, 300),
+    ],
+)
+def test_schedules_and_grids_agree_bit_for_bit(
+    scheme: str, labels: str, k: int, longest: int, lambda_long_host
+) -> None:
+    case = Case("seeds", (70, 3, 0, longest, 200), "", labels=labels, weighted=True)
+    call = flat(case.batch(torch.float32))
+    options = {"scheme": scheme, "k": k, "reduction": "list_mean", "list_normalization": True}
+    results = []
+    for blocks, seed in ((1, 1), (3, 2)):
+        lambda_long_host.set(blocks=blocks, seed=seed)
+        results.append(forward(lambda_long_host, call, needs_statistics=True, **options))
+    for name, tensor in results[0].items():
+        assert same_bits(tensor, results[1][name]), name
+
+
+def test_other_lists_do_not_matter(lambda_long_host) -> None:
+    """Bit for bit: a list alone, and behind others."""
+    batch = Case("behind", (77, 2500), "", labels="thousandths", weighted=True).batch(torch.float32)
+    options = {"reduction": "none", "needs_statistics": True, "k": 60}
+    both = forward(lambda_long_host, flat(batch), **options)
+    one = forward(lambda_long_host, flat(batch.lists()[1]), **options)
+    assert same_bits(both["raw_grad"][0, 77:], one["raw_grad"][0])
+    assert same_bits(both["statistics"][1:], one["statistics"])
+    assert same_bits(both["loss"][1:], one["loss"])
+
+
+@pytest.mark.parametrize("needs_grad", [True, False])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_what_is_not_wanted_changes_nothing(
+    scheme: str, needs_grad: bool, lambda_long_host
+) -> None:
+    call = flat(by_name(SMALL)["weighted"].batch(torch.float32))
+    options = {"scheme": scheme, "list_normalization": True, "k": 10}
+    full = forward(lambda_long_host, call, needs_statistics=True, **options)
+    got = forward(lambda_long_host, call, needs_grad=needs_grad, **options)
+    assert same_bits(full["loss"], got["loss"])
+    assert got["statistics"].shape == (0, 3)
+
+
+# ---- Statistics ----------------------------------------------------------------------------------
+
+
+@sanitize
+@cases(SMALL, "ragged", "boundary_grades", "pairless_lists", "n127")
+@pytest.mark.parametrize("form", ["flat", "scattered_mask"])
+@pytest.mark.parametrize(("scheme", "k"), [("lambdarank", 5), ("none", 0), ("arp", 5)])
+def test_statistics(case: Case, form: str, scheme: str, k: int, lambda_long_host) -> None:
+    batch = case.batch(torch.float32)
+    options = {"scheme": scheme, "k": k, "needs_statistics": True}
+    got = forward(lambda_long_host, FORMS[form](batch), **options)["statistics"]
+    for row, one in zip(got, batch.lists(), strict=True):
+        wanted = statistics_of(one.scores.tolist(), one.labels.tolist(), k=k or None)
+        assert row[:2].tolist() == list(wanted[:2])
+        assert row[2].item() == pytest.approx(wanted[2], rel=1e-12, nan_ok=True)
+
+
+@sanitize
+@pytest.mark.parametrize("labels", ["grades", "distinct"])
+def test_statistics_of_tiles(labels: str, lambda_long_host) -> None:
+    """Counts of tens of thousands of pairs, ties among them, are exact."""
+    batch = Case("tiles", (5, 2100, 300), "", "quarters", labels).batch(torch.float32)
+    options = {"scheme": "none", "needs_statistics": True, "k": 1, "truncation": "both"}
+    lambda_long_host.set(blocks=3)
+    got = forward(lambda_long_host, flat(batch), **options)["statistics"]
+    for row, one in zip(got, batch.lists(), strict=True):
+        more = one.labels[:, None] > one.labels[None, :]
+        gaps = one.scores[:, None] - one.scores[None, :]
+        ordered = (gaps[more] > 0).sum() + (gaps[more] == 0).sum() / 2
+        assert row[:2].tolist() == [more.sum().item(), ordered.item()]
+
+
+@sanitize
+@pytest.mark.parametrize(
+    "offsets", [[0, 40, 20, 60], [0, 20, 30, 50], [5, 20, 40, 60], [0, 60] * 20]
+)
+def test_broken_offsets_poison_everything(offsets: list[int], lambda_long_host) -> None:
+    """Nobody can check offsets on a GPU without waiting for it. Lists may overlap."""
+    lambda_long_host.set(crossover=8)
+    batch = Case("broken", (60,), "", labels="grades").batch(torch.float32)
+    call = one_list(batch)
+    for statistics in (False, True):
+        options = {"offsets": torch.tensor(offsets), "needs_statistics": statistics, "k": 3}
+        got = forward(lambda_long_host, call, **options)
+        assert got["list_scale"].isnan().all() and got["loss"].isnan()
+        begins, ends = torch.tensor(offsets).unfold(0, 2, 1).unbind(1)
+        for row in got["statistics"][(ends - begins > 8)[: len(got["statistics"])]]:
+            assert row[0] == 0 and row[1:].isnan().all()

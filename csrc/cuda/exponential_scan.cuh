@@ -23,9 +23,8 @@
 // the other, to one of two sides, and see the other one, or all items push to one side that all
 // see.
 //
-// Mapping      A warp has a tile of kPowerTile places, a thread a run of kScanRun. For a feature
-// and
-//              a power at a time, a thread sums up its run, the warp scans the runs by shuffles,
+// Mapping      A warp has a tile of kPowerTile places, a thread a run of kScanRun. One feature and
+//              one power at a time, a thread sums up its run, the warp scans the runs by shuffles,
 //              and the thread goes through its run again. So a thread has K x F sums one by one
 //              instead of at once: it keeps the run's steps, powers, pushes and results, 8 numbers
 //              each, and needs no local memory. A list, direction, feature and power is a warp's
@@ -41,15 +40,11 @@
 #pragma once
 
 #include "common/exponential.h"
-#include "cuda/team.cuh"
-#include "cuda/warp.cuh"
-#include "cuda/workspace.h"
-#include "losses/gap_moments.h"
+#include "cuda/sweep_steps.cuh"
 #include "losses/logistic_series.h"
 
 namespace fused_rankloss {
 
-inline constexpr int kPowerTile = kWarpSize * kScanRun;
 inline constexpr int kMostPowers = WideSeries::kTerms;
 
 // As good as infinitely far: exp(-kFar) is 0 beside any other term.
@@ -72,154 +67,6 @@ enum ScanPlace : unsigned {
   kPushesMore = 2,   // to the second side
   kSeesMore = 4,     // the second side
   kSeesMoments = 8,  // slope = moments' part - powers' part, value = both; else the powers' alone
-};
-
-// A warp's places, up to kPowerTile of one list, and which of the workspace's tiles has their sums.
-struct ScanTile {
-  int64_t begin;
-  int64_t end;
-  int64_t index;
-};
-
-// From the first place up or from the last one down. A number, not a type: the code is there once.
-struct SweepStep {
-  bool up;
-
-  FRL_HD int64_t place(int64_t begin, int64_t size, int64_t met) const {
-    return up ? begin + met : begin + size - 1 - met;
-  }
-  FRL_HD int64_t before(int64_t place) const { return up ? place - 1 : place + 1; }
-
-  __device__ __forceinline__ int lanes_met() const {
-    return up ? lane_index() : kWarpSize - 1 - lane_index();
-  }
-};
-
-// ---- States: what a stretch adds, and what it does to all before it -------------------------
-
-template <int kSides>
-struct MomentState {
-  GapMoments moments[kSides];
-  double distance = 0;  // over the stretch
-  uint32_t closed = 0;  // a segment begins in it: nothing earlier goes through
-
-  FRL_HD void step(bool opens, double by) {
-    for (GapMoments& side : moments) {
-      if (opens) {
-        side = {};
-      } else {
-        side.advance(by);
-      }
-    }
-    distance += by;
-    closed |= opens;
-  }
-
-  FRL_HD static MomentState combine(const MomentState& earlier, const MomentState& later) {
-    MomentState both = later;
-    for (int side = 0; side < kSides && later.closed == 0; ++side) {
-      GapMoments before = earlier.moments[side];
-      before.advance(later.distance);
-      both.moments[side].add(before);
-    }
-    both.distance += earlier.distance;
-    both.closed |= earlier.closed;
-    return both;
-  }
-
-  template <typename Shuffle>
-  __device__ __forceinline__ MomentState shuffled(Shuffle shuffle) const {
-    MomentState other;
-    for (int side = 0; side < kSides; ++side) {
-      other.moments[side] = {shuffle(moments[side].count), shuffle(moments[side].first),
-                             shuffle(moments[side].second)};
-    }
-    other.distance = shuffle(distance);
-    other.closed = shuffle(closed);
-    return other;
-  }
-};
-
-template <int kSides>
-struct PowerState {
-  double sums[kSides] = {};
-  double decay = 1;
-
-  FRL_HD static PowerState combine(const PowerState& earlier, const PowerState& later) {
-    PowerState both = later;
-    for (int side = 0; side < kSides; ++side) both.sums[side] += later.decay * earlier.sums[side];
-    both.decay *= earlier.decay;
-    return both;
-  }
-
-  template <typename Shuffle>
-  __device__ __forceinline__ PowerState shuffled(Shuffle shuffle) const {
-    PowerState other;
-    for (int side = 0; side < kSides; ++side) other.sums[side] = shuffle(sums[side]);
-    other.decay = shuffle(decay);
-    return other;
-  }
-};
-
-// A thread's state and what the lanes that the sweep met before it have made together.
-template <typename State>
-struct WarpScanned {
-  State through;  // its own run included
-  State before;
-};
-
-// All lanes call this.
-template <typename State>
-__device__ __forceinline__ WarpScanned<State> scan_warp(const SweepStep& sweep, const State& own) {
-  const int met = sweep.lanes_met();
-  const auto from_earlier = [&](const State& state, int distance) {
-    const int source = lane_index() + (sweep.up ? -distance : distance);
-    return state.shuffled([source](auto value) { return __shfl_sync(kAllLanes, value, source); });
-  };
-  State through = own;
-#pragma unroll
-  for (int distance = 1; distance < kWarpSize; distance *= 2) {
-    const State earlier = from_earlier(through, distance);
-    if (met >= distance) through = State::combine(earlier, through);
-  }
-  State before = from_earlier(through, 1);
-  if (met == 0) before = State{};
-  return {through, before};
-}
-
-// ---- The workspace ---------------------------------------------------------------------------
-
-// Of each tile what it adds, and once scanned, what lies before it.
-template <int kSides>
-struct TileSums {
-  struct Moments {
-    GapMoments sides[kSides];
-  };
-  struct Powers {
-    double sides[kSides];
-  };
-  struct Distance {
-    double distance;
-    uint32_t closed;
-  };
-
-  Distance* distances;  // [sweeps, tiles]
-  Moments* moments;     // [sweeps, features, tiles]
-  Powers* powers;       // [sweeps, features, K, tiles]
-  int64_t num_tiles;
-
-  FRL_HD static int64_t tiles_of(int64_t places) { return (places + kPowerTile - 1) / kPowerTile; }
-
-  // Takes the arrays out of a Workspace.
-  static TileSums take(Workspace& workspace, int64_t tiles, int sweeps, int features, int powers) {
-    TileSums sums{};
-    sums.num_tiles = tiles;
-    const int64_t stretches = sweeps * sums.num_tiles;
-    sums.distances = workspace.take<Distance>(stretches);
-    sums.moments = workspace.take<Moments>(stretches * features);
-    sums.powers = workspace.take<Powers>(stretches * features * powers);
-    return sums;
-  }
 };
 
 // What the items of a run see.
@@ -395,7 +242,7 @@ class ExponentialScan {
       own.step(Run::bit(run.opens, t), run.distance[t]);
       push(own, run.pushed_side(t), pushes[t]);
     }
-    const WarpScanned<Moments> scanned = scan_warp(sweep, own);
+    const LanesScanned<Moments> scanned = scan_lanes(sweep, own);
     if constexpr (!kLooks) {
       if (sweep.lanes_met() != kWarpSize - 1) return;
       if (feature == 0) {
@@ -458,7 +305,7 @@ class ExponentialScan {
         push(own, run.pushed_side(t), decays[t], pushes[t]);
         own.decay *= decays[t];
       }
-      const WarpScanned<Powers> scanned = scan_warp(sweep, own);
+      const LanesScanned<Powers> scanned = scan_lanes(sweep, own);
       typename Tiles::Powers& stored = powers_at(sweep, feature, power, tile.index);
       if constexpr (!kLooks) {
         if (sweep.lanes_met() != kWarpSize - 1) continue;
@@ -482,35 +329,9 @@ class ExponentialScan {
 
   // ---- 2
 
-  // A State that lane 31, or whatever lane the sweep comes to last, has.
-  template <typename State>
-  __device__ __forceinline__ static State of_last_lane(SweepStep sweep, const State& state) {
-    const int last = sweep.up ? kWarpSize - 1 : 0;
-    return state.shuffled([last](auto value) { return __shfl_sync(kAllLanes, value, last); });
-  }
-
-  // Scans the tiles of a list, a warp's width at a time: `load` gives what a tile adds, `store`
-  // takes what lies before it.
-  template <typename State, typename Load, typename Store>
-  __device__ __forceinline__ static void scan_states(SweepStep sweep, int64_t first_tile,
-                                                     int64_t tiles, Load&& load, Store&& store) {
-    State earlier;
-#pragma unroll 1
-    for (int64_t met = 0; met < tiles; met += kWarpSize) {
-      const int64_t own_met = met + sweep.lanes_met();
-      const bool there = own_met < tiles;
-      const int64_t tile = sweep.place(first_tile, tiles, own_met);
-      State own;
-      if (there) own = load(tile);
-      const WarpScanned<State> scanned = scan_warp(sweep, own);
-      if (there) store(tile, State::combine(earlier, scanned.before));
-      earlier = State::combine(earlier, of_last_lane(sweep, scanned.through));
-    }
-  }
-
   __device__ __forceinline__ void scan_moments(SweepStep sweep, int feature, int64_t first_tile,
                                                int64_t tiles) const {
-    scan_states<Moments>(
+    scan_stretches<Moments>(
         sweep, first_tile, tiles,
         [&](int64_t tile) {
           Moments own;
@@ -530,7 +351,7 @@ class ExponentialScan {
 
   __device__ __forceinline__ void scan_powers(SweepStep sweep, int feature, int power,
                                               int64_t first_tile, int64_t tiles) const {
-    scan_states<Powers>(
+    scan_stretches<Powers>(
         sweep, first_tile, tiles,
         [&](int64_t tile) {
           Powers own;

@@ -32,6 +32,7 @@ struct LongListTable {
   int64_t size;
   int64_t num_tiles;
   int64_t num_pieces;
+  uint32_t most_levels;  // of labels that a list has
 };
 
 // Sums over the pairs of a list.
@@ -51,10 +52,9 @@ struct RankedLists {
   Lists lists;
   int64_t size;  // positions
   const LongListTable* long_lists;
-  const LevelTable* levels;
 
   const Real* scores;
-  const uint32_t* label_ranks;  // among the call's levels; kInertRank for what is in no pair
+  const uint32_t* label_ranks;  // among the list's levels; kInertRank for what is in no pair
   const double* gains;          // over the maximal DCG, the label for arp; null: weights have none
   const double* discounts;      // as they enter |d_i - d_j|; null: weights have none
   const double* more_weights;   // of an item as the more relevant one (with g d for ndcg_loss1)

@@ -60,7 +60,7 @@ class LambdaScan {
 
   // All threads of the team call this.
   __device__ __forceinline__ void solve() {
-    const uint32_t levels = items_.levels->size();
+    const uint32_t levels = lists_.most_levels;
     int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
     if (params_.all_pairs) rounds = 1;
     ScanOrder order = params_.orders[0], next = params_.orders[1];

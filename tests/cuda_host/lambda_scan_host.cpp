@@ -54,10 +54,8 @@ void solve(LambdaArgs args, const Tensor& scores, const Tensor& label_ranks,
     lists[at] = {row[0], row[1], row[2], row[3], num_tiles, 0, 0};
     num_tiles += (row[2] + kScanTile - 1) / kScanTile;
   }
-  LongListTable long_lists{lists.data(), static_cast<int64_t>(lists.size()), num_tiles, 0};
-  LevelTable levels{};
-  levels.has_more = 1;
-  levels.num_levels = static_cast<uint32_t>(num_levels);
+  LongListTable long_lists{lists.data(), static_cast<int64_t>(lists.size()), num_tiles, 0,
+                           static_cast<uint32_t>(num_levels)};
   std::vector<uint32_t> ranks(static_cast<std::size_t>(positions));
   for (int64_t p = 0; p < positions; ++p) {
     ranks[p] = static_cast<uint32_t>(data_of<int64_t>(label_ranks)[p]);
@@ -65,7 +63,6 @@ void solve(LambdaArgs args, const Tensor& scores, const Tensor& label_ranks,
   RankedLists<Real> items{};
   items.size = positions;
   items.long_lists = &long_lists;
-  items.levels = &levels;
   items.scores = data_of<Real>(scores);
   items.label_ranks = ranks.data();
   items.gains = gains ? data_of<double>(*gains) : nullptr;

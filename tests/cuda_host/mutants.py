@@ -19,6 +19,11 @@ from pathlib import Path
 
 import host_build
 import mutants_dispatch
+import mutants_exponential_scan
+import mutants_lambda_long
+import mutants_lambda_scan
+import mutants_lambda_short
+import mutants_listwise
 import mutants_long_lists
 import mutants_pairwise
 import mutants_short_lists
@@ -28,7 +33,8 @@ from mutant import Mutant
 
 TABLES = (
     *(mutants_pairwise, mutants_long_lists, mutants_short_lists, mutants_dispatch),
-    mutants_triplet,
+    *(mutants_lambda_short, mutants_lambda_long, mutants_lambda_scan, mutants_exponential_scan),
+    *(mutants_listwise, mutants_triplet),
 )
 MUTANTS = [mutant for table in TABLES for mutant in table.MUTANTS]
 
@@ -40,6 +46,11 @@ HOSTS = {
     "short_lists_host.cpp": ("test_short_lists*_host.py",),
     "long_lists_host.cpp": ("test_long_lists*_host.py",),
     "dispatch_host.cpp": ("test_dispatch_host.py",),
+    "lambda_short_host.cpp": ("test_lambda_short*_host.py",),
+    "lambda_long_host.cpp": ("test_lambda_long*_host.py",),
+    "lambda_scan_host.cpp": ("test_lambda_scan*_host.py",),
+    "exponential_scan_host.cpp": ("test_exponential_scan_host.py",),
+    "listwise_host.cpp": ("test_listwise*_host.py",),
     "triplet_host.cpp": ("test_triplet_*_host.py",),
 }
 

@@ -1,22 +1,10 @@
-"""Plants one bug at a time into the kernels of lambda losses, as mutants.py does.
-
-python tests/cuda_host/lambda_mutants.py [NAME ...]
-"""
+"""Bugs for the kernel of lambda losses over short lists."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+from mutant import Mutant
 
-import host_build
-from host_build import CSRC, HERE
-from mutants import Mutant
-
-LAMBDA_SHORT = [
+MUTANTS = [
     # Barriers.
     Mutant(
         "no barrier of a warp after keys are read",
@@ -176,44 +164,3 @@ LAMBDA_SHORT = [
         "100.0f / high",
     ),
 ]
-
-# The mutants of a launcher, and the tests that use it.
-TABLES = {"lambda_short_host.cpp": (LAMBDA_SHORT, "test_lambda_short_host.py")}
-
-
-def survives(mutant: Mutant, folder: Path, host: str, tests: str) -> bool:
-    csrc = folder / "csrc"
-    shutil.copytree(CSRC, csrc)
-    file = csrc / "cuda" / mutant.file
-    text = file.read_text()
-    if text.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.name}: expected its text once in {mutant.file}")
-    file.write_text(text.replace(mutant.old, mutant.new))
-    host_build.build(host, folder, uses_torch=True, csrc=csrc)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", str(HERE / tests)],
-        capture_output=True,
-        text=True,
-        cwd=HERE.parent,
-        env={**os.environ, "FUSED_RANKLOSS_HOST_LIBRARIES": str(folder)},
-    )
-    survived = done.returncode == 0
-    print(f"{'SURVIVED' if survived else 'killed'}: {mutant.name}", flush=True)
-    return survived
-
-
-def main() -> int:
-    tried = survivors = 0
-    for host, (mutants, tests) in TABLES.items():
-        for mutant in mutants:
-            if sys.argv[1:] and mutant.name not in sys.argv[1:]:
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                tried += 1
-                survivors += survives(mutant, Path(folder), host, tests)
-    print(f"{tried - survivors} of {tried} mutants killed")
-    return 1 if survivors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

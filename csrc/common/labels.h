@@ -50,6 +50,15 @@ FRL_HD int64_t label_key(double label) {
 FRL_HD int64_t label_key(Half label) { return label_key(to_float(label)); }
 FRL_HD int64_t label_key(BFloat16 label) { return label_key(to_float(label)); }
 
+// The value of the label that a key is of.
+FRL_HD double label_value(int64_t key, LabelType type) {
+  if (type < LabelType::kHalf) return static_cast<double>(key);
+  if (type == LabelType::kDouble) {
+    return value_of_key(static_cast<uint64_t>(key) ^ 0x8000000000000000ull);
+  }
+  return value_of_key(static_cast<uint32_t>(key));
+}
+
 // Calls `body` with a typed pointer to the labels.
 template <typename Body>
 FRL_HD decltype(auto) visit_labels(const void* labels, LabelType type, Body&& body) {

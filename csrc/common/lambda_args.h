@@ -37,7 +37,34 @@ struct LambdaArgs : ListInputs {
   double* statistics = nullptr;  // [B, 3]: pairs, correctly ordered ones, NDCG@k; null: not wanted
 
   // d list_sum / d D of a pair is this times Loss::slope.
-  double slope_scale() const { return pair_loss == PairLoss::kLogistic ? sigma : 1; }
+  FRL_HD double slope_scale() const { return pair_loss == PairLoss::kLogistic ? sigma : 1; }
+
+  // Pairs are all (i, j), i = j included, and not those with label_i > label_j.
+  FRL_HD bool all_pairs() const { return scheme == Scheme::kNdcgLoss1; }
+
+  // Gains over the maximal DCG enter the weights of pairs.
+  FRL_HD bool weighs_gains() const { return scheme != Scheme::kNone && scheme != Scheme::kArp; }
+
+  // Ranks are numbered from 0 here.
+  FRL_HD int64_t top(int64_t size) const { return k > 0 && k < size ? k : size; }
+
+  // Both ranks of a pair must lie in the top.
+  FRL_HD bool both() const { return truncation == Truncation::kBoth; }
+
+  FRL_HD double discount(int64_t rank) const {
+    if (discounts == nullptr) return log2_discount(rank + 1);
+    return rank < num_discounts ? discounts[rank] : 0;
+  }
+
+  // Whether it enters |d_i - d_j| as it is, and not as 0. ndcg_loss2 is ndcg_loss2++ without that
+  // part, and with mu = 1.
+  FRL_HD bool weighs_discount(int64_t rank) const {
+    const bool cut = truncation == Truncation::kDiscount && k > 0 && rank >= k;
+    return !cut && scheme != Scheme::kNdcgLoss2;
+  }
+
+  // Times |d(t) - d(t + 1)|, what a distance t of two ranks weighs.
+  FRL_HD double delta_factor() const { return scheme == Scheme::kNdcgLoss2pp ? mu : 1; }
 };
 
 }  // namespace fused_rankloss

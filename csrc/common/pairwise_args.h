@@ -20,7 +20,7 @@ struct PairwiseArgs : ListInputs {
   void* loss = nullptr;            // [K], or [K, B] for kNone; fp32, fp64 for fp64 scores
   void* raw_grad = nullptr;        // [K, N], see `counts`; null when no gradient is wanted
   double* list_scale = nullptr;    // [B]
-  double* margin_slope = nullptr;  // [K, B]
+  double* margin_slope = nullptr;  // [K, B]; null: not wanted
 
   // The gradient is a number of pairs: raw_grad is int32, or int64 when `wide_counts`. Otherwise it
   // is fp32, fp64 for fp64 scores.

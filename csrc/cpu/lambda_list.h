@@ -23,19 +23,14 @@ struct RankTables {
   RankTables(const LambdaArgs& args, int64_t longest)
       : discount(longest + 1), weight_discount(longest + 1), delta(longest + 1) {
     for (int64_t r = 0; r <= longest; ++r) {
-      discount[r] = args.discounts == nullptr ? log2_discount(r + 1)
-                    : r < args.num_discounts  ? args.discounts[r]
-                                              : 0;
-    }
-    const bool cut = args.truncation == Truncation::kDiscount && args.k > 0;
-    for (int64_t r = 0; r <= longest; ++r) {
-      // ndcg_loss2 is ndcg_loss2++ without the part of lambdarank, and with mu = 1.
-      const bool none = args.scheme == Scheme::kNdcgLoss2 || (cut && r >= args.k);
-      weight_discount[r] = none ? 0 : discount[r];
+      discount[r] = args.discount(r);
+      weight_discount[r] = args.weighs_discount(r) ? discount[r] : 0;
       falling &= r == 0 || weight_discount[r] <= weight_discount[r - 1];
     }
-    const double mu = args.scheme == Scheme::kNdcgLoss2pp ? args.mu : 1;
-    for (int64_t t = 1; t <= longest; ++t) delta[t] = mu * std::fabs(discount[t - 1] - discount[t]);
+    const double factor = args.delta_factor();
+    for (int64_t t = 1; t <= longest; ++t) {
+      delta[t] = factor * std::fabs(discount[t - 1] - discount[t]);
+    }
   }
 
   std::vector<double> discount;         // true ones, by rank from 0
@@ -122,9 +117,9 @@ class LambdaList {
   static constexpr bool kWide = sizeof(Score) == sizeof(double);
 
   // Ranks that a pair needs one or both of.
-  int64_t top() const { return args_.k > 0 ? std::min(args_.k, list_.size) : list_.size; }
-  bool both() const { return args_.truncation == Truncation::kBoth; }
-  bool all_pairs() const { return args_.scheme == Scheme::kNdcgLoss1; }
+  int64_t top() const { return args_.top(list_.size); }
+  bool both() const { return args_.both(); }
+  bool all_pairs() const { return args_.all_pairs(); }
 
   // Two equal infinities in a pair that is kept.
   bool infinities_poison() const {
@@ -142,8 +137,7 @@ class LambdaList {
 
   // Divides the gains by the maximal DCG, and leaves the NDCG in the statistics.
   void divide_gains(double* statistics) {
-    const bool needed = args_.scheme != Scheme::kNone && args_.scheme != Scheme::kArp;
-    if (!needed && statistics == nullptr) return;
+    if (!args_.weighs_gains() && statistics == nullptr) return;
     const double* discount = tables_.discount.data();
     const double maximum = max_dcg(list_, discount, top(), args_.gains == nullptr, scratch_);
     double dcg = 0;

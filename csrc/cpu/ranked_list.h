@@ -16,16 +16,6 @@
 
 namespace fused_rankloss::cpu {
 
-// The value of a label from its key, see common/labels.h.
-inline double label_value(int64_t key, LabelKeys keys, LabelType type) {
-  if (keys == LabelKeys::kIntegers || type < LabelType::kHalf) return static_cast<double>(key);
-  if (type == LabelType::kDouble) {
-    const uint64_t ordered = static_cast<uint64_t>(key) ^ 0x8000000000000000u;
-    return value_of_key(ordered);
-  }
-  return value_of_key(static_cast<uint32_t>(key));
-}
-
 template <typename Score>
 class RankedList {
  public:
@@ -104,13 +94,13 @@ class RankedList {
 
  private:
   void find_levels(const ListSummary& summary, LabelType type) {
-    const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;
     if (size == 0) {
       level_starts[0] = 0;
       return;
     }
     const auto add_level = [&](int64_t key) {
-      level_label[num_levels] = label_value(key, keys, type);
+      level_label[num_levels] =
+          summary.integers ? static_cast<double>(key) : label_value(key, type);
       return static_cast<int32_t>(num_levels++);
     };
     if (summary.countable()) {

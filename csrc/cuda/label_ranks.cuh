@@ -10,7 +10,7 @@
 // Determinism  The order of the table's entries is that of a race, but nothing depends on it
 #pragma once
 
-#include "common/pairwise_args.h"
+#include "common/list_inputs.h"
 #include "cuda/score_order.cuh"
 #include "cuda/team_radix_sort.cuh"
 
@@ -30,7 +30,7 @@ struct LevelTable {
   FRL_HD static uint64_t key(int64_t label) {
     return static_cast<uint64_t>(label) ^ 0x8000000000000000ull;
   }
-  FRL_HD static uint64_t key(const PairwiseArgs& args, int64_t slot) {
+  FRL_HD static uint64_t key(const ListInputs& args, int64_t slot) {
     return key(label_key_at(args.labels, args.label_type, slot));
   }
 
@@ -100,7 +100,7 @@ struct LabelRanks {
   // All threads of the team call this. Returns where the ranks are: one of order.ranks and `other`.
   template <class Team>
   __device__ __forceinline__ uint32_t* sort(const Team& team, LabelRanksShared& shared,
-                                            const PairwiseArgs& args) const {
+                                            const ListInputs& args) const {
     read_labels(team, args);
     team.sync();
     TeamSort sorter{labels, order.ranks, other, words, size, num_tiles};
@@ -118,7 +118,7 @@ struct LabelRanks {
  private:
   // What is inert has the label of some item, which makes no level of its own.
   template <class Team>
-  __device__ __forceinline__ void read_labels(const Team& team, const PairwiseArgs& args) const {
+  __device__ __forceinline__ void read_labels(const Team& team, const ListInputs& args) const {
     for_positions(team, [&](int64_t position) {
       labels[position] = order.keys[position] == kInertKey<Key>
                              ? levels->entries[0]

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "common/half.h"
-#include "common/pairwise_args.h"
+#include "common/list_inputs.h"
 
 namespace fused_rankloss {
 
 // A slot's score, of whatever storage type, and its weight.
 template <typename Real>
-FRL_HD Real load_score(const PairwiseArgs& args, int64_t slot) {
+FRL_HD Real load_score(const ListInputs& args, int64_t slot) {
   switch (args.score_type) {
     case ScoreType::kHalf:
       return to_float(static_cast<const Half*>(args.scores)[slot]);
@@ -20,7 +20,7 @@ FRL_HD Real load_score(const PairwiseArgs& args, int64_t slot) {
 }
 
 template <typename Real>
-FRL_HD Real load_weight(const PairwiseArgs& args, int64_t slot) {
+FRL_HD Real load_weight(const ListInputs& args, int64_t slot) {
   return args.weights ? static_cast<const Real*>(args.weights)[slot] : Real(1);
 }
 

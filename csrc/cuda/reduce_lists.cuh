@@ -3,6 +3,7 @@
 // From the sums of each list to the loss: what the last block of the tile kernel does.
 #pragma once
 
+#include "common/lambda_args.h"
 #include "common/pairwise_args.h"
 #include "cuda/list_partials.cuh"
 #include "cuda/shared_array.cuh"
@@ -62,6 +63,16 @@ __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   return __syncthreads_or(broken) != 0;
 }
 
+// What reduce_lists needs of a call without margins.
+FRL_HD PairwiseArgs reduction_args(const LambdaArgs& args) {
+  PairwiseArgs reduced;
+  static_cast<ListInputs&>(reduced) = args;
+  reduced.reduction = args.reduction;
+  reduced.loss = args.loss;
+  reduced.list_scale = args.list_scale;
+  return reduced;
+}
+
 // Writes loss, list_scale and margin_slope from the partials of all chunks. Every thread of one
 // block calls this.
 template <typename Real, int kThreads>
@@ -88,7 +99,9 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
       if (args.counts && value < 0) value = 0;
       if (poisoned || !margin_is_finite) value = kNan<double>;
-      args.margin_slope[k * num_lists + list] = poisoned ? kNan<double> : sum.slope;
+      if (args.margin_slope != nullptr) {
+        args.margin_slope[k * num_lists + list] = poisoned ? kNan<double> : sum.slope;
+      }
       if (args.reduction == Reduction::kNone) {
         loss[k * num_lists + list] = static_cast<Real>(value);
       }

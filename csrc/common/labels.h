@@ -54,7 +54,7 @@ FRL_HD int64_t label_key(BFloat16 label) { return label_key(to_float(label)); }
 FRL_HD double label_value(int64_t key, LabelType type) {
   if (type < LabelType::kHalf) return static_cast<double>(key);
   if (type == LabelType::kDouble) {
-    return value_of_key(static_cast<uint64_t>(key) ^ 0x8000000000000000ull);
+    return value_of_key(static_cast<uint64_t>(key) ^ uint64_t{0x8000000000000000u});
   }
   return value_of_key(static_cast<uint32_t>(key));
 }

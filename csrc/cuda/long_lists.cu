@@ -2,37 +2,14 @@
 //
 // The kernels of long lists on a stream.
 #include <algorithm>
-#include <map>
-#include <mutex>
-#include <utility>
 
-#include "cuda/launch.h"
+#include "cuda/cooperative_launch.h"
 #include "cuda/long_lists.h"
 #include "cuda/long_lists_plan.cuh"
 #include "cuda/radix_sort.h"
 
 namespace fused_rankloss {
 namespace {
-
-// How many blocks of a kernel the current device holds at once. Asked once: the answer takes the
-// driver longer than a launch.
-int64_t resident_blocks(const void* kernel, std::string_view op) {
-  static std::mutex mutex;
-  static std::map<std::pair<const void*, int>, int64_t> known;
-  int device = 0;
-  check_cuda(cudaGetDevice(&device), op);
-  const std::lock_guard lock(mutex);
-  int64_t& blocks = known[{kernel, device}];
-  if (blocks == 0) {
-    int multiprocessors = 0, blocks_each = 0;
-    check_cuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
-               op);
-    check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, kScanThreads, 0),
-               op);
-    blocks = int64_t{multiprocessors} * blocks_each;
-  }
-  return blocks;
-}
 
 // The Device of LongListsPlan::run.
 class Stream {
@@ -52,19 +29,7 @@ class Stream {
   template <typename Parameter>
   void launch_together(void (*kernel)(Parameter), int64_t most_blocks,
                        const std::remove_cv_t<Parameter>& argument) {
-    const void* address = reinterpret_cast<const void*>(kernel);
-    const int64_t blocks = std::min(most_blocks, resident_blocks(address, scope_.op()));
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeCooperative;
-    attribute.val.cooperative = 1;
-    cudaLaunchConfig_t config{};
-    config.gridDim = dim3(scope_.grid(blocks));
-    config.blockDim = dim3(kScanThreads);
-    config.stream = scope_.stream();
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    check_cuda(cudaLaunchKernelEx(&config, kernel, argument), scope_.op());
-    scope_.check_launch();
+    launch_cooperative(scope_, kernel, most_blocks, kScanThreads, argument);
   }
 
   template <typename Key>

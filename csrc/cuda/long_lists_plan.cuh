@@ -8,33 +8,13 @@
 
 #include "cuda/long_lists.cuh"
 #include "cuda/sort_buffers.h"
+#include "cuda/workspace.h"
 #include "losses/pair_losses.h"
 
 namespace fused_rankloss {
 
 // Slots are numbered by 32 bits there, and the last number is that of no segment's head.
 inline constexpr int64_t kMostLongSlots = UINT32_MAX - 1;
-
-// Workspace, laid out one array after the other. With no memory, only its size.
-class Workspace {
- public:
-  explicit Workspace(void* memory) : memory_(static_cast<char*>(memory)) {}
-
-  template <typename T>
-  T* take(int64_t count) {
-    T* array = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += (count * int64_t{sizeof(T)} + kAlignment - 1) / kAlignment * kAlignment;
-    return array;
-  }
-
-  int64_t bytes() const { return bytes_; }
-
- private:
-  static constexpr int64_t kAlignment = 256;
-
-  char* memory_;
-  int64_t bytes_ = 0;
-};
 
 template <class Term>
 class LongListsPlan {

@@ -43,6 +43,8 @@ LAUNCH_BOUNDS = {
     "list_keys_kernel": (256, 1),
     "score_keys_kernel": (256, 1),
     "lists_backward_kernel": (256, 1),
+    "short_listwise_kernel": (256, 2),
+    "long_listwise_kernel": (256, 2),
     "hardest_search_kernel": (128, 2),
     "sweep_kernel": (128, 1),
     "sweep_gradients_kernel": (128, 1),

@@ -1,0 +1,200 @@
+"""Plants one bug at a time into the kernels of listwise losses, as mutants.py does.
+
+python tests/cuda_host/listwise_mutants.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import host_build
+from host_build import CSRC, HERE
+from mutants import Mutant
+
+MUTANTS = [
+    # Teams and the sort of short lists.
+    Mutant(
+        "the total of a warp is the first lane's",
+        "listwise_team.cuh",
+        "kSweep == Sweep::kUp ? kWarpSize - 1 : 0",
+        "0",
+    ),
+    Mutant(
+        "ties stay as they come",
+        "listwise_team.cuh",
+        "low_key < high_key || (low_key == high_key && low_slot < high_slot)",
+        "low_key <= high_key",
+    ),
+    Mutant(
+        "the second stretch is met forwards",
+        "listwise_team.cuh",
+        "begin + 2 * half - 1 - offset",
+        "begin + half + offset",
+    ),
+    Mutant(
+        "no barrier in the sort",
+        "listwise_team.cuh",
+        "        order(low, low + distance);\n      }\n      team.sync();",
+        "        order(low, low + distance);\n      }",
+    ),
+    # Items.
+    Mutant(
+        "infinite scores are numbers",
+        "listwise_items.cuh",
+        "!is_finite(score) || nan",
+        "score != score || nan",
+    ),
+    Mutant("gains of NaN are numbers", "listwise_items.cuh", "gain != gain ||", ""),
+    Mutant(
+        "given gains sort by label",
+        "listwise_items.cuh",
+        "kLoss == ListwiseLoss::kApproxNdcg && args.gains != nullptr",
+        "false",
+    ),
+    Mutant(
+        "labels from the bottom",
+        "listwise_items.cuh",
+        "return ~(static_cast<uint64_t>(label_key(slot)) ^",
+        "return (static_cast<uint64_t>(label_key(slot)) ^",
+    ),
+    # Sums of runs.
+    Mutant(
+        "tops count once",
+        "listwise_runs.cuh",
+        "      tops += 1;",
+        "      tops = 1;",
+    ),
+    Mutant(
+        "sums are put together without their tops",
+        "listwise_runs.cuh",
+        "more + less * exponential<Real>(gap)",
+        "more + less",
+    ),
+    Mutant(
+        "what passes is put together backwards",
+        "listwise_runs.cuh",
+        "earlier.passed * later.decay + later.passed",
+        "earlier.passed + later.passed * earlier.decay",
+    ),
+    Mutant(
+        "an item does not decay what passes it",
+        "listwise_runs.cuh",
+        "      passed *= own.decay;\n",
+        "",
+    ),
+    Mutant("an item is no part of its own rank", "listwise_runs.cuh", "steps + 0.5", "steps"),
+    # Short lists.
+    Mutant(
+        "short lists of a block are left out",
+        "listwise_short.cuh",
+        "if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + num_lists;",
+        "",
+    ),
+    Mutant(
+        "no barrier before the soft ranks",
+        "listwise_short.cuh",
+        "team_.sync();  // scores",
+        "",
+    ),
+    Mutant(
+        "no barrier before the slopes are read",
+        "listwise_short.cuh",
+        "team_.sync();  // slopes",
+        "",
+    ),
+    Mutant(
+        "lists of one label count",
+        "listwise_short.cuh",
+        "kLoss == ListwiseLoss::kListMle && all_.varying() == 0",
+        "false",
+    ),
+    # Long lists.
+    Mutant(
+        "broken offsets are trusted",
+        "listwise_long_items.cuh",
+        "offsets_are_broken(lists) ? 0 : lists.num_lists",
+        "lists.num_lists",
+    ),
+    Mutant(
+        "tiles of earlier steps are forgotten",
+        "listwise_long_items.cuh",
+        "states[at] = State::combine(total, scanned.before);",
+        "states[at] = scanned.before;",
+    ),
+    Mutant(
+        "items are not sorted back to their lists",
+        "listwise_long_items.cuh",
+        "if (totals.num_lists > 1) {",
+        "if (false) {",
+    ),
+    Mutant(
+        "a tile's later tiles are left out",
+        "listwise_long.cuh",
+        "LogSum<Real>::combine(log_sums[tile.id], later.before).log_sum()",
+        "later.before.log_sum()",
+    ),
+    Mutant(
+        "a tile's earlier tiles are left out",
+        "listwise_long.cuh",
+        "MleCarry::combine(carries[tile.id], carried.before).passed",
+        "carried.before.passed",
+    ),
+    Mutant(
+        "no barrier before the next columns",
+        "listwise_long.cuh",
+        "__syncthreads();  // everyone has read the columns before",
+        "",
+    ),
+    Mutant(
+        "one tile of columns",
+        "listwise_long.cuh",
+        "first < record.items.count; first += kSoftRankColumns",
+        "first < 1; first += kSoftRankColumns",
+    ),
+    Mutant(
+        "gradients of lists that do not count stay",
+        "listwise_long.cuh",
+        "        this->clear_tile(tile);",
+        "",
+    ),
+]
+
+
+def survives(mutant: Mutant, folder: Path) -> bool:
+    csrc = folder / "csrc"
+    shutil.copytree(CSRC, csrc)
+    file = csrc / "cuda" / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: expected its text once in {mutant.file}")
+    file.write_text(text.replace(mutant.old, mutant.new))
+    library = host_build.build("listwise_host.cpp", folder, uses_torch=True, csrc=csrc)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", HERE / "test_listwise_host.py"],
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent,
+        env={**os.environ, "FUSED_RANKLOSS_LISTWISE_HOST_LIBRARY": str(library)},
+    )
+    survived = done.returncode == 0
+    print(f"{'SURVIVED' if survived else 'killed'}: {mutant.name}", flush=True)
+    return survived
+
+
+def main() -> int:
+    chosen = [mutant for mutant in MUTANTS if not sys.argv[1:] or mutant.name in sys.argv[1:]]
+    survivors = 0
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            survivors += survives(mutant, Path(folder))
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

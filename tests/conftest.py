@@ -38,7 +38,8 @@ WHY_NO_CUDA = _why_no_cuda()
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that takes a ``device`` runs on the CPU and, where there is one, on a GPU.
 
-    But for modules about what has no CUDA kernels, which say ``ON_CUDA = False``.
+    But for modules about what has no CUDA kernels, which say ``ON_CUDA = False``, or, where only
+    some losses have them, name these: ``ON_CUDA = {"a", ..}``, the values of a parameter ``name``.
     """
     if "device" in metafunc.fixturenames:
         devices = ["cpu"]
@@ -54,6 +55,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not _lacks_cuda_kernels(item)]
+
+
+def _lacks_cuda_kernels(item: pytest.Item) -> bool:
+    named = getattr(getattr(item, "module", None), "ON_CUDA", True)
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return (
+        isinstance(named, set)
+        and params.get("device") == "cuda"
+        and params.get("name") not in named
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -24,7 +24,7 @@ from cases import (
 from ltr import GRID, LISTWISE_GRID, PAIR, RANKING, SCHEMES, hold, logistic, weighted
 from oracle_ndcg import statistics_of
 
-ON_CUDA = False
+ON_CUDA = set(LISTWISE_GRID)  # those that have CUDA kernels
 
 pytestmark = pytest.mark.sanitize
 

@@ -13,7 +13,7 @@ import fused_rankloss
 from batches import FORMS, evaluate, flat, same_bits
 from cases import SMALL, by_name
 
-ON_CUDA = False
+ON_CUDA = {"listnet", "list_mle", "approx_ndcg"}
 
 CASES = by_name(SMALL)
 # Function, module, and options other than the defaults.

@@ -44,6 +44,7 @@ LAUNCH_BOUNDS = {
     "score_keys_kernel": (256, 1),
     "lists_backward_kernel": (256, 1),
     "short_listwise_kernel": (256, 2),
+    "long_listwise_kernelILNS_12ListwiseLossE2": (256, 1),  # soft ranks
     "long_listwise_kernel": (256, 2),
     "hardest_search_kernel": (128, 2),
     "sweep_kernel": (128, 1),

@@ -6,12 +6,13 @@
 //   listnet      sums of each tile; these over each list; gradients
 //   list_mle     l from the back, q from the front (listwise_runs.cuh), each a scan within tiles,
 //                over the tiles of each list, and within tiles again
-//   approx_ndcg  the maximal DCG; soft ranks and their gradients from all pairs of a list
+//   approx_ndcg  the maximal DCG in the order of gains; then, in the order of scores, soft ranks
+//   and
+//                their gradients (cpu/soft_ranks.h), each a sweep up and one down
 //
-// Mapping      A block a tile, over and over; the scans over the tiles of a list are one block's.
-//              For soft ranks a block has kSoftRankRows rows, a thread a row, and the list's
-//              columns pass through shared memory.
-// Memory       32 bytes a slot; 4 for listnet
+// Mapping      A block a tile, over and over; the scans over the tiles of a list are one block's,
+//              for soft ranks a warp's (exponential_scan.cuh)
+// Memory       24 bytes a slot for list_mle, 34 for approx_ndcg (36 for fp64 scores), 4 for listnet
 // Numerics     fp64, see listwise_runs.cuh
 // Determinism  Bitwise, whatever the grid and the other lists: tiles are counted from the first
 //              position of their list, one thread stores a gradient, every sum has a fixed order
@@ -37,10 +38,7 @@ struct LongListwiseLossShared<ListwiseLoss::kListMle, Real> {
   ScanShared<MleCarry, kScanThreads> carries;
 };
 template <typename Real>
-struct LongListwiseLossShared<ListwiseLoss::kApproxNdcg, Real> {
-  SharedArray<double, kSoftRankColumns> scores;
-  SharedArray<double, kSoftRankColumns> slopes;
-};
+struct LongListwiseLossShared<ListwiseLoss::kApproxNdcg, Real> {};
 
 template <ListwiseLoss kLoss, typename Real>
 class LongListwise : LongListwiseItems<kLoss, Real> {
@@ -96,6 +94,13 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       sum.pairs = 1;
     }
     this->store_sum(record, sum);
+  }
+
+  template <typename Body>
+  __device__ __forceinline__ void for_sound_tiles(Body&& body) const {
+    this->for_tiles([&](const Tile& tile) {
+      if (!tile.is_poisoned()) body(tile);
+    });
   }
 
   // Calls body(tile) for tiles of lists that count; the gradients of others become 0.
@@ -246,111 +251,178 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
 
   // ---- ApproxNDCG
 
-  static constexpr int kParts = kScanTile / kSoftRankRows;
+  static constexpr int kWarps = kScanThreads / kWarpSize;
+  static_assert(kScanTile == kWarps * kPowerTile);
+
+  // The items of a list to exponential_scan.cuh: they push 1 and, for gradients, d value / d rank.
+  struct SoftRankSource {
+    static constexpr int kSides = 1;
+
+    const LongListwiseParams& params;
+    const ListRecord& record;
+    int features;
+    double scale = 1;
+
+    FRL_HD double position(int64_t place) const { return params.scores[place]; }
+    FRL_HD unsigned at(SweepStep sweep, int64_t place) const {
+      const int64_t opening = sweep.up ? record.first : record.first + record.items.count - 1;
+      return place == opening ? unsigned{kOpens} : 0u;
+    }
+    FRL_HD double push(SweepStep, int64_t place, int feature) const {
+      return feature == 0 ? 1 : params.slopes[place];
+    }
+    // sum_j (c_j - c_i) sigmoid' of the distance.
+    FRL_HD double query(SweepStep, int64_t place, int feature) const {
+      if (features == 1 || feature == 1) return 1;
+      return -params.slopes[place];
+    }
+  };
 
   __device__ __forceinline__ void approx_ndcg() {
     Sum* dcg = this->template cells<Sum>(1);
-    Sum* values = this->template cells<Sum>(0);  // kParts a tile
-    this->for_tiles([&](const Tile& tile) { prepare_soft_ranks(tile, dcg); });
+    for_sound_tiles([&](const Tile& tile) { sum_gains(tile, dcg); });
     team_.sync();
     this->for_lists([&](ListRecord& record) {
+      if (record.items.poisoned != 0) return;
       const Sum total = this->template scan_states<Sweep::kUp>(
           shared_.sums, dcg + record.first_tile, record.num_tiles());
       if (threadIdx.x == 0) record.maximum = total.value;
     });
+    this->sort_items(~uint64_t{0} >> (64 - 8 * sizeof(Real)));
+    for_counted_tiles([&](const Tile& tile) { prepare_soft_ranks(tile); });
     team_.sync();
-    for_parts([&](const Tile& tile, int64_t row, bool there) {
-      double* slopes = params_.slopes + tile.record.first;
-      const double steps = soft_sum<false>(tile.record, there ? row : 0);
+    Sum* values = this->template cells<Sum>(0);
+    sweep(1, -1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
       Sum value;
-      if (there) {
-        const SoftRankTerm term =
-            SoftRankTerm::of(slopes[row] / tile.record.maximum, soft_rank(steps));
-        slopes[row] = term.slope;
-        value.value = term.value;
+#pragma unroll
+      for (int p = 0; p < kScanRun; ++p) {
+        if (p >= tile.run_size()) continue;
+        // An item above adds 1 - sigmoid(-distance).
+        const int64_t place = tile.run() + p;
+        const double rank = static_cast<double>(1 + place) + sums[p];
+        double& slope = params_.slopes[tile.record.first + place];
+        const SoftRankTerm term = SoftRankTerm::of(slope / tile.record.maximum, rank);
+        slope = term.slope;
+        value.value += term.value;
       }
       value = scan_block<Sweep::kUp, kScanThreads>(shared_.sums, value).total;
-      if (threadIdx.x == 0) {
-        values[tile.record.first_tile * kParts + row / kSoftRankRows] = value;
-      }
+      if (threadIdx.x == 0) values[tile.id] = value;
     });
     team_.sync();
     this->for_lists([&](const ListRecord& record) {
       Sum value;
       if (counts(record)) {
-        const int64_t parts = (record.items.count + kSoftRankRows - 1) / kSoftRankRows;
-        value = this->template scan_states<Sweep::kUp>(shared_.sums,
-                                                       values + record.first_tile * kParts, parts);
+        value = this->template scan_states<Sweep::kUp>(shared_.sums, values + record.first_tile,
+                                                       record.num_tiles());
       }
       store_value(record, value.value);
     });
     if (args_.raw_grad == nullptr) return;
-    for_counted_tiles([](const Tile&) {});
-    for_parts([&](const Tile& tile, int64_t row, bool there) {
-      const double sum = soft_sum<true>(tile.record, there ? row : 0);
-      if (there) store_gradient(tile.record, row, sum / args_.temperature);
+    sweep(2, 1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
+#pragma unroll
+      for (int p = 0; p < kScanRun; ++p) {
+        if (p >= tile.run_size()) continue;
+        store_gradient(tile.record, tile.run() + p, sums[p] / args_.temperature);
+      }
     });
   }
 
-  __device__ __forceinline__ void prepare_soft_ranks(const Tile& tile, Sum* dcg) const {
-    const ListRecord& record = tile.record;
-    const auto items = this->items(record);
-    const double top_label = label_value(record.items.top_label, args_.label_type);
+  // In the order of gains; leaves the keys of scores, which come next.
+  __device__ __forceinline__ void sum_gains(const Tile& tile, Sum* dcg) const {
+    const auto items = this->items(tile.record);
+    const double top_label = label_value(tile.record.items.top_label, args_.label_type);
     Sum own;
 #pragma unroll 1
     for (int p = 0; p < tile.run_size(); ++p) {
-      const int64_t position = tile.run() + p, slot = this->slot_at(record, position);
-      const double gain = items.gain(slot, top_label);
-      own.value += gain * log2_discount(position + 1);
-      params_.scores[record.first + position] =
-          (items.score(slot) - record.items.top_score) / args_.temperature;
-      params_.slopes[record.first + position] = items.weight(slot) * gain;
+      const int64_t position = tile.run() + p, slot = this->slot_at(tile.record, position);
+      own.value += items.gain(slot, top_label) * log2_discount(position + 1);
+      const auto key = ordered_key(static_cast<Real>(items.score(slot)));
+      params_.keys[tile.record.slots.begin + slot] = static_cast<decltype(key)>(~key);
     }
     own = scan_block<Sweep::kUp, kScanThreads>(shared_.sums, own).total;
     if (threadIdx.x == 0) dcg[tile.id] = own;
   }
 
-  // Calls body(tile, row, whether there is such a row) for parts of the tiles that count.
+  __device__ __forceinline__ void prepare_soft_ranks(const Tile& tile) const {
+    const ListRecord& record = tile.record;
+    const auto items = this->items(record);
+    const double top_label = label_value(record.items.top_label, args_.label_type);
+#pragma unroll 1
+    for (int p = 0; p < tile.run_size(); ++p) {
+      const int64_t position = tile.run() + p, slot = this->slot_at(record, position);
+      params_.scores[record.first + position] =
+          (items.score(slot) - record.items.top_score) / args_.temperature;
+      params_.slopes[record.first + position] = items.weight(slot) * items.gain(slot, top_label);
+    }
+  }
+
+  // A warp's part of a tile. Its first place is that of the warp's first run.
+  __device__ __forceinline__ ScanTile part_of(const Tile& tile) const {
+    const int64_t place = tile.index * kScanTile + warp_index() * kPowerTile;
+    const int64_t end = Lists::clamp(tile.record.items.count, place, place + kPowerTile);
+    return {tile.record.first + place, tile.record.first + end, tile.id * kWarps + warp_index()};
+  }
+
+  // Calls body(tile, sums) for tiles that count: what the items of the thread's run see below them
+  // and, times a sign, above them. All threads of the grid call this; those of a block come to the
+  // body together.
   template <typename Body>
-  __device__ __forceinline__ void for_parts(Body&& body) const {
-    this->template for_tile_parts<kParts>([&](const Tile& tile, int part) {
-      const int64_t first = tile.index * kScanTile + part * kSoftRankRows;
-      const int64_t count = tile.record.items.count, row = first + threadIdx.x;
-      if (first < count && counts(tile.record)) body(tile, row, row < count);
+  __device__ __forceinline__ void sweep(int features, double sign_above, Body&& body) const {
+    using Scan = ExponentialScan<SoftRankSource>;
+    const ScanFunctions& functions = params_.functions[features - 1];
+    for_counted_tiles([&](const Tile& tile) {
+      const ScanTile part = part_of(tile);
+      if (part.begin == part.end) return;
+      const SoftRankSource source{params_, tile.record, features};
+#pragma unroll 1
+      for (int s = 0; s < 2; ++s) {
+        Scan(source, functions, params_.powers).store_tile(SweepStep{s == 0}, part);
+      }
+    });
+    team_.sync();
+    scan_parts(features, functions);
+    team_.sync();
+    for_counted_tiles([&](const Tile& tile) {
+      const ScanTile part = part_of(tile);
+      double sums[kScanRun] = {};
+      if (part.begin < part.end) {
+        const SoftRankSource source{params_, tile.record, features};
+#pragma unroll 1
+        for (int s = 0; s < 2; ++s) {
+          const bool up = s == 0;
+          const RunSums seen = Scan(source, functions, params_.powers).look(SweepStep{up}, part);
+          const double sign = up ? sign_above : 1;
+#pragma unroll
+          for (int p = 0; p < kScanRun; ++p) {
+            sums[p] += sign * (up ? seen.value[p] : seen.value[kScanRun - 1 - p]);
+          }
+        }
+      }
+      body(tile, sums);
     });
   }
 
-  // The sum of a row over all columns of its list: soft_steps or, with kSlopes, soft_slopes.
-  template <bool kSlopes>
-  __device__ __forceinline__ double soft_sum(const ListRecord& record, int64_t row) const {
-    const double* scores = params_.scores + record.first;
-    const double* slopes = params_.slopes + record.first;
-    const double score = scores[row], slope = kSlopes ? slopes[row] : 0.0;
-    double sum = 0;
+  // A warp has a list, a sweep, a feature and a power.
+  __device__ __forceinline__ void scan_parts(int features, const ScanFunctions& functions) const {
+    const int64_t tasks = int64_t{2} * features * functions.powers;
+    const int64_t end = params_.totals->num_lists * tasks;
 #pragma unroll 1
-    for (int64_t first = 0; first < record.items.count; first += kSoftRankColumns) {
-      const int size =
-          static_cast<int>(Lists::clamp(record.items.count - first, 0, kSoftRankColumns));
-      __syncthreads();  // everyone has read the columns before
-      for (int column = static_cast<int>(threadIdx.x); column < size; column += kScanThreads) {
-        loss_shared_.scores.store(column, scores[first + column]);
-        if constexpr (kSlopes) loss_shared_.slopes.store(column, slopes[first + column]);
-      }
-      __syncthreads();
-      if constexpr (kSlopes) {
-        sum += soft_slopes<Real>(loss_shared_.scores, loss_shared_.slopes, 0, size, score, slope);
-      } else {
-        sum += soft_steps<Real>(loss_shared_.scores, 0, size, score);
-      }
+    for (int64_t task = team_.rank() * kWarps + warp_index(); task < end;
+         task += team_.size() * kWarps) {
+      const ListRecord& record = params_.records[task / tasks];
+      if (!counts(record)) continue;
+      const SoftRankSource source{params_, record, features};
+      ExponentialScan<SoftRankSource>(source, functions, params_.powers)
+          .scan_list(static_cast<int>(task % tasks), record.first_tile * kWarps,
+                     TileSums<1>::tiles_of(record.items.count));
     }
-    return sum;
   }
 
   LossShared& loss_shared_;
 };
 
 template <ListwiseLoss kLoss, typename Real>
-__global__ void __launch_bounds__(kScanThreads, kListwiseBlocks)
+__global__ void __launch_bounds__(kScanThreads, kLongListwiseBlocks<kLoss>)
     long_listwise_kernel(const __grid_constant__ LongListwiseParams params) {
   __shared__ LongListwiseShared shared;
   __shared__ LongListwiseLossShared<kLoss, Real> loss_shared;
@@ -364,11 +436,8 @@ class LongListwisePlan {
   LongListwisePlan(const ListwiseArgs& args, int64_t crossover)
       : args_(args), crossover_(crossover) {}
 
-  // Blocks that have something to do: a part of a tile for soft ranks, else a tile.
-  int64_t most_blocks() const {
-    const bool soft_ranks = args_.loss_kind == ListwiseLoss::kApproxNdcg;
-    return most_tiles() * (soft_ranks ? kScanTile / kSoftRankRows : 1);
-  }
+  // Blocks that have something to do.
+  int64_t most_blocks() const { return most_tiles(); }
 
   int64_t workspace_bytes() const {
     Workspace workspace(nullptr);
@@ -405,8 +474,29 @@ class LongListwisePlan {
     params.words =
         workspace.take<uint32_t>(TeamSort::workspace_words((size + kScanTile - 1) / kScanTile));
     params.scores = workspace.take<double>(size);
-    if (args_.loss_kind == ListwiseLoss::kApproxNdcg) params.slopes = workspace.take<double>(size);
+    if (args_.loss_kind != ListwiseLoss::kApproxNdcg) return params;
+    params.slopes = workspace.take<double>(size);
+    const bool wide = args_.score_type == ScoreType::kDouble;
+    for (int features = 1; features <= 2; ++features) {
+      ScanFunctions& functions = params.functions[features - 1];
+      if (wide) {
+        set_series<WideSeries>(functions, features == 2);
+      } else {
+        set_series<NarrowSeries>(functions, features == 2);
+      }
+    }
+    params.powers = TileSums<1>::take(workspace, tiles * (kScanTile / kPowerTile), /*sweeps=*/2,
+                                      /*features=*/2, params.functions[0].powers);
     return params;
+  }
+
+  template <class Series>
+  static void set_series(ScanFunctions& functions, bool slope) {
+    functions.powers = Series::kTerms;
+    for (int k = 0; k < Series::kTerms; ++k) {
+      functions.slope[k] = 0;
+      functions.value[k] = slope ? Series::curvature(k) : Series::sigmoid(k);
+    }
   }
 
   const ListwiseArgs& args_;

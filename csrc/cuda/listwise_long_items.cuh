@@ -17,6 +17,7 @@
 
 #include <cstddef>
 
+#include "cuda/exponential_scan.cuh"
 #include "cuda/listwise_policy.h"
 #include "cuda/listwise_runs.cuh"
 #include "cuda/reduce_lists.cuh"
@@ -45,9 +46,8 @@ struct LongListwiseTotals {
   uint64_t varying;  // bits in which sort keys differ
 };
 
-// A State of a tile or, where it sums values, one number for every kSoftRankRows rows of it.
-inline constexpr int kTileCellBytes = 64;
-static_assert(sizeof(double) * kScanTile / kSoftRankRows <= kTileCellBytes);
+// Room for any State of a tile.
+inline constexpr int kTileCellBytes = 48;
 
 // Arrays are workspace, uninitialised.
 struct LongListwiseParams {
@@ -62,6 +62,9 @@ struct LongListwiseParams {
   uint32_t* words;      // TeamSort::workspace_words
   double* scores;       // by position: over the temperature; of list_mle, behind
   double* slopes;       // by position: of gains, then d value / d rank
+  // Of approx_ndcg: sigmoid and its derivative, and what tiles of kPowerTile positions add.
+  ScanFunctions functions[2];
+  TileSums<1> powers;
 };
 
 struct LongListwiseShared {
@@ -106,14 +109,12 @@ class LongListwiseItems {
     return reinterpret_cast<State*>(params_.cells[turn]);
   }
 
-  // Calls body(tile, part) for the block's among the kParts parts of all tiles. All threads of the
-  // grid call this.
-  template <int kParts, typename Body>
-  __device__ __forceinline__ void for_tile_parts(Body&& body) const {
-    const int64_t end = params_.totals->num_tiles * kParts;
+  // Calls body(tile) for tiles of the block. All threads of the grid call this.
+  template <typename Body>
+  __device__ __forceinline__ void for_tiles(Body&& body) const {
+    const int64_t num_tiles = params_.totals->num_tiles;
 #pragma unroll 1
-    for (int64_t i = team_.rank(); i < end; i += team_.size()) {
-      const int64_t id = i / kParts;
+    for (int64_t id = team_.rank(); id < num_tiles; id += team_.size()) {
       int64_t low = 0, high = params_.totals->num_lists - 1;  // the last list that begins before
       while (low < high) {
         const int64_t middle = (low + high + 1) / 2;
@@ -124,13 +125,8 @@ class LongListwiseItems {
         }
       }
       const ListRecord& record = params_.records[low];
-      body(Tile{record, id - record.first_tile, id}, static_cast<int>(i % kParts));
+      body(Tile{record, id - record.first_tile, id});
     }
-  }
-
-  template <typename Body>
-  __device__ __forceinline__ void for_tiles(Body&& body) const {
-    for_tile_parts<1>([&](const Tile& tile, int) { body(tile); });
   }
 
   // Calls body(record) for lists of the block.
@@ -191,14 +187,39 @@ class LongListwiseItems {
     for_tiles([&](const Tile& tile) { place_tile(tile); });
     team_.sync();
     sorted_ = params_.indices;
-    if constexpr (kSorts) sort_items();
+    if constexpr (kSorts) sort_items(params_.totals->varying);
+  }
+
+  // Sorts the items of all lists by their keys, which differ in no other bits, and stably by list.
+  // All threads of the grid call this.
+  __device__ __forceinline__ void sort_items(uint64_t varying) {
+    const LongListwiseTotals& totals = *params_.totals;
+    const int64_t num_tiles = (totals.num_items + kScanTile - 1) / kScanTile;
+    uint32_t* other = sorted_ == params_.indices ? params_.other : params_.indices;
+    TeamSort sort{params_.keys, sorted_, other, params_.words, totals.num_items, num_tiles};
+    sort.sort(team_, shared_.sort, varying);
+    if (totals.num_lists > 1) {
+      for_tiles([&](const Tile& tile) {
+        const unsigned real = real_slots(tile);
+        const int64_t list = &tile.record - params_.records;
+        for (int p = 0; p < kScanRun; ++p) {
+          if (real >> p & 1u) {
+            params_.keys[tile.record.slots.begin + tile.run() + p] = static_cast<uint64_t>(list);
+          }
+        }
+      });
+      team_.sync();
+      const uint64_t last = static_cast<uint64_t>(totals.num_lists - 1);
+      sort.sort(team_, shared_.sort, ~uint64_t{0} >> __clzll(static_cast<long long>(last)));
+    }
+    sorted_ = sort.indices;
   }
 
   const LongListwiseParams& params_;
   const ListwiseArgs& args_;
   LongListwiseShared& shared_;
   const GridTeam team_{};
-  const uint32_t* sorted_ = nullptr;
+  uint32_t* sorted_ = nullptr;  // params_.indices or params_.other
 
  private:
   // ---- 1
@@ -303,32 +324,6 @@ class LongListwiseItems {
       sum.pairs = kNan<double>;
       store_sum(record, sum);
     }
-  }
-
-  // ---- 5
-
-  __device__ __forceinline__ void sort_items() {
-    const LongListwiseTotals& totals = *params_.totals;
-    const int64_t num_tiles = (totals.num_items + kScanTile - 1) / kScanTile;
-    TeamSort sort{params_.keys,  params_.indices,  params_.other,
-                  params_.words, totals.num_items, num_tiles};
-    sort.sort(team_, shared_.sort, totals.varying);
-    if (totals.num_lists > 1) {
-      // Back to their lists.
-      for_tiles([&](const Tile& tile) {
-        const unsigned real = real_slots(tile);
-        const int64_t list = &tile.record - params_.records;
-        for (int p = 0; p < kScanRun; ++p) {
-          if (real >> p & 1u) {
-            params_.keys[tile.record.slots.begin + tile.run() + p] = static_cast<uint64_t>(list);
-          }
-        }
-      });
-      team_.sync();
-      const uint64_t last = static_cast<uint64_t>(totals.num_lists - 1);
-      sort.sort(team_, shared_.sort, ~uint64_t{0} >> __clzll(static_cast<long long>(last)));
-    }
-    sorted_ = sort.indices;
   }
 };
 

@@ -3,6 +3,7 @@
 // Tile choices of the listwise losses as data. None of them is measured yet, see policy.h.
 #pragma once
 
+#include "common/listwise_args.h"
 #include "cuda/policy.h"
 
 namespace fused_rankloss {
@@ -15,9 +16,8 @@ static_assert(kListwiseRun * kListWarps * kWarpSize == kBlockListItems);
 // Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
 inline constexpr int kListwiseBlocks = 2;
 
-// Rows of a long list that a block compares with all columns, a thread a row: few, so that one list
-// of 10,000 already fills 40 multiprocessors. Columns pass through shared memory, 16 bytes each.
-inline constexpr int kSoftRankRows = kScanThreads;
-inline constexpr int kSoftRankColumns = 1024;
+// Soft ranks take more: exponential_scan.cuh keeps a run's numbers in them.
+template <ListwiseLoss kLoss>
+inline constexpr int kLongListwiseBlocks = kLoss == ListwiseLoss::kApproxNdcg ? 1 : kListwiseBlocks;
 
 }  // namespace fused_rankloss

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from batches import Call
-from ltr import LISTWISE_GRID, Ranking
+from ltr import Ranking
 
 SHORT = 1024  # the longest list that a block has
 KERNELS = {"short": SHORT, "long": 0}  # the crossover from one kernel to the other
 
 every_loss = pytest.mark.parametrize("name", ["listnet", "list_mle", "p_list_mle", "approx_ndcg"])
-every_option = pytest.mark.parametrize("name", LISTWISE_GRID)
 
 
 class ListwiseHost:

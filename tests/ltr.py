@@ -30,7 +30,11 @@ class Ranking:
     oracle_options: dict = field(default_factory=dict)
 
     def __call__(self, scores: Tensor, labels: Tensor, **options):
-        return self.function(scores, labels, **{**self.options, **options})
+        own = {
+            name: value.to(scores.device) if isinstance(value, Tensor) else value
+            for name, value in self.options.items()
+        }
+        return self.function(scores, labels, **{**own, **options})
 
     def exact(self, batch: Batch, **options) -> Exact:
         return self.oracle(batch, **{**self.options, **self.oracle_options, **options})

@@ -51,6 +51,9 @@ LAUNCH_BOUNDS = {
     "lambda_pieces_kernel": (256, 1),
     "lambda_finish_kernel": (256, 2),
     "lambda_scan_kernel": (256, 1),
+    "short_listwise_kernel": (256, 2),
+    "long_listwise_kernelILNS_12ListwiseLossE2": (256, 1),  # soft ranks
+    "long_listwise_kernel": (256, 2),
     "hardest_search_kernel": (128, 2),
     "sweep_kernel": (128, 1),
     "sweep_gradients_kernel": (128, 1),

@@ -27,6 +27,7 @@
 #include "cpu/list_results.h"
 #include "cpu/ranked_list.h"
 #include "cpu/soft_ranks.h"
+#include "losses/listwise_terms.h"
 
 namespace fused_rankloss::cpu {
 
@@ -115,17 +116,6 @@ class ListwiseList {
     return result;
   }
 
-  // v_t of position t, counted from 0.
-  double position_weight(int64_t t) const {
-    if (args_.position_weights != nullptr) {
-      return t < args_.num_position_weights ? args_.position_weights[t] : 0;
-    }
-    if (!args_.exponential_positions) return 1;
-    const double size = static_cast<double>(list_.size);
-    const double last = std::exp2(-size);
-    return (std::exp2(-static_cast<double>(t + 1)) - last) / (1 - (1 + size) * last);
-  }
-
   ListResult list_mle() {
     const int64_t size = list_.size;
     if (list_.num_levels < 2) return {};
@@ -141,28 +131,23 @@ class ListwiseList {
     for (int64_t t = size - 1; t >= 0; --t) {
       const int32_t r = order[t];
       const double behind = log_sum - list_.score[r];
-      const double tail = std::log1p(std::exp(-std::fabs(behind)));
-      const double term = std::fmax(behind, 0.0) + tail;
-      terms_[t] = term;
-      // exp(l_{t+1} - l_t) and exp(s_t - l_t), of sum 1.
-      factors_[t] = sigmoid(behind);
-      log_sum = std::fmax(log_sum, list_.score[r]) + tail;
+      const auto step = LogSumStep::of(behind, std::exp(-std::fabs(behind)));
+      terms_[t] = step.term(behind);
+      factors_[t] = step.decay;
+      log_sum = std::fmax(log_sum, list_.score[r]) + step.tail;
     }
+    const PositionWeights positions{args_.position_weights, args_.num_position_weights,
+                                    args_.exponential_positions};
     double passed = 0;
     for (int64_t t = 0; t < size; ++t) {
       const int32_t r = order[t];
-      const double weight = position_weight(t) * list_.weight[r];
+      const double weight = positions.at(t, size) * list_.weight[r];
       result.value += weight * terms_[t];
       if (t > 0) passed *= factors_[t - 1];
       passed += weight;
       list_.grad[r] = std::exp(-terms_[t]) * passed - weight;
     }
     return result;
-  }
-
-  static double sigmoid(double x) {
-    const double u = std::exp(-std::fabs(x));
-    return (x < 0 ? u : 1) / (1 + u);
   }
 
   ListResult approx_ndcg() {
@@ -178,11 +163,9 @@ class ListwiseList {
     SoftRanks::ranks(distances, size, std::is_same_v<Score, double>, ranks);
     ListResult result{0, 1, false};
     for (int64_t r = 0; r < size; ++r) {
-      const double gain = list_.weight[r] * list_.gain[r] / maximum;
-      const double log_rank = std::log2(1 + ranks[r]);
-      result.value -= gain / log_rank;
-      // d value / d rank
-      ranks[r] = gain / (log_rank * log_rank * (1 + ranks[r]) * std::log(2.0));
+      const auto term = SoftRankTerm::of(list_.weight[r] * list_.gain[r] / maximum, ranks[r]);
+      result.value += term.value;
+      ranks[r] = term.slope;
     }
     if (args_.raw_grad != nullptr) {
       SoftRanks::gradients(distances, ranks, size, std::is_same_v<Score, double>, list_.grad);

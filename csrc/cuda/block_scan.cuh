@@ -29,21 +29,17 @@ struct Scanned {
 template <typename State, int kThreads>
 using ScanShared = SharedArray<State, kThreads / kWarpSize>;
 
-// Every thread calls this.
-template <Sweep kSweep, int kThreads, typename State>
-__device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>& shared,
-                                                     const State& own) {
-  constexpr int kWarps = kThreads / kWarpSize;
+// The same of a warp, but `total` is that up to the lane, and so of the warp only in the last one.
+template <Sweep kSweep, typename State>
+__device__ __forceinline__ Scanned<State> scan_warp(const State& own) {
   constexpr bool kUp = kSweep == Sweep::kUp;
   const int lane = kUp ? lane_index() : kWarpSize - 1 - lane_index();  // in the sweep's order
-  const int warp = kUp ? warp_index() : kWarps - 1 - warp_index();
   const auto from_earlier = [](const State& state, int distance) {
     return state.shuffled([distance](auto value) {
       return kUp ? __shfl_up_sync(kAllLanes, value, distance)
                  : __shfl_down_sync(kAllLanes, value, distance);
     });
   };
-
   State inclusive = own;
 #pragma unroll 1
   for (int distance = 1; distance < kWarpSize; distance *= 2) {
@@ -52,6 +48,18 @@ __device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>
   }
   State before = from_earlier(inclusive, 1);
   if (lane == 0) before = State{};
+  return {before, inclusive};
+}
+
+// Every thread calls this.
+template <Sweep kSweep, int kThreads, typename State>
+__device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>& shared,
+                                                     const State& own) {
+  constexpr int kWarps = kThreads / kWarpSize;
+  constexpr bool kUp = kSweep == Sweep::kUp;
+  const int lane = kUp ? lane_index() : kWarpSize - 1 - lane_index();  // in the sweep's order
+  const int warp = kUp ? warp_index() : kWarps - 1 - warp_index();
+  const auto [before, inclusive] = scan_warp<kSweep>(own);
 
   __syncthreads();  // of an earlier scan, everyone has read
   if (lane == kWarpSize - 1) shared.store(warp, inclusive);

@@ -182,7 +182,7 @@ def _listwise(
     check_option(name, "reduction", reduction, REDUCTIONS)
     check_option(name, "impl", impl, IMPLEMENTATIONS)
     if impl == "auto":
-        check_device(name, "scores", lists.scores, cuda=False)
+        check_device(name, "scores", lists.scores)
         return Listwise.apply(
             lists.scores,
             lists,

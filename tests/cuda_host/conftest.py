@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import host_build
+import listwise_cases
 import pytest
 import torch
 
@@ -199,3 +200,27 @@ def on_lambda_long_host(
     monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_long_host.lambda_forward)
     lambda_long_host.set()
     return lambda_long_host
+
+
+@pytest.fixture(scope="session")
+def listwise_host(pytestconfig: pytest.Config) -> listwise_cases.ListwiseHost:
+    return listwise_cases.load(pytestconfig.cache)
+
+
+@pytest.fixture
+def on_listwise_host(
+    listwise_host: listwise_cases.ListwiseHost, monkeypatch: pytest.MonkeyPatch
+) -> listwise_cases.ListwiseHost:
+    """Lets the listwise losses compute CPU tensors with the CUDA kernels."""
+    monkeypatch.setattr(fused_rankloss.ops, "listwise_forward", listwise_host.listwise_forward)
+    listwise_host.set()
+    return listwise_host
+
+
+@pytest.fixture(params=listwise_cases.KERNELS)
+def listwise_kernel(
+    request: pytest.FixtureRequest, on_listwise_host: listwise_cases.ListwiseHost
+) -> str:
+    """That of short lists or that of long ones for every list, whatever its length."""
+    on_listwise_host.set(crossover=listwise_cases.KERNELS[request.param])
+    return request.param

@@ -1,0 +1,153 @@
+"""Bugs for the kernels of listwise losses."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+MUTANTS = [
+    # Teams and the sort of short lists.
+    Mutant(
+        "the total of a warp is the first lane's",
+        "listwise_team.cuh",
+        "kSweep == Sweep::kUp ? kWarpSize - 1 : 0",
+        "0",
+    ),
+    Mutant(
+        "ties stay as they come",
+        "listwise_team.cuh",
+        "low_key < high_key || (low_key == high_key && low_slot < high_slot)",
+        "low_key <= high_key",
+    ),
+    Mutant(
+        "the second stretch is met forwards",
+        "listwise_team.cuh",
+        "begin + 2 * half - 1 - offset",
+        "begin + half + offset",
+    ),
+    Mutant(
+        "no barrier in the sort",
+        "listwise_team.cuh",
+        "        order(low, low + distance);\n      }\n      team.sync();",
+        "        order(low, low + distance);\n      }",
+    ),
+    # Items.
+    Mutant(
+        "infinite scores are numbers",
+        "listwise_items.cuh",
+        "!is_finite(score) || nan",
+        "score != score || nan",
+    ),
+    Mutant("gains of NaN are numbers", "listwise_items.cuh", "gain != gain ||", ""),
+    Mutant(
+        "given gains sort by label",
+        "listwise_items.cuh",
+        "kLoss == ListwiseLoss::kApproxNdcg && args.gains != nullptr",
+        "false",
+    ),
+    Mutant(
+        "labels from the bottom",
+        "listwise_items.cuh",
+        "return ~(static_cast<uint64_t>(label_key(slot)) ^",
+        "return (static_cast<uint64_t>(label_key(slot)) ^",
+    ),
+    # Sums of runs.
+    Mutant(
+        "tops count once",
+        "listwise_runs.cuh",
+        "      tops += 1;",
+        "      tops = 1;",
+    ),
+    Mutant(
+        "sums are put together without their tops",
+        "listwise_runs.cuh",
+        "more + less * exponential<Real>(gap)",
+        "more + less",
+    ),
+    Mutant(
+        "what passes is put together backwards",
+        "listwise_runs.cuh",
+        "earlier.passed * later.decay + later.passed",
+        "earlier.passed + later.passed * earlier.decay",
+    ),
+    Mutant(
+        "an item does not decay what passes it",
+        "listwise_runs.cuh",
+        "      passed *= own.decay;\n",
+        "",
+    ),
+    Mutant("an item is no part of its own rank", "listwise_runs.cuh", "steps + 0.5", "steps"),
+    # Short lists.
+    Mutant(
+        "short lists of a block are left out",
+        "listwise_short.cuh",
+        "if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + num_lists;",
+        "",
+    ),
+    Mutant(
+        "no barrier before the soft ranks",
+        "listwise_short.cuh",
+        "team_.sync();  // scores",
+        "",
+    ),
+    Mutant(
+        "no barrier before the slopes are read",
+        "listwise_short.cuh",
+        "team_.sync();  // slopes",
+        "",
+    ),
+    Mutant(
+        "lists of one label count",
+        "listwise_short.cuh",
+        "kLoss == ListwiseLoss::kListMle && all_.varying() == 0",
+        "false",
+    ),
+    # Long lists.
+    Mutant(
+        "broken offsets are trusted",
+        "listwise_long_items.cuh",
+        "offsets_are_broken(lists) ? 0 : lists.num_lists",
+        "lists.num_lists",
+    ),
+    Mutant(
+        "tiles of earlier steps are forgotten",
+        "listwise_long_items.cuh",
+        "states[at] = State::combine(total, scanned.before);",
+        "states[at] = scanned.before;",
+    ),
+    Mutant(
+        "items are not sorted back to their lists",
+        "listwise_long_items.cuh",
+        "if (totals.num_lists > 1) {",
+        "if (false) {",
+    ),
+    Mutant(
+        "a tile's later tiles are left out",
+        "listwise_long.cuh",
+        "LogSum<Real>::combine(log_sums[tile.id], later.before).log_sum()",
+        "later.before.log_sum()",
+    ),
+    Mutant(
+        "a tile's earlier tiles are left out",
+        "listwise_long.cuh",
+        "MleCarry::combine(carries[tile.id], carried.before).passed",
+        "carried.before.passed",
+    ),
+    Mutant(
+        "no barrier before the next columns",
+        "listwise_long.cuh",
+        "__syncthreads();  // everyone has read the columns before",
+        "",
+    ),
+    Mutant(
+        "one tile of columns",
+        "listwise_long.cuh",
+        "first < record.items.count; first += kSoftRankColumns",
+        "first < 1; first += kSoftRankColumns",
+    ),
+    Mutant(
+        "gradients of lists that do not count stay",
+        "listwise_long.cuh",
+        "        this->clear_tile(tile);",
+        "",
+    ),
+]

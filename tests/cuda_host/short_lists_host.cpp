@@ -30,6 +30,11 @@ void run(const PairwiseCall& call, const ListPartials& partials) {
   });
 }
 
+// So that what nobody writes shows: NaN, or -1. Of nothing, too, where memory is null.
+void leave_traces(void* memory, size_t bytes) {
+  std::fill_n(static_cast<unsigned char*>(memory), bytes, 0xff);
+}
+
 // Places for the sums of lists, all NaN.
 struct Partials {
   explicit Partials(const PairwiseArgs& args)
@@ -40,7 +45,7 @@ struct Partials {
              .num_lists = args.lists.num_lists,
              .crossover = kNoLongLists,
              .whole_lists = true} {
-    std::memset(static_cast<void*>(memory.data()), 0xff, memory.size() * sizeof(ListPartial));
+    leave_traces(memory.data(), memory.size() * sizeof(ListPartial));
   }
 
   int64_t num_chunks;
@@ -62,9 +67,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
     bool needs_grad) {
   const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
                           weighting, boundary_grad, reduction, needs_grad);
-  // So that what nobody writes shows.
   if (needs_grad) {
-    std::memset(call.args.raw_grad, 0xff, call.raw_grad->numel() * call.raw_grad->element_size());
+    leave_traces(call.args.raw_grad, call.raw_grad->numel() * call.raw_grad->element_size());
   }
   if (!others_finish) {
     run(call, {});
@@ -91,7 +95,7 @@ std::tuple<Tensor, Tensor> list_sums(const Tensor& scores, const Tensor& labels,
                           "sum", true);
   const Lists& lists = call.args.lists;
   const int64_t num_margins = call.args.num_margins;
-  std::memset(call.args.raw_grad, 0xff, call.raw_grad->numel() * sizeof(int32_t));
+  leave_traces(call.args.raw_grad, call.raw_grad->numel() * sizeof(int32_t));
   const Partials partials(call.args);
   run(call, partials.view);
 

@@ -27,7 +27,7 @@ class HostQueue {
 
   template <typename T>
   void zero(T* values, int64_t count) {
-    std::memset(static_cast<void*>(values), 0, count * sizeof(T));
+    std::fill_n(reinterpret_cast<std::byte*>(values), count * sizeof(T), std::byte{0});
   }
 
   template <typename... Parameters, typename... Arguments>

@@ -19,6 +19,7 @@
 
 #include "cpu/direct_pairs.h"
 #include "cpu/label_order.h"
+#include "cpu/leaves.h"
 #include "cpu/merge_rounds.h"
 
 namespace fused_rankloss::cpu {
@@ -143,8 +144,8 @@ class PairwiseList {
     order_by_label(block, items);
     PairCounter counter;
     for (int level = 0; level < items.num_levels; ++level) {
-      count_level(items.index + items.starts[level], items.index + items.starts[level + 1],
-                  counter);
+      count_level(weights(), items.index + items.starts[level],
+                  items.index + items.starts[level + 1], counter);
     }
     take_pairs(counter);
     if (poisoned_ || items.num_levels < 2) return;
@@ -166,25 +167,6 @@ class PairwiseList {
     } else {
       return sum_pairs_directly<Loss>(items, weights(), margin(k), args_.boundary_grad, store);
     }
-  }
-
-  template <typename Index>
-  void count_level(const Index* begin, const Index* end, PairCounter& counter) const {
-    double more = static_cast<double>(end - begin), less = more;
-    if (reader_.weighted()) {
-      more = less = 0;
-      for (const Index* item = begin; item < end; ++item) {
-        more += weights().more(index_of(*item));
-        less += weights().less(index_of(*item));
-      }
-    }
-    counter.add_level(more, less);
-  }
-
-  static int64_t index_of(int64_t index) { return index; }
-  template <typename ItemKey>
-  static int64_t index_of(const Item<ItemKey>& item) {
-    return static_cast<int64_t>(item.index);
   }
 
   // NaN weights show in the number of pairs.
@@ -256,7 +238,7 @@ class PairwiseList {
     for (int64_t level = 0; level < summary.num_levels(); ++level) {
       const int64_t* pieces = &starts[level * bins.count()];
       table.add_level(pieces, bins.count());
-      count_level(items + pieces[0], items + pieces[bins.count()], counter);
+      count_level(weights(), items + pieces[0], items + pieces[bins.count()], counter);
     }
     take_pairs(counter);
   }
@@ -277,7 +259,7 @@ class PairwiseList {
       while (end < summary.num_items && labels[end].key == labels[begin].key) ++end;
       const int64_t pieces[] = {begin, end};
       table.add_level(pieces, 1);
-      count_level(labels + begin, labels + end, counter);
+      count_level(weights(), labels + begin, labels + end, counter);
     }
     take_pairs(counter);
     if (reinterpret_cast<const std::byte*>(labels) == halves[0]) std::swap(halves[0], halves[1]);
@@ -300,7 +282,7 @@ class PairwiseList {
       const Leaf& leaf = table.leaves[task];
       if (leaf.num_levels > 1) {
         Direct items;
-        gather(leaf, table, runs.items, items);
+        gather_leaf(leaf, table, runs.items, items);
         for (int64_t k = 0; k < num_margins; ++k) {
           Sum* out = sums(k);
           parts[task * num_margins + k] = solve_direct(items, k, [&](int t, auto sum) {
@@ -310,43 +292,9 @@ class PairwiseList {
       }
     });
     for (int64_t t = 0; t < num_leaves * num_margins; ++t) add(t % num_margins, parts[t]);
-    sort_pieces(table.pieces, runs);
+    sort_pieces(table.pieces, runs, team_);
     for (const Leaf& leaf : table.leaves) runs.bounds.push_back(leaf.begin);
     runs.bounds.push_back(table.leaves.back().end);
-  }
-
-  // Long pieces one after another by all threads together, the others by one thread each.
-  void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs) const {
-    const auto is_shared = [&](const Range& piece) {
-      return team_.size() > 1 && piece.size() >= radix::kParallelSort;
-    };
-    for (const Range& piece : pieces) {
-      if (is_shared(piece)) sort_piece(piece, runs, team_);
-    }
-    team_.run(pieces.size(), [&](int64_t task, int) {
-      if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, Team::single());
-    });
-  }
-
-  static void sort_piece(const Range& piece, const Runs<Key>& runs, const Team& team) {
-    Item<Key>* items = runs.items + piece.begin;
-    const Item<Key>* sorted = radix_sort(items, runs.scratch + piece.begin, piece.size(), team);
-    if (sorted != items) std::copy(sorted, sorted + piece.size(), items);
-  }
-
-  static void gather(const Leaf& leaf, const LevelTable<Key>& table, const Item<Key>* items,
-                     Direct& direct) {
-    direct.size = static_cast<int>(leaf.end - leaf.begin);
-    direct.num_levels = static_cast<int>(leaf.num_levels);
-    for (int level = 0; level < direct.num_levels; ++level) {
-      direct.starts[level] =
-          static_cast<int32_t>(table.level_starts[leaf.first_level + level] - leaf.begin);
-    }
-    direct.starts[direct.num_levels] = direct.size;
-    for (int t = 0; t < direct.size; ++t) {
-      direct.index[t] = items[leaf.begin + t].index;
-      direct.score[t] = value_of_key(items[leaf.begin + t].key);
-    }
   }
 
   void merge_runs_by_label(Runs<Key>& runs) const {

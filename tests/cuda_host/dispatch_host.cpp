@@ -98,9 +98,10 @@ class HostCall {
   std::vector<std::byte> workspace_;
 };
 
-// So that what nobody writes shows.
+// So that what nobody writes shows. Of nothing, too, where memory is null.
 void poison(Tensor& tensor) {
-  std::memset(tensor.mutable_data_ptr(), 0xff, tensor.numel() * tensor.element_size());
+  const int64_t bytes = tensor.numel() * tensor.element_size();
+  std::fill_n(static_cast<unsigned char*>(tensor.mutable_data_ptr()), bytes, 0xff);
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(

@@ -100,10 +100,10 @@ MUTANTS = [
         "/*inclusive=*/true}",
     ),
     Mutant(
-        "short lists are sorted, too",
+        "short lists lose their gradients",
         "long_lists_prepare.cuh",
-        "if (!is_long(list) || real_range(",
-        "if (real_range(",
+        "} else if (params.is_long(list) && args.raw_grad != nullptr) {",
+        "} else if (args.raw_grad != nullptr) {",
     ),
     Mutant(
         "rows of long lists get a gradient twice",

@@ -3,7 +3,6 @@
 // From the sums of each list to the loss: what the last block of the tile kernel does.
 #pragma once
 
-#include "common/lambda_args.h"
 #include "common/pairwise_args.h"
 #include "cuda/list_partials.cuh"
 #include "cuda/shared_array.cuh"
@@ -63,8 +62,9 @@ __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   return __syncthreads_or(broken) != 0;
 }
 
-// What reduce_lists needs of a call without margins.
-FRL_HD PairwiseArgs reduction_args(const LambdaArgs& args) {
+// What reduce_lists needs of a call without margins, of whatever loss over lists.
+template <class Args>
+FRL_HD PairwiseArgs reduction_args(const Args& args) {
   PairwiseArgs reduced;
   static_cast<ListInputs&>(reduced) = args;
   reduced.reduction = args.reduction;

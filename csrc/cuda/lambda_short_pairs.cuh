@@ -5,9 +5,8 @@
 // Every item is a row, and meets all columns that it forms pairs with: as the more relevant one
 // those with lower labels, which gives the pair's value and slope, and as the less relevant one
 // those with higher labels, for the slope alone. A pair is seen twice, from both sides, and no
-// gradient is added to by two threads. (Adding to the other side's gradient as well would take 10
-// shuffles a pair and warp where seeing it again takes about 40 instructions, but leaves nothing
-// in registers.)
+// gradient is added to by two threads. Adding to the other side's gradient too would save some 40
+// instructions a pair, but takes ten shuffles for what must travel between lanes.
 //
 // Mapping      A row is one thread's; in lists of up to 16 items several lanes share it. With a
 //              truncation, rows of the top meet all columns and are shared by up to 32 lanes, while

@@ -3,7 +3,6 @@
 // From the sums of each list to the loss: what the last block of the tile kernel does.
 #pragma once
 
-#include "common/lambda_args.h"
 #include "common/pairwise_args.h"
 #include "cuda/list_partials.cuh"
 #include "cuda/shared_array.cuh"

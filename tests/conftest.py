@@ -36,14 +36,10 @@ WHY_NO_CUDA = _why_no_cuda()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that takes a ``device`` runs on the CPU and, where there is one, on a GPU.
-
-    But for modules about what has no CUDA kernels, which say ``ON_CUDA = False``.
-    """
+    """Every test that takes a ``device`` runs on the CPU and, where there is one, on a GPU."""
     if "device" in metafunc.fixturenames:
         devices = ["cpu"]
-        on_cuda = getattr(metafunc.module, "ON_CUDA", True)
-        if on_cuda and (WHY_NO_CUDA is None or GPU_REQUIRED):
+        if WHY_NO_CUDA is None or GPU_REQUIRED:
             devices.append(pytest.param("cuda", marks=pytest.mark.gpu))
         metafunc.parametrize("device", devices)
 

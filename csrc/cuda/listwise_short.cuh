@@ -328,24 +328,20 @@ class ShortListwisePlan {
 
   int64_t num_blocks() const { return num_blocks_; }
 
-  // [num_chunks + num_lists] partials, then the counter.
+  // The partials, then the counter.
   int64_t workspace_bytes() const { return partial_bytes() + int64_t{sizeof(uint32_t)}; }
 
   ShortListwiseParams params(void* workspace) const {
     char* bytes = static_cast<char*>(workspace);
     uint32_t* counter = reinterpret_cast<uint32_t*>(bytes + partial_bytes());
     return {.args = args_,
-            .partials = {reinterpret_cast<ListPartial*>(bytes), num_chunks(), args_.lists.num_lists,
-                         crossover_, /*whole_lists=*/true},
+            .partials = ListPartials::of_whole_lists(args_.lists, crossover_, bytes),
             .finished_blocks = may_have_longer_lists(args_.lists, crossover_) ? nullptr : counter,
             .lists_per_block = lists_per_block_};
   }
 
  private:
-  int64_t num_chunks() const { return (args_.lists.num_slots + kWarpSize - 1) / kWarpSize; }
-  int64_t partial_bytes() const {
-    return (num_chunks() + args_.lists.num_lists) * int64_t{sizeof(ListPartial)};
-  }
+  int64_t partial_bytes() const { return ListPartials::bytes_of_whole_lists(args_.lists); }
 
   const ListwiseArgs& args_;
   int64_t crossover_;

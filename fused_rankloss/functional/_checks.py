@@ -53,15 +53,13 @@ def check_margin_tensor(name: str, margin: Tensor, what: str, model: Tensor) -> 
         )
 
 
-def check_device(name: str, what: str, tensor: Tensor, *, cuda: bool = True) -> None:
-    """``cuda``: whether the loss has CUDA kernels."""
+def check_device(name: str, what: str, tensor: Tensor) -> None:
     kind = tensor.device.type
-    if kind == "cuda" and cuda:
+    if kind == "cuda":
         _extension.require_cuda(name)
     elif kind not in ("cpu", "meta"):
-        devices = "a cpu or cuda device" if cuda else "a cpu device (it has no CUDA kernels yet)"
         raise NotImplementedError(
-            f"{name}: expected {what} on {devices}, got {tensor.device}; "
+            f"{name}: expected {what} on a cpu or cuda device, got {tensor.device}; "
             f"impl='reference' runs on every device"
         )
 

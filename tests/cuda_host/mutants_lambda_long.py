@@ -144,7 +144,7 @@ MUTANTS = [
     ),
     # Pairs.
     Mutant(
-        "no barrier before the next columns",
+        "no barrier before the next columns of a long list",
         "lambda_long_pairs.cuh",
         "__syncthreads();  // everyone has met the columns before",
         "",

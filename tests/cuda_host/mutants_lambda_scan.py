@@ -43,7 +43,7 @@ MUTANTS = [
     ),
     Mutant("one turn", "lambda_scan.cuh", "params_.all_pairs ? 2 : 1;", "1;"),
     Mutant(
-        "lists run into each other",
+        "segments of two lists are one",
         "lambda_scan_rounds.cuh",
         "|| (inside && place == list.begin);",
         ";",

@@ -38,7 +38,7 @@ cuda-syntax:
 	for file in csrc/cuda/*.cu; do \
 	  echo $$file; nvcc $(NVCC_FLAGS) -c $$file -o "$$folder/$$(basename $$file).o"; \
 	done; \
-	g++ -shared "$$folder"/*.o -o "$$folder/linked.so"
+	ld -r "$$folder"/*.o -o "$$folder/linked.o"
 
 # The CPU kernels under AddressSanitizer and UBSan, installed aside. Python itself is compiled
 # without them, so the runtime is preloaded, and its leak reports would all be Python's.

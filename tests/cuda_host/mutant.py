@@ -12,3 +12,4 @@ class Mutant(NamedTuple):
     file: str
     old: str  # occurs once in the file
     new: str
+    launcher: str = ""  # to try first, where several include the file

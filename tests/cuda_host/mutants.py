@@ -104,7 +104,7 @@ def killer(mutant: Mutant, folder: Path) -> str | None:
     if text.count(mutant.old) != 1:
         raise SystemExit(f"{mutant.name}: expected its text once in {mutant.file}")
     file.write_text(text.replace(mutant.old, mutant.new))
-    for host in HOSTS:
+    for host in sorted(HOSTS, key=lambda host: host != mutant.launcher):
         if mutant.file not in includes((HERE / host).read_text(), csrc, found=set()):
             continue
         # Without debug information, which is half of the compiler's work.

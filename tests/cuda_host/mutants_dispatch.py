@@ -34,5 +34,6 @@ MUTANTS = [
         "lists.cuh",
         "lists.offsets || lists.num_slots == 0 ? ",
         "lists.offsets ? ",
+        launcher="dispatch_host.cpp",
     ),
 ]

@@ -48,6 +48,7 @@ LAUNCH_BOUNDS = {
     "lambda_pairs_kernel": (256, 2),
     "lambda_pieces_kernel": (256, 1),
     "lambda_finish_kernel": (256, 2),
+    "lambda_scan_kernel": (256, 1),
     "hardest_search_kernel": (128, 2),
     "sweep_kernel": (128, 1),
     "sweep_gradients_kernel": (128, 1),

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pair weights as sums of products: what an item pushes for those that see it later, and what it
-// multiplies what it sees with. With i the more and j the less relevant item:
-//
-//   none, ndcg_loss1   w_i w_j
-//   arp                w_i w_j (y_i - y_j)
-//   lambdarank         w_i w_j (g_i - g_j)(d_i - d_j)
+// The features of losses/lambda_features.h, of the items of a problem.
 #pragma once
 
 #include "cpu/lambda_problem.h"
+#include "losses/lambda_features.h"
 
 namespace fused_rankloss::cpu {
 
@@ -16,53 +12,24 @@ inline double item_weight(const LambdaProblem& problem, bool is_more, int64_t ra
   return (is_more ? problem.more_weight : problem.less_weight)[rank];
 }
 
-struct UnitFeatures {
-  static constexpr int kCount = 1;
-
-  static void push(const LambdaProblem& problem, bool is_more, int64_t rank, double factor,
-                   double* out) {
-    out[0] = factor * item_weight(problem, is_more, rank);
-  }
-  static void query(const LambdaProblem& problem, bool is_more, int64_t rank, double* out) {
-    out[0] = item_weight(problem, is_more, rank);
-  }
-};
-
-struct GainFeatures {
-  static constexpr int kCount = 2;
+template <int kFeatures>
+struct ScanFeatures {
+  static constexpr int kCount = kFeatures;
 
   static void push(const LambdaProblem& problem, bool is_more, int64_t rank, double factor,
                    double* out) {
     const double weight = factor * item_weight(problem, is_more, rank);
-    out[0] = weight;
-    out[1] = weight * problem.gain[rank];
-  }
-  static void query(const LambdaProblem& problem, bool is_more, int64_t rank, double* out) {
-    const double weight = item_weight(problem, is_more, rank) * (is_more ? 1 : -1);
-    out[0] = weight * problem.gain[rank];
-    out[1] = -weight;
-  }
-};
-
-struct DeltaNdcgFeatures {
-  static constexpr int kCount = 4;
-
-  static void push(const LambdaProblem& problem, bool is_more, int64_t rank, double factor,
-                   double* out) {
-    const double weight = factor * item_weight(problem, is_more, rank);
-    const double gain = problem.gain[rank], discount = problem.discount[rank];
-    out[0] = weight;
-    out[1] = weight * gain;
-    out[2] = weight * discount;
-    out[3] = weight * gain * discount;
+    const double gain = kCount > 1 ? problem.gain[rank] : 0;
+    const double discount = kCount > 2 ? problem.discount[rank] : 0;
+    for (int f = 0; f < kCount; ++f) out[f] = pushed_feature(f, weight, gain, discount);
   }
   static void query(const LambdaProblem& problem, bool is_more, int64_t rank, double* out) {
     const double weight = item_weight(problem, is_more, rank);
-    const double gain = problem.gain[rank], discount = problem.discount[rank];
-    out[0] = weight * gain * discount;
-    out[1] = -weight * discount;
-    out[2] = -weight * gain;
-    out[3] = weight;
+    const double gain = kCount > 1 ? problem.gain[rank] : 0;
+    const double discount = kCount > 2 ? problem.discount[rank] : 0;
+    for (int f = 0; f < kCount; ++f) {
+      out[f] = queried_feature(kCount, f, is_more, weight, gain, discount);
+    }
   }
 };
 
@@ -70,11 +37,11 @@ template <typename Body>
 auto dispatch_features(WeightLoop weight, Body&& body) {
   switch (weight) {
     case WeightLoop::kGain:
-      return body(GainFeatures{});
+      return body(ScanFeatures<2>{});
     case WeightLoop::kDeltaNdcg:
-      return body(DeltaNdcgFeatures{});
+      return body(ScanFeatures<4>{});
     default:
-      return body(UnitFeatures{});
+      return body(ScanFeatures<1>{});
   }
 }
 

@@ -7,20 +7,12 @@
 // Walking over items in the order of their scores, sums of these over all items passed follow from
 // the step before: A_k <- exp(-k step) A_k + push. All decays are <= 1, and nothing overflows.
 //
-// Weights are sums of products of what belongs to one item each (lambda_features.h).
-// (g_i - g_j)(d_i - d_j) has the sign of the *ranks*, which is that of the scores but for ties: a
-// pair that the ranks order wrongly counts with a factor of -1. The logistic loss knows those pairs
-// anyway, in a walk by rank. The hinges take two walks, one over all pairs within the margin, in
-// the order of s_i and s_j + margin, and one over those in the wrong order of ranks, with factor
-// -2.
+// Weights are sums of products of what belongs to one item each (losses/lambda_features.h), and one
+// to three walks add them up (losses/lambda_passes.h).
 //
 // Pairs. Runs of items in ascending label order, each in the order of ranks, are swept two by two
 // and then merged, as in merge_rounds.h. Levels of few items share a run, within which pairs are
 // compared directly. ndcg_loss1 knows no labels: it sweeps the list against itself once.
-//
-// Truncation. Of two ranks the upper one must lie in the top. Going down, only the top is passed
-// on; going up, only the top looks. Pairs within a margin have no upper one: two walks, for the top
-// as the more relevant item against all, and for the rest against the top as the less relevant one.
 //
 // Determinism: sweeps are cut into stretches that depend on sizes alone.
 #pragma once
@@ -175,8 +167,8 @@ class LambdaScan {
     for (size_t pair = 0; pair < pairs.size(); ++pair) {
       append_stretches(static_cast<int64_t>(pair), pairs[pair].size(), stretches);
     }
-    const std::vector<ScanPass> passes = scan_passes(problem);
-    const bool by_rank = merged || std::any_of(passes.begin(), passes.end(),
+    const ScanPasses passes = scan_passes(problem);
+    const bool by_rank = merged || std::any_of(passes.at, passes.at + passes.size,
                                                [](const ScanPass& pass) { return pass.by_rank; });
     const double margin = problem.term.margin;
     team.run(stretches.size(), [&](int64_t task, int) {
@@ -193,7 +185,8 @@ class LambdaScan {
       }
     });
     LambdaSums sums;
-    for (const ScanPass& pass : passes) {
+    for (int at = 0; at < passes.size; ++at) {
+      const ScanPass& pass = passes.at[at];
       const uint32_t* events = pass.by_rank ? events_ : margin_events_;
       sums.add(dispatch_features(problem.weight, [&](auto features) {
         return sweep<decltype(features)>(problem, pass, pairs, stretches, events, team);

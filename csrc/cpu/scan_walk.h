@@ -14,6 +14,7 @@
 
 #include "cpu/lambda_features.h"
 #include "cpu/policy.h"
+#include "losses/lambda_passes.h"
 #include "losses/logistic_series.h"
 
 namespace fused_rankloss::cpu {
@@ -30,31 +31,11 @@ struct EventRange {
   int64_t size;
 };
 
-// What a walk adds up.
-struct ScanPass {
-  bool by_rank;      // else in the order of s_i and s_j + margin
-  double right;      // factor of pairs in the right order
-  double wrong;      // and in the wrong order, or within the margin
-  Range more_ranks;  // that take part as the more relevant item
-  Range less_ranks;  // and as the less relevant one
-  int64_t top;       // the upper one of the two ranks lies below
-  double shift;      // of the less relevant items' positions
-  double margin;     // of the gaps, besides the shift
-};
-
-inline std::vector<ScanPass> scan_passes(const LambdaProblem& problem) {
-  const Range all{0, problem.size}, top{0, problem.top}, rest{problem.top, problem.size};
-  const bool is_signed = problem.weight == WeightLoop::kDeltaNdcg;
-  const double margin = problem.term.margin;
-  if (problem.loss == LossLoop::kNarrowLogistic || problem.loss == LossLoop::kWideLogistic) {
-    return {{true, 1, is_signed ? -1.0 : 1.0, all, all, problem.top, 0, 0}};
-  }
-  // Below a margin < 0 lie pairs in the wrong order alone.
-  const double within = is_signed && margin < 0 ? -1 : 1;
-  std::vector<ScanPass> passes{{false, 0, within, top, all, problem.size, margin, 0}};
-  if (rest.size() > 0) passes.push_back({false, 0, within, rest, top, problem.size, margin, 0});
-  if (is_signed && margin >= 0) passes.push_back({true, 0, -2, all, all, problem.top, 0, margin});
-  return passes;
+inline ScanPasses scan_passes(const LambdaProblem& problem) {
+  const bool is_logistic =
+      problem.loss == LossLoop::kNarrowLogistic || problem.loss == LossLoop::kWideLogistic;
+  return fused_rankloss::scan_passes(is_logistic, problem.weight == WeightLoop::kDeltaNdcg,
+                                     problem.top < problem.size, problem.term.margin);
 }
 
 // [2][terms]: the coefficients of a pair's value and of its slope.
@@ -143,10 +124,11 @@ class ScanWalk {
 
   double distance(double a, double b) const { return scale_ * std::fabs(a - b); }
 
-  static bool within(Range range, int64_t rank) { return rank >= range.begin && rank < range.end; }
   bool takes_part(bool is_more, int64_t rank) const {
-    return within(is_more ? pass_.more_ranks : pass_.less_ranks, rank);
+    return is_in(is_more ? pass_.more_ranks : pass_.less_ranks, rank < problem_.top);
   }
+  // Whether a rank may be the upper one of a pair.
+  bool may_be_upper(int64_t rank) const { return !pass_.upper_in_top || rank < problem_.top; }
 
   template <bool kLooks>
   LambdaSums walk(const EventRange& range, bool down, double position, ScanState& state) const {
@@ -167,7 +149,7 @@ class ScanWalk {
         double* push = pushes + t * kScanLanes;
         std::fill_n(push, kScanLanes, 0.0);
         // A factor, not a branch: which run comes next is a coin toss.
-        const bool passes = takes_part(is_more, rank) && (!down || rank < pass_.top);
+        const bool passes = takes_part(is_more, rank) && (!down || may_be_upper(rank));
         Features::push(problem_, is_more, rank, passes, push + is_more * kFeatures);
       }
       scan_({count, distances, pushes, kLooks ? out : nullptr}, series_, state);
@@ -182,7 +164,7 @@ class ScanWalk {
   LambdaSums look_at(uint32_t event, bool down, const double* out) const {
     const int64_t rank = rank_of(event);
     const bool is_more = event >= kMoreEvent, wrong = down == is_more;
-    if (!takes_part(is_more, rank) || (!down && rank >= pass_.top)) return {};
+    if (!takes_part(is_more, rank) || (!down && !may_be_upper(rank))) return {};
     const double factor = wrong ? pass_.wrong : pass_.right;
     if (factor == 0) return {};
     double query[kFeatures];

@@ -3,10 +3,16 @@
 // The kernels of a lambda loss over long lists on a stream.
 #include "cuda/lambda_long.h"
 #include "cuda/lambda_long_plan.cuh"
+#include "cuda/lambda_scan.h"
 #include "cuda/long_lists_stream.h"
 
 namespace fused_rankloss {
 namespace {
+
+// Whether pairs are added up by scans, and not compared one by one.
+bool scans(const LambdaArgs& args) {
+  return scan_factors(args) && (args.k == 0 || args.k > kDirectTop);
+}
 
 // Calls `body` with the plan for a call.
 template <typename Body>
@@ -22,7 +28,10 @@ int64_t long_lambda_bytes(const LambdaArgs& args, int64_t crossover, const Launc
   check(args.lists.num_slots <= kMostLongSlots, scope.op(), ": expected at most ", kMostLongSlots,
         " scores in a call with long lists, got ", args.lists.num_slots);
   int64_t bytes = 0;
-  with_plan(args, crossover, [&](const auto& plan) { bytes = plan.workspace_bytes(); });
+  with_plan(args, crossover, [&](const auto& plan) {
+    bytes = plan.workspace_bytes();
+    if (scans(args)) bytes += lambda_scan_bytes(args, plan.most_lists());
+  });
   return bytes;
 }
 
@@ -30,8 +39,11 @@ void launch_long_lambda(const LambdaArgs& args, const ListPartials& partials, vo
                         const LaunchScope& scope) {
   with_plan(args, partials.crossover, [&](const auto& plan) {
     LongListsStream stream(scope);
-    plan.run(stream, workspace, partials,
-             [&](const auto& params) { plan.run_direct_pairs(stream, params); });
+    plan.run(stream, workspace, partials, [&](const auto& params) {
+      if (!scans(args)) return plan.run_direct_pairs(stream, params);
+      launch_lambda_scan(args, plan.most_lists(), params.ranked_lists(),
+                         static_cast<char*>(workspace) + plan.workspace_bytes(), scope);
+    });
   });
 }
 

@@ -6,7 +6,8 @@
 //                           labels; tables by rank
 //   radix sort              by score, and stably by list where there are several
 //   lambda_rank_kernel      to RankedLists (lambda_items.cuh)
-//   the pairs               lambda_pairs_kernel, lambda_pieces_kernel
+//   the pairs               lambda_scan_kernel (lambda_scan.cuh) where weights factor, else
+//                           lambda_pairs_kernel, lambda_pieces_kernel
 //   lambda_finish_kernel    to the results
 //
 // Memory  some 120 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair

@@ -124,6 +124,11 @@ def on_long_host(
 class LambdaLongHostOps(LongHostOps):
     """The op of lambda_long_host.cpp: lists of up to ``crossover`` slots have no pairs."""
 
+    def set(self, *, scans: bool = False, **options: int) -> None:
+        """``scans``: in the place of direct pairs, where weights factor."""
+        super().set(**options)
+        self._ops.set_scans(scans)
+
     def lambda_forward(self, *arguments):
         return self._ops.lambda_forward(*arguments)
 

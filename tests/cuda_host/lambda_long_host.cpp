@@ -4,6 +4,7 @@
 // that are short for it have no pairs here: others would solve them.
 #include "common/lambda_op.h"
 #include "cuda/lambda_long_plan.cuh"
+#include "cuda/lambda_scan_plan.cuh"
 #include "host_device.h"
 
 namespace fused_rankloss::host {
@@ -12,6 +13,7 @@ namespace {
 std::uint64_t seed = 0;
 int64_t crossover = 0;
 int64_t most_blocks = 2;
+bool scans = false;  // where weights factor
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
     const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
@@ -56,8 +58,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
     const LambdaLongPlan<Real> plan(args, crossover, /*sort_bytes=*/0);
     std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     HostDevice device(seed, most_blocks);
-    plan.run(device, workspace.data(), view,
-             [&](const auto& params) { plan.run_direct_pairs(device, params); });
+    plan.run(device, workspace.data(), view, [&](const auto& params) {
+      if (!scans || !scan_factors(args)) return plan.run_direct_pairs(device, params);
+      const LambdaScanPlan<Real> scan(args, plan.most_lists());
+      std::vector<std::byte> memory = workspace_of(scan.workspace_bytes());
+      device.launch_together(lambda_scan_kernel<Real>, scan.num_tiles(),
+                             scan.params(params.ranked_lists(), memory.data()));
+    });
   });
   return call.tensors();
 }
@@ -65,6 +72,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
 void set_seed(int64_t value) { seed = value; }
 void set_crossover(int64_t value) { crossover = value; }
 void set_blocks(int64_t value) { most_blocks = value; }
+void set_scans(bool value) { scans = value; }
 
 }  // namespace
 }  // namespace fused_rankloss::host
@@ -80,6 +88,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_long_host, m) {
   m.def("set_seed(int seed) -> ()");
   m.def("set_crossover(int slots) -> ()");
   m.def("set_blocks(int blocks) -> ()");
+  m.def("set_scans(bool scans) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_long_host, CompositeExplicitAutograd, m) {
@@ -87,4 +96,5 @@ STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_long_host, CompositeExplicitAuto
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
   m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+  m.impl("set_scans", TORCH_BOX(&fused_rankloss::host::set_scans));
 }

@@ -1,0 +1,55 @@
+"""Long lists from the op's arguments to its results with scans in the place of direct pairs, run on
+the CPU: that what one phase leaves is what the next one reads."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from host_cases import cases, sanitize
+
+from batches import FORMS
+from cases import SMALL, Case
+from ltr import GRID, PAIR, hold, weighted
+
+FACTORS = {
+    name: ranking
+    for name, ranking in GRID.items()
+    if not name.startswith("ndcg_loss2") and "score" not in name and "discounts" not in name
+}
+
+
+@pytest.fixture(autouse=True)
+def scans(on_lambda_long_host) -> None:
+    on_lambda_long_host.set(scans=True)
+
+
+@sanitize
+@cases(SMALL, "weighted_boundary")
+@pytest.mark.parametrize("name", FACTORS)
+def test_options(case: Case, name: str) -> None:
+    hold(FACTORS[name], case.batch(torch.float32), "cpu", case=case)
+
+
+@cases(SMALL, "ragged", "weighted")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", ["logistic", "lambdarank", "lambdarank_hinge", "ndcg_loss1"])
+def test_dtypes(case: Case, name: str, dtype: torch.dtype) -> None:
+    hold(PAIR[name], case.batch(dtype), "cpu", case=case, reduction="list_mean")
+
+
+@pytest.mark.parametrize("form", ["scattered_mask", "flat_mask"])
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg_loss1"])
+def test_forms(form: str, scheme: str) -> None:
+    batch = Case("forms", (30, 0, 45), "", labels="grades", weighted=True).batch(torch.float32)
+    filled = lambda batch: FORMS[form](batch, filler=float("nan"))  # noqa: E731
+    hold(weighted(scheme, k=12), batch, "cpu", form=filled)
+
+
+@sanitize
+@pytest.mark.parametrize("truncation", ["either", "both"])
+@pytest.mark.parametrize("pair_loss", ["logistic", "hinge"])
+def test_lists_across_tiles(truncation: str, pair_loss: str, on_lambda_long_host) -> None:
+    on_lambda_long_host.set(scans=True, blocks=3)
+    case = Case("across", (1, 2054, 33), "", labels="grades", scores="quarters", weighted=True)
+    ranking = weighted("lambdarank", k=100, truncation=truncation, pair_loss=pair_loss)
+    hold(ranking, case.batch(torch.float32), "cpu", case=case)

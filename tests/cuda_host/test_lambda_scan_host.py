@@ -1,0 +1,361 @@
+"""The scan of lambda losses over long lists, run on the CPU, against the oracle.
+
+The lists are ranked here: the kernel finds them as csrc/cuda/lambda_items.cuh says. Tiles have 256
+and 2048 places.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from host_cases import same_bits, sanitize
+from torch import Tensor
+
+from batches import Batch
+from cases import WEIGHTINGS, Case, name_of
+from conftest import load
+from oracle_lambda import Pairs, lambda_exact
+from oracle_ndcg import gains_of, normalised, ranks_of
+from tolerance import check, grad_floor, loss_floor
+
+SCHEMES = ("none", "arp", "lambdarank", "ndcg_loss1", "ndcg_loss2", "ndcg_loss2++")
+PAIR_LOSSES = ("logistic", "hinge", "squared_hinge")
+TRUNCATIONS = ("either", "both", "discount")
+INERT = 0xFFFFFFFF
+
+# What the scan takes.
+CALLS = [(s, p) for s in SCHEMES[:4] for p in PAIR_LOSSES if (s, p[-5:]) != ("ndcg_loss1", "hinge")]
+every_call = pytest.mark.parametrize(("scheme", "pair_loss"), CALLS)
+
+
+@dataclass
+class Ranked:
+    """Lists with their items by rank, and something inert before, between and after them."""
+
+    scores: Tensor
+    label_ranks: Tensor
+    gains: Tensor | None
+    discounts: Tensor | None
+    weights: Tensor  # [2, positions]
+    table: Tensor  # list, begin, size, top
+    num_lists: int
+    num_levels: int
+    positions: Tensor  # of each item of the batch
+
+
+def rank(batch: Batch, o: Pairs, gaps: list[int], poisoned: tuple[int, ...] = ()) -> Ranked:
+    """``gaps``: inert positions before each list, over and over."""
+    lists, table, places, total = [], [], [], 0
+    for b, one in enumerate(batch.lists()):
+        n, begin = len(one.scores), total + gaps[b % len(gaps)]
+        total = begin + n
+        ranks = torch.tensor(ranks_of(one.scores.tolist()), dtype=torch.int64)
+        places.append(begin + ranks - 1)
+        size = 0 if b in poisoned else n
+        table.append([2 * b + 1, begin, size, min(n, o.k or n)])
+        gains = normalised(gains_of(one.labels.tolist(), None, o.gain), o.discount, o.k)
+        if o.scheme == "arp":
+            gains = one.labels.tolist()
+        discounts = torch.tensor([o.discount_at(r) for r in ranks.tolist()], dtype=torch.float64)
+        gains = torch.tensor(gains, dtype=torch.float64)
+        more = torch.ones(n, dtype=torch.float64) if one.weights is None else one.weights.double()
+        less = more if o.weighting == "product" else torch.ones_like(more)
+        if o.scheme == "ndcg_loss1":
+            more = more * gains * discounts
+        at = torch.searchsorted(one.labels.unique(), one.labels)
+        lists.append((one.scores, torch.full_like(at, INERT) if size == 0 else at))
+        lists[-1] += (gains, discounts, more, less)
+    total += gaps[0]
+    slots = torch.cat(places)
+
+    def spread(values: list[Tensor], filler: float) -> Tensor:
+        result = torch.full((total,), filler, dtype=values[0].dtype)
+        result[slots] = torch.cat(values)
+        return result
+
+    columns = [list(column) for column in zip(*lists, strict=True)]
+    scores, label_ranks, gains, discounts, more, less = columns
+    return Ranked(
+        spread(scores, math.nan),
+        spread(label_ranks, INERT),
+        spread(gains, math.nan) if o.scheme in ("arp", "lambdarank") else None,
+        spread(discounts, math.nan) if o.scheme == "lambdarank" else None,
+        torch.stack([spread(more, math.nan), spread(less, math.nan)]),
+        torch.tensor(table),
+        2 * len(lists) + 1,
+        max((len(one.labels.unique()) for one in batch.lists()), default=0),
+        slots,
+    )
+
+
+class LambdaScanHost:
+    def __init__(self, library, namespace: str):
+        torch.ops.load_library(str(library))
+        self._ops = getattr(torch.ops, namespace)
+
+    def scan(
+        self, ranked: Ranked, o: Pairs, *, blocks: int = 2, seed: int = 0, grad: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients by position, and value and slope of each list."""
+        self._ops.set_blocks(blocks)
+        self._ops.set_seed(seed)
+        gradients = torch.zeros(len(ranked.scores) if grad else 0, dtype=torch.float64)
+        sums = torch.zeros(ranked.num_lists, 2, dtype=torch.float64)
+        self._ops.lambda_scan(
+            *(ranked.scores, ranked.label_ranks, ranked.gains, ranked.discounts, ranked.weights),
+            *(ranked.table, ranked.num_levels),
+            *(SCHEMES.index(o.scheme), PAIR_LOSSES.index(o.pair_loss)),
+            *(o.sigma, o.margin, o.k or 0, TRUNCATIONS.index(o.truncation), gradients, sums),
+        )
+        return gradients, sums
+
+    def factors(self, scheme: str, pair_loss: str, positions: int = 100, **options: bool) -> bool:
+        names = ("has_gains", "has_discounts", "score_normalization")
+        flags = [options.get(name, False) for name in names]
+        at = SCHEMES.index(scheme), PAIR_LOSSES.index(pair_loss)
+        return self._ops.factors(*at, positions, *flags)
+
+
+@pytest.fixture(scope="session")
+def scan_host(pytestconfig: pytest.Config) -> LambdaScanHost:
+    return load(
+        pytestconfig, "lambda_scan_host.cpp", "fused_rankloss_lambda_scan_host", LambdaScanHost
+    )
+
+
+def normaliser(slopes: Tensor) -> Tensor:
+    return torch.where(slopes > 0, torch.log2(1 + 2 * slopes) / (2 * slopes), 1.0)
+
+
+def hold(
+    host: LambdaScanHost,
+    case: Case,
+    dtype: torch.dtype = torch.float32,
+    *,
+    gaps: tuple[int, ...] = (3,),
+    blocks: int = 2,
+    **options,
+) -> None:
+    """The error budget, for the loss of every list, its gradients, and its sum of slopes.
+
+    That sum is known from the loss with list_normalization, which divides by it.
+    """
+    batch = case.batch(dtype)
+    o = Pairs(**options)
+    ranked = rank(batch, o, list(gaps))
+    gradients, sums = host.scan(ranked, o, blocks=blocks)
+    scale = o.sigma if o.pair_loss == "logistic" else 1.0
+    lists = ranked.table[:, 0]
+    values, slopes = sums[lists, 0], sums[lists, 1] * scale
+    assert (sums[0::2] == 0).all(), "lists that are not in the table are not written"
+    grads = gradients[ranked.positions] * scale
+    inert = torch.ones(len(gradients), dtype=torch.bool)
+    inert[ranked.positions] = False
+    assert (gradients[inert] == 0).all()
+    for list_normalization in (False, True):
+        wanted = lambda_exact(
+            batch, reduction="none", list_normalization=list_normalization, **options
+        )
+        factors = normaliser(slopes) if list_normalization else torch.ones_like(slopes)
+        of_items = factors.repeat_interleave(torch.tensor(batch.sizes))
+        check("loss", values * factors, wanted.loss, loss_floor(wanted, dtype), case=case)
+        check("grad", grads * of_items, wanted.grad, grad_floor(wanted, dtype), case=case)
+
+
+def of_sizes(*sizes: int, labels: str = "grades", scores: str = "normal", weighted: bool = False):
+    name = f"{sizes}{labels}{scores}{weighted}"
+    return Case(name, sizes, "", scores=scores, labels=labels, weighted=weighted)
+
+
+# ---- Against the oracle ----------------------------------------------------------------------
+
+
+@sanitize
+@every_call
+def test_calls(scheme: str, pair_loss: str, scan_host) -> None:
+    hold(scan_host, of_sizes(130, 40), scheme=scheme, pair_loss=pair_loss)
+
+
+@every_call
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_truncations(scheme: str, pair_loss: str, truncation: str, scan_host) -> None:
+    case = of_sizes(60, 4, 50, scores="quarters")
+    hold(scan_host, case, scheme=scheme, pair_loss=pair_loss, truncation=truncation, k=9)
+
+
+@every_call
+def test_ties(scheme: str, pair_loss: str, scan_host) -> None:
+    """Pairs on the margin, and tied scores whose ranks decide."""
+    hold(scan_host, of_sizes(90, scores="quarters"), scheme=scheme, pair_loss=pair_loss)
+    hold(scan_host, of_sizes(40, scores="equal"), scheme=scheme, pair_loss=pair_loss)
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@every_call
+def test_weights(scheme: str, pair_loss: str, weighting: str, scan_host) -> None:
+    case = of_sizes(70, weighted=True)
+    hold(scan_host, case, scheme=scheme, pair_loss=pair_loss, weighting=weighting, k=20)
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64), ids=name_of)
+@pytest.mark.parametrize("scores", ["wide", "descending", "ascending"])
+@pytest.mark.parametrize("pair_loss", PAIR_LOSSES)
+def test_scores(pair_loss: str, scores: str, dtype: torch.dtype, scan_host) -> None:
+    hold(scan_host, of_sizes(70, scores=scores), dtype, scheme="lambdarank", pair_loss=pair_loss)
+
+
+@pytest.mark.parametrize("margin", [-0.5, 0.0, 0.25, 100.0])
+@pytest.mark.parametrize("scheme", ["none", "lambdarank"])
+@pytest.mark.parametrize("pair_loss", PAIR_LOSSES[1:])
+def test_margins(pair_loss: str, scheme: str, margin: float, scan_host) -> None:
+    case = of_sizes(80, scores="quarters")
+    hold(scan_host, case, scheme=scheme, pair_loss=pair_loss, margin=margin, k=30)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 30.0])
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64), ids=name_of)
+def test_sigma(dtype: torch.dtype, sigma: float, scan_host) -> None:
+    hold(scan_host, of_sizes(100), dtype, scheme="arp", sigma=sigma)
+
+
+@sanitize
+@pytest.mark.parametrize("labels", ["relevant", "binary", "distinct", "signed", "rare"])
+def test_labels(labels: str, scan_host) -> None:
+    """From no pair to seven rounds."""
+    hold(scan_host, of_sizes(100, labels=labels), scheme="none")
+    hold(scan_host, of_sizes(100, labels=labels), scheme="arp", pair_loss="hinge")
+
+
+@sanitize
+@pytest.mark.parametrize("begin", [0, 1, 7, 250, 255, 256, 2040])
+def test_lists_across_tiles(begin: int, scan_host) -> None:
+    sizes = (33, 1, 300, 5, 0, 20)
+    case = of_sizes(*sizes)
+    hold(scan_host, case, gaps=(begin, 0, 9, 0), blocks=3, scheme="none")
+
+
+@pytest.mark.parametrize("size", [256, 512, 2048, 2300])
+def test_sizes(size: int, scan_host) -> None:
+    hold(scan_host, of_sizes(size, labels="binary"), gaps=(0,), scheme="none")
+
+
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg_loss1"])
+def test_several_tiles(scheme: str, scan_host) -> None:
+    hold(scan_host, of_sizes(700, labels="binary"), torch.float64, scheme=scheme, k=400)
+
+
+# ---- What is not everyday --------------------------------------------------------------------
+
+
+@sanitize
+def test_poisoned_lists_are_left_out(scan_host) -> None:
+    o = Pairs(scheme="lambdarank")
+    batch = of_sizes(40, 30, 50).batch(torch.float32)
+    batch.scores[45] = math.nan
+    ranked = rank(batch, o, [0], poisoned=(1,))
+    gradients, sums = scan_host.scan(ranked, o)
+    assert (sums[3] == 0).all() and (gradients[ranked.positions[40:70]] == 0).all()
+    rest = Batch(
+        torch.cat([batch.scores[:40], batch.scores[70:]]),
+        torch.cat([batch.labels[:40], batch.labels[70:]]),
+        (40, 50),
+    )
+    wanted = lambda_exact(rest, reduction="none", scheme="lambdarank")
+    check("loss", sums[[1, 5], 0], wanted.loss, loss_floor(wanted, torch.float32))
+
+
+INFINITE = [
+    ([math.inf, 1.0, 0.0, -0.5], [1, 0, 0, 0]),  # relevant at the top
+    ([1.0, -math.inf, 0.5], [1, 0, 1]),
+    ([math.inf, math.inf, 0.0], [1, 1, 0]),  # equal infinities with equal labels
+    ([0.0, math.inf], [1, 0]),  # irrelevant at the top: infinite
+    ([-math.inf, 0.0], [1, 0]),
+    ([-math.inf, math.inf, 0.0, 1.0], [1, 0, 2, 0]),
+]
+
+
+@sanitize
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the oracle's bounds
+@pytest.mark.parametrize(("scores", "labels"), INFINITE)
+@pytest.mark.parametrize("pair_loss", PAIR_LOSSES[:2])
+@pytest.mark.parametrize("copies", [0, 12])
+def test_infinite_scores(
+    scores: list, labels: list, pair_loss: str, copies: int, scan_host
+) -> None:
+    """The loss is what the formula says, and slopes are those of far scores.
+
+    The oracle's bounds are infinite here: up to 20 slopes of at most 1, or values of 200 pairs of
+    at most 2, with arguments of up to 2, are in a sum.
+    """
+    scores, labels = scores + [0.25, -0.5] * copies, labels + [1, 0] * copies
+    o = Pairs(scheme="none", pair_loss=pair_loss)
+    batch = Batch.of(scores, labels, dtype=torch.float32)
+    ranked = rank(batch, o, [2])
+    gradients, sums = scan_host.scan(ranked, o)
+    wanted = lambda_exact(batch, reduction="none", scheme="none", pair_loss=pair_loss)
+    value_floor = torch.full_like(wanted.loss, 1600 * 2.0**-23)
+    check("loss", sums[[1], 0], wanted.loss, value_floor)
+    slope_floor = torch.full_like(wanted.grad, 80 * 2.0**-23)
+    check("grad", gradients[ranked.positions], wanted.grad, slope_floor)
+
+
+@pytest.mark.parametrize("copies", [1, 12])
+def test_infinite_scores_without_labels(copies: int, scan_host) -> None:
+    """In all pairs with the top; the gain of label 0 is 0."""
+    o = Pairs(scheme="ndcg_loss1", k=1)
+    for label in (0, 1):
+        scores, labels = [-math.inf, 1.0] + [0.0] * copies, [label, 1] + [0] * copies
+        ranked = rank(Batch.of(scores, labels, dtype=torch.float32), o, [0])
+        gradients, sums = scan_host.scan(ranked, o)
+        assert sums[1, 0].isinf() == (label == 1) and gradients.isfinite().all()
+
+
+def test_what_factors(scan_host) -> None:
+    for scheme in SCHEMES:
+        for pair_loss in PAIR_LOSSES:
+            assert scan_host.factors(scheme, pair_loss) == ((scheme, pair_loss) in CALLS)
+            assert not scan_host.factors(scheme, pair_loss, score_normalization=True)
+    for option in ("has_gains", "has_discounts"):
+        assert not scan_host.factors("lambdarank", "hinge", **{option: True})
+        assert scan_host.factors("ndcg_loss1", "logistic", **{option: True})
+    assert scan_host.factors("none", "hinge", positions=2**30 - 1)
+    assert not scan_host.factors("none", "hinge", positions=2**30)
+
+
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg_loss1"])
+def test_without_gradients(scheme: str, scan_host) -> None:
+    o = Pairs(scheme=scheme)
+    ranked = rank(of_sizes(90, 20).batch(torch.float32), o, [1])
+    _, with_gradients = scan_host.scan(ranked, o)
+    gradients, sums = scan_host.scan(ranked, o, grad=False)
+    assert gradients.numel() == 0 and same_bits(sums, with_gradients)
+
+
+@pytest.mark.parametrize(("scheme", "pair_loss"), [("none", "logistic"), ("lambdarank", "hinge")])
+def test_a_list_does_not_depend_on_those_around_it(scheme: str, pair_loss: str, scan_host) -> None:
+    o = Pairs(scheme=scheme, pair_loss=pair_loss, k=40)
+    case = of_sizes(70, 33, 400, 5)
+    batch = case.batch(torch.float64)
+    batch.labels[70:103] //= 3  # one level of three
+    ranked = rank(batch, o, [4, 300, 0])
+    gradients, sums = scan_host.scan(ranked, o)
+    together = batch.split(gradients[ranked.positions])
+    for b, one in enumerate(batch.lists()):
+        alone = rank(one, o, [0])
+        gradients, sums_alone = scan_host.scan(alone, o)
+        assert same_bits(gradients[alone.positions], together[b].clone())
+        assert same_bits(sums_alone[1], sums[2 * b + 1])
+
+
+@sanitize
+@pytest.mark.parametrize("pair_loss", PAIR_LOSSES)
+def test_schedules_and_grids_agree_bit_for_bit(pair_loss: str, scan_host) -> None:
+    o = Pairs(scheme="arp", pair_loss=pair_loss)
+    ranked = rank(of_sizes(70, 3, 500, 200, labels="binary").batch(torch.float32), o, [4, 1700])
+    first = scan_host.scan(ranked, o, blocks=1, seed=1)
+    for blocks, seed in ((2, 2), (3, 3)):
+        other = scan_host.scan(ranked, o, blocks=blocks, seed=seed)
+        assert all(same_bits(a, b) for a, b in zip(first, other, strict=True))

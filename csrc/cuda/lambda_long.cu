@@ -9,11 +9,6 @@
 namespace fused_rankloss {
 namespace {
 
-// Whether pairs are added up by scans, and not compared one by one.
-bool scans(const LambdaArgs& args) {
-  return scan_factors(args) && (args.k == 0 || args.k > kDirectTop);
-}
-
 // Calls `body` with the plan for a call.
 template <typename Body>
 void with_plan(const LambdaArgs& args, int64_t crossover, Body&& body) {
@@ -30,7 +25,7 @@ int64_t long_lambda_bytes(const LambdaArgs& args, int64_t crossover, const Launc
   int64_t bytes = 0;
   with_plan(args, crossover, [&](const auto& plan) {
     bytes = plan.workspace_bytes();
-    if (scans(args)) bytes += lambda_scan_bytes(args, plan.most_lists());
+    if (scan_factors(args)) bytes += lambda_scan_bytes(args, plan.most_lists());
   });
   return bytes;
 }
@@ -40,7 +35,7 @@ void launch_long_lambda(const LambdaArgs& args, const ListPartials& partials, vo
   with_plan(args, partials.crossover, [&](const auto& plan) {
     LongListsStream stream(scope);
     plan.run(stream, workspace, partials, [&](const auto& params) {
-      if (!scans(args)) return plan.run_direct_pairs(stream, params);
+      if (!scan_factors(args)) return plan.run_direct_pairs(stream, params);
       launch_lambda_scan(args, plan.most_lists(), params.ranked_lists(),
                          static_cast<char*>(workspace) + plan.workspace_bytes(), scope);
     });

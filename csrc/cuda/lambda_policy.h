@@ -31,10 +31,6 @@ inline constexpr int64_t kPairPieces = 256;
 // Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
 inline constexpr int kPairBlocks = 2;
 
-// A top of up to so many ranks has few pairs: comparing them takes 60 instructions an item and
-// rank, a scan (lambda_scan.cuh) some thousands an item.
-inline constexpr int64_t kDirectTop = 64;
-
 // Most blocks of a grid that go over pieces of work again and again.
 inline constexpr int64_t kMostPairBlocks = 16 * 1024;
 

@@ -5,7 +5,8 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -19,7 +20,9 @@ class HostDevice {
   // The schedule, and how many blocks run side by side.
   HostDevice(std::uint64_t seed, int64_t most_blocks) : seed_(seed), most_blocks_(most_blocks) {}
 
-  void zero(void* memory, int64_t bytes) { std::memset(memory, 0, bytes); }
+  void zero(void* memory, int64_t bytes) {
+    std::fill_n(static_cast<std::byte*>(memory), bytes, std::byte{0});
+  }
 
   template <typename... Parameters, typename... Arguments>
   void launch(void (*kernel)(Parameters...), int64_t blocks, const Arguments&... arguments) {

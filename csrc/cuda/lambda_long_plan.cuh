@@ -6,7 +6,8 @@
 //                           labels; tables by rank
 //   radix sort              by score, and stably by list where there are several
 //   lambda_rank_kernel      to RankedLists (lambda_items.cuh)
-//   the pairs               lambda_pairs_kernel, lambda_pieces_kernel
+//   the pairs               lambda_scan_kernel (lambda_scan.cuh) where weights factor, else
+//                           lambda_pairs_kernel, lambda_pieces_kernel
 //   lambda_finish_kernel    to the results
 //
 // Memory  some 120 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
@@ -63,15 +64,16 @@ class LambdaLongPlan {
     device.launch_together(lambda_finish_kernel<Real>, num_tiles(), params);
   }
 
-  // The pairs one by one, as a step of `run`.
+  // The pairs one by one, as a step of `run`, by up to so many blocks.
   template <class Device>
-  void run_direct_pairs(Device& device, const LambdaLongParams<Real>& params) const {
+  void run_direct_pairs(Device& device, const LambdaLongParams<Real>& params,
+                        int64_t most_blocks = kMostPairBlocks) const {
     static_assert(kPairThreads == kScanThreads);
     dispatch_lambda_term<Real>(args_.pair_loss, [&](auto loss) {
-      device.launch(lambda_pairs_kernel<decltype(loss), Real>,
-                    std::min(most_pieces(), kMostPairBlocks), params);
+      device.launch(lambda_pairs_kernel<decltype(loss), Real>, std::min(most_pieces(), most_blocks),
+                    params);
     });
-    device.launch(lambda_pieces_kernel<Real>, std::min(most_lists_, kMostPairBlocks), params);
+    device.launch(lambda_pieces_kernel<Real>, std::min(most_lists_, most_blocks), params);
   }
 
  private:

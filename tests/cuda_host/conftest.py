@@ -182,8 +182,9 @@ def on_lambda_host(lambda_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch) 
 class LambdaLongHostOps(LongHostOps):
     """The op of lambda_long_host.cpp: lists of up to ``crossover`` slots have no pairs."""
 
-    def scan(self, scans: bool) -> None:
-        """Whether calls that factor are scanned; else, pairs are direct."""
+    def set(self, *, scans: bool = False, **options: int) -> None:
+        """``scans``: in the place of direct pairs, where weights factor."""
+        super().set(**options)
         self._ops.set_scans(scans)
 
     def lambda_forward(self, *arguments):

@@ -12,8 +12,8 @@ namespace {
 
 std::uint64_t seed = 0;
 int64_t crossover = 0;
-int64_t most_blocks = 2;
-bool scans = false;  // calls that can be scanned; else pairs are direct
+int64_t most_blocks = 2;  // of kernels whose blocks go over their work again and again
+bool scans = false;       // where weights factor
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
     const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
@@ -53,7 +53,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
     std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     HostDevice device(seed, most_blocks);
     plan.run(device, workspace.data(), view, [&](const auto& params) {
-      if (!scans || !scan_factors(args)) return plan.run_direct_pairs(device, params);
+      if (!scans || !scan_factors(args)) {
+        return plan.run_direct_pairs(device, params, most_blocks);
+      }
       const LambdaScanPlan<Real> scan(args, plan.most_lists());
       std::vector<std::byte> memory = workspace_of(scan.workspace_bytes());
       device.launch_together(lambda_scan_kernel<Real>, scan.num_tiles(),

@@ -1,39 +1,55 @@
-"""Lambda losses over long lists with the scan in the place of direct pairs, as the op runs them.
-
-What the scan adds up is tested by test_lambda_scan_host.py; here, that it gets what it reads and
-that what it leaves is finished, in batches of several lists.
-"""
+"""Long lists from the op's arguments to its results with scans in the place of direct pairs, run on
+the CPU: that what one phase leaves is what the next one reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from host_cases import cases, every_dtype, sanitize
+from host_cases import cases, sanitize
 
+from batches import FORMS
 from cases import SMALL, Case
-from ltr import GRID, PAIR, graded, hold
+from ltr import GRID, PAIR, hold, weighted
 
-pytestmark = pytest.mark.usefixtures("on_lambda_long_host")
+FACTORS = {
+    name: ranking
+    for name, ranking in GRID.items()
+    if not name.startswith("ndcg_loss2") and "score" not in name and "discounts" not in name
+}
 
 
 @pytest.fixture(autouse=True)
-def pairs_are_scanned(lambda_long_host) -> Iterator[None]:
-    lambda_long_host.scan(True)
-    yield
-    lambda_long_host.scan(False)
+def scans(on_lambda_long_host) -> None:
+    on_lambda_long_host.set(scans=True)
 
 
 @sanitize
 @cases(SMALL, "weighted_boundary")
-@pytest.mark.parametrize("name", GRID)
+@pytest.mark.parametrize("name", FACTORS)
 def test_options(case: Case, name: str) -> None:
-    hold(GRID[name], graded(case), "cpu", case=case)
+    hold(FACTORS[name], case.batch(torch.float32), "cpu", case=case)
 
 
-@every_dtype
-@pytest.mark.parametrize("name", PAIR)
-def test_dtypes(name: str, dtype: torch.dtype) -> None:
-    case = Case("scanned", (130, 0, 2200, 7), "", labels="grades", weighted=True)
-    hold(PAIR[name], graded(case, dtype), "cpu", case=case)
+@cases(SMALL, "ragged", "weighted")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", ["logistic", "lambdarank", "lambdarank_hinge", "ndcg_loss1"])
+def test_dtypes(case: Case, name: str, dtype: torch.dtype) -> None:
+    hold(PAIR[name], case.batch(dtype), "cpu", case=case, reduction="list_mean")
+
+
+@pytest.mark.parametrize("form", ["scattered_mask", "flat_mask"])
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg_loss1"])
+def test_forms(form: str, scheme: str) -> None:
+    batch = Case("forms", (30, 0, 45), "", labels="grades", weighted=True).batch(torch.float32)
+    filled = lambda batch: FORMS[form](batch, filler=float("nan"))  # noqa: E731
+    hold(weighted(scheme), batch, "cpu", form=filled)
+
+
+@sanitize
+@pytest.mark.parametrize("truncation", ["either", "both"])
+@pytest.mark.parametrize("pair_loss", ["logistic", "hinge"])
+def test_lists_across_tiles(truncation: str, pair_loss: str, on_lambda_long_host) -> None:
+    on_lambda_long_host.set(scans=True, blocks=3)
+    case = Case("across", (1, 2054, 33), "", labels="grades", scores="quarters", weighted=True)
+    ranking = weighted("lambdarank", k=150, truncation=truncation, pair_loss=pair_loss)
+    hold(ranking, case.batch(torch.float32), "cpu", case=case)

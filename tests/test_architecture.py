@@ -155,4 +155,4 @@ def test_definitions_of_one_file_are_seen(text: str, found: list[str]) -> None:
 
 
 def test_files_with_a_header() -> None:
-    assert files_with("cuda/short_lists.h") == ["cuda/pairwise.cu", "cuda/short_lists.cu"]
+    assert files_with("cuda/long_lists.h") == ["cuda/long_lists.cu", "cuda/pairwise.cu"]

@@ -75,6 +75,7 @@ class ShortListwise {
 
   __device__ __forceinline__ ListPartial solve(int size) {
     items_.clear_behind(size, team_.thread(), team_.size());
+    if (size == 0) return uncounted();
     place_items(size);
     if (all_.poisoned != 0) {
       fill(size, kNan<double>);

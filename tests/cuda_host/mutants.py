@@ -58,11 +58,12 @@ HANGS_AFTER = 1800  # seconds
 
 
 def includes(text: str, csrc: Path, found: set[str]) -> set[str]:
-    """The files of csrc/cuda that a source includes, by themselves or through others."""
-    for name in re.findall(r'#include "cuda/([^"]+)"', text):
+    """The headers that a source includes, by themselves or through others, as seen from csrc/cuda."""
+    for path in re.findall(r'#include "((?:cuda|losses|common)/[^"]+)"', text):
+        name = path.removeprefix("cuda/") if path.startswith("cuda/") else f"../{path}"
         if name not in found:
             found.add(name)
-            includes((csrc / "cuda" / name).read_text(), csrc, found)
+            includes((csrc / path).read_text(), csrc, found)
     return found
 
 

@@ -133,16 +133,22 @@ MUTANTS = [
         "carried.before.passed",
     ),
     Mutant(
-        "no barrier before the next columns",
+        "soft ranks of a batch open where its first list does",
         "listwise_long.cuh",
-        "__syncthreads();  // everyone has read the columns before",
-        "",
+        "sweep.up ? record.first : ",
+        "sweep.up ? 0 : ",
     ),
     Mutant(
-        "one tile of columns",
+        "items above add what items below do",
         "listwise_long.cuh",
-        "first < record.items.count; first += kSoftRankColumns",
-        "first < 1; first += kSoftRankColumns",
+        "const double sign = up ? sign_above : 1;",
+        "const double sign = 1;",
+    ),
+    Mutant(
+        "the scores are not sorted by",
+        "listwise_long.cuh",
+        "this->sort_items(~uint64_t{0} >> (64 - 8 * sizeof(Real)));",
+        "team_.sync();",
     ),
     Mutant(
         "gradients of lists that do not count stay",

@@ -30,7 +30,8 @@ struct SweepTerms {
 // Where the slopes of the terms go.
 template <typename Tile>
 struct SweepWeights {
-  Tile* weights;      // [kTileSize, kTileSize], gets scale * slopes added
+  Tile* weights;      // [kTileSize, kTileSize], gets scale * slopes: weigh_rows writes,
+                      // weigh_columns adds
   const Tile* scale;  // [kTileSize], by anchor
   double* slopes;     // [num_thresholds, kTileSize], gets each threshold's slopes added; or null
 };
@@ -53,6 +54,12 @@ struct SweepKernels {
 
   // weights_ij /= distances_ij, 0 where that is 0.
   void (*divide)(Tile* weights, const Tile* distances);
+
+  // rows[i] += sum_j weights_ij and columns[j] += sum_i weights_ij; either may be null.
+  void (*add_weights)(const Tile* weights, double* rows, double* columns);
+
+  // sums += recent, and recent = 0.
+  void (*flush)(Tile* sums, Tile* recent, int64_t size);
 };
 
 }  // namespace fused_rankloss::cpu

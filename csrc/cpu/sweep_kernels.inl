@@ -32,17 +32,39 @@ inline Vector<double> square_root(Vector<double> x) {
 #endif
 }
 
+// (A mask, all ones, spares older compilers a false warning.)
+#if FRL_VECTOR_BYTES == 64
+template <int kHalf>
+inline __m256 half_of(__m512 x) {
+  return _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, _mm512_castps_pd(x), kHalf));
+}
+#endif
+
 template <typename Real>
 inline Real lane_sum(Vector<Real> x) {
-  Real lanes[kLanesOf<Real>];
-  store_vector<Real>(lanes, x);
-#pragma GCC unroll 8
-  for (int64_t step = kLanesOf<Real> / 2; step > 0; step /= 2) {
-#pragma GCC unroll 8
-    for (int64_t l = 0; l < step; ++l) lanes[l] += lanes[l + step];
-  }
-  return lanes[0];
+  Real sum = 0;
+  for (int64_t l = 0; l < kLanesOf<Real>; ++l) sum += x[l];
+  return sum;
 }
+
+#if FRL_VECTOR_BYTES >= 32
+inline float lane_sum(__m256 x) {
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+#endif
+#if FRL_VECTOR_BYTES == 64
+template <>
+inline float lane_sum<float>(Vector<float> x) {
+  return lane_sum(_mm256_add_ps(half_of<0>(x), half_of<1>(x)));
+}
+#elif FRL_VECTOR_BYTES == 32
+template <>
+inline float lane_sum<float>(Vector<float> x) {
+  return lane_sum(static_cast<__m256>(x));
+}
+#endif
 
 template <typename Real>
 void distances(const Real* dots, Real* tile, const Real* row_norm, const Real* column_norm,
@@ -192,49 +214,73 @@ inline void sum_columns_of(const Real* distances, const SweepTerms<Real>& terms,
 // Thresholds whose sums stay in registers while a tile is weighed.
 inline constexpr int64_t kThresholdsEach = 4;
 
+// Calls `body.template operator()<count>(first)` for all thresholds, in groups of that many.
+template <typename Body>
+inline void for_thresholds(int64_t num_thresholds, const Body& body) {
+  int64_t first = 0;
+  for (; first + kThresholdsEach <= num_thresholds; first += kThresholdsEach) {
+    body.template operator()<kThresholdsEach>(first);
+  }
+  switch (num_thresholds - first) {
+    case 3:
+      return body.template operator()<3>(first);
+    case 2:
+      return body.template operator()<2>(first);
+    case 1:
+      return body.template operator()<1>(first);
+    default:
+      return;
+  }
+}
+
 template <typename Real, typename Term>
 inline void weigh_rows_of(const Real* distances, const SweepWeights<Real>& to,
                           const SweepTerms<Real>& terms, const Term& term) {
-  for (int64_t r = 0; r < kTileSize; ++r) {
-    for (int64_t first = 0; first < terms.num_thresholds; first += kThresholdsEach) {
-      const int64_t left = terms.num_thresholds - first;
-      const int64_t count = left < kThresholdsEach ? left : kThresholdsEach;
-      Vector<Real> slopes[kThresholdsEach] = {};
+  if (terms.num_thresholds == 0) {
+    for (int64_t t = 0; t < kTileSize * kTileSize; ++t) to.weights[t] = 0;
+    return;
+  }
+  for_thresholds(terms.num_thresholds, [&]<int64_t kCount>(int64_t first) {
+    const Real* thresholds = terms.thresholds + first * kTileSize;
+    for (int64_t r = 0; r < kTileSize; ++r) {
+      Vector<Real> slopes[kCount] = {};
       for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
         const Vector<Real> distance = load_vector(distances + r * kTileSize + c);
         Vector<Real> sum = {};
-        for (int64_t k = 0; k < count; ++k) {
-          const Vector<Real> slope =
-              term(terms.thresholds[(first + k) * kTileSize + r] - distance).slope;
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < kCount; ++k) {
+          const Vector<Real> slope = term(thresholds[k * kTileSize + r] - distance).slope;
           slopes[k] += slope;
           sum += slope;
         }
         Real* weights = to.weights + r * kTileSize + c;
-        store_vector<Real>(weights, load_vector(weights) + to.scale[r] * sum);
+        sum *= to.scale[r];
+        store_vector<Real>(weights, first > 0 ? load_vector(weights) + sum : sum);
       }
       if (to.slopes == nullptr) continue;
-      for (int64_t k = 0; k < count; ++k) {
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kCount; ++k) {
         to.slopes[(first + k) * kTileSize + r] += lane_sum<Real>(slopes[k]);
       }
     }
-  }
+  });
 }
 
 template <typename Real, typename Term>
 inline void weigh_columns_of(const Real* distances, const SweepWeights<Real>& to,
                              const SweepTerms<Real>& terms, const Term& term) {
-  for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
-    for (int64_t first = 0; first < terms.num_thresholds; first += kThresholdsEach) {
-      const int64_t left = terms.num_thresholds - first;
-      const int64_t count = left < kThresholdsEach ? left : kThresholdsEach;
-      Vector<Real> thresholds[kThresholdsEach], slopes[kThresholdsEach] = {};
-      for (int64_t k = 0; k < count; ++k) {
+  for_thresholds(terms.num_thresholds, [&]<int64_t kCount>(int64_t first) {
+    for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
+      Vector<Real> thresholds[kCount], slopes[kCount] = {};
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kCount; ++k) {
         thresholds[k] = load_vector(terms.thresholds + (first + k) * kTileSize + c);
       }
       for (int64_t r = 0; r < kTileSize; ++r) {
         const Vector<Real> distance = load_vector(distances + r * kTileSize + c);
         Vector<Real> sum = {};
-        for (int64_t k = 0; k < count; ++k) {
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < kCount; ++k) {
           const Vector<Real> slope = term(thresholds[k] - distance).slope;
           slopes[k] += slope;
           sum += slope;
@@ -243,13 +289,13 @@ inline void weigh_columns_of(const Real* distances, const SweepWeights<Real>& to
         store_vector<Real>(weights, load_vector(weights) + load_vector(to.scale + c) * sum);
       }
       if (to.slopes == nullptr) continue;
-      for (int64_t k = 0; k < count; ++k) {
+      for (int64_t k = 0; k < kCount; ++k) {
         for (int64_t l = 0; l < kLanesOf<Real>; ++l) {
           to.slopes[(first + k) * kTileSize + c + l] += slopes[k][l];
         }
       }
     }
-  }
+  });
 }
 
 // Calls `body` with the vectors of the loss.
@@ -296,7 +342,34 @@ void divide(Real* weights, const Real* distances) {
 }
 
 template <typename Real>
+void add_weights(const Real* weights, double* rows, double* columns) {
+  if (rows) {
+    for (int64_t r = 0; r < kTileSize; ++r) {
+      Vector<Real> sum = {};
+      for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
+        sum += load_vector(weights + r * kTileSize + c);
+      }
+      rows[r] += lane_sum<Real>(sum);
+    }
+  }
+  if (columns == nullptr) return;
+  for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
+    Vector<Real> sum = {};
+    for (int64_t r = 0; r < kTileSize; ++r) sum += load_vector(weights + r * kTileSize + c);
+    for (int64_t l = 0; l < kLanesOf<Real>; ++l) columns[c + l] += sum[l];
+  }
+}
+
+template <typename Real>
+void flush(Real* __restrict sums, Real* __restrict recent, int64_t size) {
+  for (int64_t t = 0; t < size; ++t) {
+    sums[t] += recent[t];
+    recent[t] = 0;
+  }
+}
+
+template <typename Real>
 constexpr SweepKernels<Real> sweep_kernels() {
-  return {distances<Real>,  sum_rows<Real>,      sum_columns<Real>,
-          weigh_rows<Real>, weigh_columns<Real>, divide<Real>};
+  return {distances<Real>,     sum_rows<Real>, sum_columns<Real>, weigh_rows<Real>,
+          weigh_columns<Real>, divide<Real>,   add_weights<Real>, flush<Real>};
 }

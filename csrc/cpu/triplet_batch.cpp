@@ -62,29 +62,32 @@ void collect(const Problem<Real>& problem, const AllSweep<Real>& sweep,
   }
 }
 
+// Returns false where a sweep cannot do it.
 template <typename Real>
-void solve_all(const Problem<Real>& problem, const Frame& frame, AnchorTerms* terms) {
+bool solve_all(const Problem<Real>& problem, const Frame& frame, AnchorTerms* terms) {
   const PanelPair<float> panels(problem, frame);
-  HardSearch<Real> search(problem, panels);
-  if constexpr (std::is_same_v<Real, float>) {
+  if (!can_sweep(problem, frame, panels)) return false;
+  if constexpr (std::is_same_v<Real, double>) {
+    const PanelPair<double> wide(problem, frame);
+    AllSweep<Real> sweep(problem, frame, wide);
+    HardSearch<Real> search(problem, panels, &sweep.positives());
+    sweep.run();
+    collect(problem, sweep, search.run(), terms);
+  } else {
     AllSweep<Real> sweep(problem, frame, panels);
+    HardSearch<Real> search(problem, panels, &sweep.positives());
     if (problem.batch.self) {
       // One product a tile serves both.
-      collect(problem, sweep, search.run([&](int64_t i, int64_t j, const float* tile, int worker) {
-        sweep.add_tile(i, j, tile, worker);
-      }),
-              terms);
+      const auto visit = [&](int64_t i, int64_t j, float* products, int worker) {
+        sweep.add_tile(i, j, products, worker);
+      };
+      collect(problem, sweep, search.run(visit), terms);
     } else {
       sweep.run();
       collect(problem, sweep, search.run(), terms);
     }
-  } else {
-    const std::vector<HardPicks> picks = search.run();
-    const PanelPair<Real> wide(problem, frame);
-    AllSweep<Real> sweep(problem, frame, wide);
-    sweep.run();
-    collect(problem, sweep, picks, terms);
   }
+  return true;
 }
 
 // Whether the candidates of all positives fit in memory.
@@ -121,17 +124,15 @@ template <typename Real>
 void solve(const Problem<Real>& problem, AnchorTerms* terms) {
   if (const std::optional<Frame> frame = search_frame(problem)) {
     if (problem.batch.mining == Mining::kHard) return solve_hard(problem, *frame, terms);
-    if (problem.batch.mining == Mining::kAll && can_sweep(problem, *frame)) {
-      return solve_all(problem, *frame, terms);
-    }
+    if (problem.batch.mining == Mining::kAll && solve_all(problem, *frame, terms)) return;
     if (problem.batch.mining == Mining::kSemiHard && can_search_semi_hard(problem)) {
       const RowSolver solver(problem.batch.distance, problem.term);
-      return search_semi_hard(problem, *frame,
-                              [&](int64_t t, const RowLayout& row, int64_t count,
-                                  const Pick* positives, const Pick* negatives) {
-                                terms[t] = solver.semi_hard(row, count, positives, negatives,
-                                                            [](const Pick&, double) {});
-                              });
+      const auto solved = [&](int64_t t, const RowLayout& row, int64_t count, const Pick* positives,
+                              const Pick* negatives) {
+        const auto ignore = [](const Pick&, double) {};
+        terms[t] = solver.semi_hard(row, count, positives, negatives, ignore);
+      };
+      return search_semi_hard(problem, *frame, solved);
     }
   }
   forward_directly(problem, terms);
@@ -168,13 +169,13 @@ void reduce(const BatchTripletArgs& args, const Problem<Real>& problem,
 template <typename Stored, typename Real>
 void forward(const BatchTripletArgs& args) {
   const Team team = is_small(args.batch) ? Team::single() : Team::all();
-  const Problem<Real> problem(args.batch, args.term.term(), static_cast<const Stored*>(nullptr),
-                              team);
+  const Problem<Real> problem(std::type_identity<Stored>{}, args.batch, args.term.term(), team);
   std::vector<AnchorTerms> terms(args.batch.num_anchors);
   solve(problem, terms.data());
   reduce<std::conditional_t<std::is_same_v<Stored, double>, double, float>>(args, problem, terms);
 }
 
+// Rounds rows of the gradient once.
 template <typename Stored>
 struct RowStore {
   void* to;
@@ -185,12 +186,6 @@ struct RowStore {
     for (int64_t d = 0; d < dim; ++d) stored[d] = round_to<Stored>(values[d]);
   }
 };
-
-template <typename Stored>
-void store_rows(void* to, const std::vector<double>& values) {
-  Stored* stored = static_cast<Stored*>(to);
-  for (size_t t = 0; t < values.size(); ++t) stored[t] = round_to<Stored>(values[t]);
-}
 
 // "hard": the picks of the forward pass.
 template <typename Upstream>
@@ -214,18 +209,17 @@ std::vector<MinedPair> semi_hard_pairs(const Problem<Real>& problem, const Frame
                                        const Upstream& upstream) {
   std::vector<std::vector<MinedPair>> found(problem.batch.num_anchors);
   const RowSolver solver(problem.batch.distance, problem.term);
-  search_semi_hard(
-      problem, frame,
-      [&](int64_t t, const RowLayout& row, int64_t count, const Pick* positives,
-          const Pick* negatives) {
-        const int64_t anchor = problem.labels.anchors[t];
-        const double scale = upstream(anchor);
-        solver.semi_hard(row, count, positives, negatives, [&](const Pick& pick, double slope) {
-          if (scale * slope == 0) return;
-          found[anchor].push_back({anchor, problem.labels.refs[pick.position],
-                                   problem.pairs.distance_of(pick.key), scale * slope});
-        });
-      });
+  const auto solved = [&](int64_t t, const RowLayout& row, int64_t count, const Pick* positives,
+                          const Pick* negatives) {
+    const int64_t anchor = problem.labels.anchors[t];
+    const double scale = upstream(anchor);
+    solver.semi_hard(row, count, positives, negatives, [&](const Pick& pick, double slope) {
+      if (scale * slope == 0) return;
+      found[anchor].push_back({anchor, problem.labels.refs[pick.position],
+                               problem.pairs.distance_of(pick.key), scale * slope});
+    });
+  };
+  search_semi_hard(problem, frame, solved);
   std::vector<MinedPair> pairs;
   for (const auto& anchor : found) pairs.insert(pairs.end(), anchor.begin(), anchor.end());
   return pairs;
@@ -257,14 +251,15 @@ void backward(const BatchTripletBackwardArgs& args) {
     return gather<Stored>(args, pairs, anchors, refs ? *refs : anchors,
                           picked_pairs(args, upstream), team);
   }
-  const Problem<Real> problem(batch, args.term.term(), static_cast<const Stored*>(nullptr), team);
+  const Problem<Real> problem(std::type_identity<Stored>{}, batch, args.term.term(), team);
   if (const std::optional<Frame> frame = search_frame(problem)) {
-    if (batch.mining == Mining::kAll && can_sweep(problem, *frame)) {
+    if (batch.mining == Mining::kAll) {
       const PanelPair<Real> panels(problem, *frame);
-      AllSweep<Real> sweep(problem, *frame, panels);
-      sweep.backward(upstream, RowStore<Stored>{args.grad_embeddings, batch.dim},
-                     RowStore<Stored>{args.grad_refs, batch.dim});
-      return;
+      if (can_sweep(problem, *frame, panels)) {
+        AllSweep<Real> sweep(problem, *frame, panels);
+        return sweep.backward(upstream, RowStore<Stored>{args.grad_embeddings, batch.dim},
+                              RowStore<Stored>{args.grad_refs, batch.dim});
+      }
     }
     if (batch.mining == Mining::kSemiHard && can_search_semi_hard(problem)) {
       return gather<Stored>(args, problem.pairs, problem.embeddings, problem.refs(),
@@ -274,8 +269,12 @@ void backward(const BatchTripletBackwardArgs& args) {
   std::vector<double> grads(batch.num_anchors * batch.dim);
   std::vector<double> ref_grads(batch.self ? 0 : batch.num_refs * batch.dim);
   backward_directly(problem, upstream, grads.data(), batch.self ? grads.data() : ref_grads.data());
-  store_rows<Stored>(args.grad_embeddings, grads);
-  store_rows<Stored>(args.grad_refs, ref_grads);
+  const auto store = [&](void* to, const std::vector<double>& values) {
+    const RowStore<Stored> row{to, batch.dim};
+    for (size_t t = 0; t * batch.dim < values.size(); ++t) row(t, values.data() + t * batch.dim);
+  };
+  store(args.grad_embeddings, grads);
+  store(args.grad_refs, ref_grads);
 }
 
 // The picks become addresses.

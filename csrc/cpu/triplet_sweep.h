@@ -11,12 +11,13 @@
 //
 //   grad_i = sum_j S_ij (x_i - x_j) = x_i sum_j S_ij - sum_j S_ij x_j
 //
-// two more products a tile, as in flash attention. A column of ones in x gives the sums of S. The
-// gradient of a positive pair needs the number of its active terms, which is known afterwards.
+// two more products a tile, as in flash attention. The gradient of a positive pair needs the number
+// of its active terms, which is known afterwards.
 //
 // Numerics: positives by canonical distances and direct differences; negatives by centred products
 // in fp32 (fp64 for fp64), but for those so close that |x|^2 + |y|^2 - 2 xy would cancel: they are
-// evaluated directly, too. Sums within a tile are in the tile's type, all others in fp64.
+// evaluated directly, too. Values and weights are summed in fp64, gradients in the tile's type
+// (kRecentTiles) and then rounded once more.
 // Determinism: the tournament orders the additions to a block, whatever the number of threads.
 // Memory: O(N (P + D)), three tiles a thread.
 #pragma once
@@ -30,19 +31,17 @@ namespace fused_rankloss::cpu {
 // Below this share of |x|^2 / 2 + |y|^2 / 2, half a squared distance is not taken from a product.
 inline constexpr double kCloseness = 1.0 / 16;
 
-// Whether distances in units of the frame fit the tiles, and no NaN is about, with which sums go
-// where they like: then every anchor is solved directly.
-template <typename Real>
-bool can_sweep(const Problem<Real>& problem, const Frame& frame) {
-  const auto is_nan = [&](Row<Real> row) {
-    return row.inverse != 0 && is_odd(triplet_kernels().rows<Real>(), row, problem.batch.dim);
-  };
-  for (const Embeddings<Real>* side : {&problem.embeddings, &problem.refs()}) {
-    for (int64_t i = 0; i < side->size(); ++i) {
-      if (is_nan((*side)[i])) return false;
-    }
+// Whether distances and margin in units of the frame fit the tiles, and no NaN is about, with which
+// sums go where they like: else every anchor is solved directly. Odd rows that are 0 do no harm.
+template <typename Real, typename Tile>
+bool can_sweep(const Problem<Real>& problem, const Frame& frame, const PanelPair<Tile>& panels) {
+  for (const int64_t t : panels.anchors.odd_positions) {
+    if (problem.anchor_at(t).inverse != 0) return false;
   }
-  return frame.unit * frame.unit * std::max(1.0, std::abs(problem.term.margin)) < 0x1p100;
+  for (const int64_t t : panels.refs().odd_positions) {
+    if (problem.ref_at(t).inverse != 0) return false;
+  }
+  return frame.unit * frame.unit * (1 + std::abs(problem.term.margin)) < 0x1p100;
 }
 
 template <typename Real>
@@ -67,8 +66,11 @@ class AllSweep {
     workspace_.resize(problem.team.size() * kTiles * kTile);
   }
 
-  // Adds what the tile (i, j) is worth; `dots` are its products.
-  void add_tile(int64_t i, int64_t j, const Real* dots, int worker) {
+  const SortedPositives<Real>& positives() const { return positives_; }
+
+  // Adds what the tile (i, j) is worth; `dots` are its products, of which those of a label with
+  // itself are overwritten.
+  void add_tile(int64_t i, int64_t j, Real* dots, int worker) {
     if (problem_.tile_kind(i, j) == TileKind::kPositive) return;
     Real* tile = workspace_.data() + worker * kTiles * kTile;
     to_distances(i, j, dots, tile, nullptr);
@@ -105,7 +107,7 @@ class AllSweep {
     }
     slopes_.assign(thresholds_.size(), 0);
     make_ranks();
-    RowMajor anchors(panels_.anchors);
+    RowMajor anchors(panels_.anchors, problem_.team);
     if (problem_.batch.self) {
       for_tiles([&](int64_t i, int64_t j, Real* dots, int worker) {
         backward_tile(i, j, dots, worker, &anchors, anchors, &anchors, true);
@@ -113,7 +115,7 @@ class AllSweep {
       finish(anchors, problem_.labels.anchors, problem_.embeddings, upstream, store, true, true);
       return;
     }
-    RowMajor references(*panels_.references);
+    RowMajor references(*panels_.references, problem_.team);
     for_tiles([&](int64_t i, int64_t j, Real* dots, int worker) {
       backward_tile(i, j, dots, worker, &anchors, references, nullptr, true);
     });
@@ -135,22 +137,42 @@ class AllSweep {
   static constexpr int64_t kTile = kTileSize * kTileSize;
   static constexpr int64_t kTiles = 3;  // of a worker: distances, products, weights
 
-  // Rows one after another with a 1 behind the last number, and what is added up for them.
+  // Rows one after another, and what is added up for them.
   struct RowMajor {
-    explicit RowMajor(const Panels<Real>& panels)
-        : width((panels.dim + 1 + kPanel - 1) / kPanel * kPanel),
-          rows(panels.num_blocks * kTileSize * width),
-          sums(rows.size()) {
-      for (int64_t t = 0; t < panels.num_blocks * kTileSize; ++t) {
-        const Real* from = panels.data.data() + t / kPanel * kPanel * panels.dim + t % kPanel;
-        for (int64_t d = 0; d < panels.dim; ++d) rows[t * width + d] = from[d * kPanel];
-        rows[t * width + panels.dim] = 1;
-      }
+    RowMajor(const Panels<Real>& panels, const Team& team)
+        : width((panels.dim + kWideColumns - 1) / kWideColumns * kWideColumns),
+          // Rows at a power of two apart would share a few sets of the cache.
+          stride(width + 64 / sizeof(Real)),
+          rows(panels.num_blocks * kTileSize * stride),
+          sums(panels.num_blocks * kTileSize * width),
+          recent(sums.size()),
+          tiles(panels.num_blocks),
+          weights(panels.num_blocks * kTileSize) {
+      team.run(panels.num_blocks * kTileSize / kPanel, [&](int64_t panel, int) {
+        const Real* from = panels.data.data() + panel * kPanel * panels.dim;
+        Real* to = rows.data() + panel * kPanel * stride;
+        for (int64_t d = 0; d < panels.dim; ++d) {
+          for (int64_t r = 0; r < kPanel; ++r) to[r * stride + d] = from[d * kPanel + r];
+        }
+      });
+    }
+
+    const Real* block(int64_t index) const { return rows.data() + index * kTileSize * stride; }
+    Real* recent_sums(int64_t index) { return recent.data() + index * kTileSize * width; }
+
+    void end_tile(int64_t index, const SweepKernels<Real>& kernels) {
+      if (++tiles[index] % kRecentTiles != 0) return;
+      const int64_t first = index * kTileSize * width;
+      kernels.flush(sums.data() + first, recent.data() + first, kTileSize * width);
     }
 
     int64_t width;
-    std::vector<Real> rows;
-    std::vector<double> sums;
+    int64_t stride;
+    std::vector<Real> rows;       // [rows, stride]
+    std::vector<Real> sums;       // [rows, width], sum_j S_ij x_j
+    std::vector<Real> recent;     // [rows, width], of the last few tiles, not yet in `sums`
+    std::vector<int64_t> tiles;   // [blocks], tiles so far
+    std::vector<double> weights;  // [rows], sum_j S_ij
   };
 
   static std::vector<Real> narrow(const std::vector<double>& values) {
@@ -229,34 +251,35 @@ class AllSweep {
 
   // Products become distances in units of the frame, infinite where a pair is no negative. Pairs
   // that are evaluated directly are listed in `direct`.
-  void to_distances(int64_t i, int64_t j, const Real* dots, Real* tile,
+  void to_distances(int64_t i, int64_t j, Real* dots, Real* tile,
                     std::vector<Range>* direct) const {
     const int64_t row = i * kTileSize, column = j * kTileSize;
+    const int64_t num_rows = std::min(kTileSize, panels_.anchors.size - row);
+    const bool mixed = problem_.tile_kind(i, j) == TileKind::kMixed;
+    if (mixed) {
+      for (int64_t r = 0; r < num_rows; ++r) {
+        const Range same = problem_.same_columns(row + r, j);
+        Real* line = dots + r * kTileSize;
+        std::fill(line + same.begin, line + same.end, -std::numeric_limits<Real>::infinity());
+      }
+    }
     const Real* row_norm = anchor_norm_.data() + row;
     const Real* column_norm = ref_norm().data() + column;
     uint8_t close[kTileSize];
     kernels_.distances(dots, tile, row_norm, column_norm, static_cast<int>(problem_.batch.distance),
                        closeness_, close);
     const bool any_odd = panels_.anchors.has_odd(i) || refs().has_odd(j);
-    const bool mixed = problem_.tile_kind(i, j) == TileKind::kMixed;
-    for (int64_t r = 0; r < kTileSize; ++r) {
-      Real* line = tile + r * kTileSize;
-      Range same{0, 0};
-      if (mixed) {
-        same = problem_.same_columns(row + r, j);
-        std::fill(line + same.begin, line + same.end, std::numeric_limits<Real>::infinity());
-      }
+    for (int64_t r = 0; r < num_rows; ++r) {
       if (!close[r] && !any_odd) continue;
-      if (row + r >= panels_.anchors.size) continue;
+      const Range same = mixed ? problem_.same_columns(row + r, j) : Range{0, 0};
+      Real* line = tile + r * kTileSize;
       const int64_t end = std::min(kTileSize, refs().size - column);
       for (int64_t c = 0; c < end; ++c) {
         if (c >= same.begin && c < same.end) continue;
         const bool odd = panels_.anchors.odd[row + r] || refs().odd[column + c];
         // A little more than the kernel's own test has found.
-        if (!odd &&
-            !(half_square(line[c]) <= Real(1.001) * closeness_ * (row_norm[r] + column_norm[c]))) {
-          continue;
-        }
+        const Real limit = Real(1.001) * closeness_ * (row_norm[r] + column_norm[c]);
+        if (!odd && !(half_square(line[c]) <= limit)) continue;
         const double distance = problem_.pairs.distance_of(problem_.key(row + r, column + c));
         line[c] = static_cast<Real>(distance * unit_);
         if (direct) direct->push_back({r, c});
@@ -289,22 +312,22 @@ class AllSweep {
 
   // Adds the tile's part to the sums of the anchors i (`to_rows`) and of the references j
   // (`to_columns`), which for a symmetric tile are anchors too.
-  void backward_tile(int64_t i, int64_t j, const Real* dots, int worker, RowMajor* to_rows,
+  void backward_tile(int64_t i, int64_t j, Real* dots, int worker, RowMajor* to_rows,
                      const RowMajor& other, RowMajor* to_columns, bool slopes) {
     Real* const tile = workspace_.data() + worker * kTiles * kTile;
     Real* const weights = workspace_.data() + (worker * kTiles + 2) * kTile;
     std::vector<Range> direct;
     to_distances(i, j, dots, tile, &direct);
-    std::fill(weights, weights + kTile, Real(0));
     kernels_.weigh_rows(tile, terms(i), this->weights(i, weights, slopes));
     if (problem_.batch.self && i != j) {
       kernels_.weigh_columns(tile, terms(j), this->weights(j, weights, slopes));
     }
 
+    std::vector<double> grad;
     for (const Range& pair : direct) {
       Real& weight = weights[pair.begin * kTileSize + pair.end];
       add_directly(i * kTileSize + pair.begin, j * kTileSize + pair.end, -weight, to_rows,
-                   to_columns);
+                   to_columns, grad);
       weight = 0;
     }
     if (problem_.batch.distance == Distance::kEuclidean) {
@@ -314,45 +337,49 @@ class AllSweep {
       for (int64_t p = 0; p < kTile; ++p) weights[p] = tile[p] == 0 ? Real(0) : weights[p];
     }
 
+    kernels_.add_weights(weights, to_rows ? to_rows->weights.data() + i * kTileSize : nullptr,
+                         to_columns ? to_columns->weights.data() + j * kTileSize : nullptr);
     const TileKernels<Real>& tiles = triplet_kernels().tiles<Real>();
-    const int64_t size = kTileSize * other.width;
     if (to_rows) {
-      tiles.add_product(weights, other.rows.data() + j * size, other.width,
-                        to_rows->sums.data() + i * size);
+      tiles.add_product(weights, other.block(j), other.stride, other.width,
+                        to_rows->recent_sums(i));
+      to_rows->end_tile(i, kernels_);
     }
     if (to_columns) {
-      tiles.add_transposed_product(weights, other.rows.data() + i * size, other.width,
-                                   to_columns->sums.data() + j * size);
+      tiles.add_transposed_product(weights, other.block(i), other.stride, other.width,
+                                   to_columns->recent_sums(j));
+      to_columns->end_tile(j, kernels_);
     }
   }
 
   // The same for one pair, from its difference; `weight` is that of the distance.
   void add_directly(int64_t anchor, int64_t ref, double weight, RowMajor* to_rows,
-                    RowMajor* to_columns) {
+                    RowMajor* to_columns, std::vector<double>& grad) {
     if (weight == 0) return;
     const Row<Real> x = problem_.anchor_at(anchor), y = problem_.ref_at(ref);
     const double distance = problem_.pairs.distance_of(problem_.key(anchor, ref));
-    if (to_rows) {
-      problem_.pairs.add_difference(to_rows->sums.data() + anchor * to_rows->width,
-                                    weight / factor(), distance, x, y);
-    }
-    if (to_columns) {
-      problem_.pairs.add_difference(to_columns->sums.data() + ref * to_columns->width,
-                                    weight / factor(), distance, y, x);
-    }
+    const auto add = [&](RowMajor& to, int64_t row, Row<Real> own, Row<Real> other) {
+      grad.assign(problem_.batch.dim, 0);
+      problem_.pairs.add_difference(grad.data(), weight / factor(), distance, own, other);
+      Real* sums = to.recent.data() + row * to.width;
+      for (size_t d = 0; d < grad.size(); ++d) sums[d] += static_cast<Real>(grad[d]);
+    };
+    if (to_rows) add(*to_rows, anchor, x, y);
+    if (to_columns) add(*to_columns, ref, y, x);
   }
 
-  // Adds d loss / d row `x` from the distance of an anchor to one of its positives.
+  // d loss / d distance of an anchor to a reference of its label, as far as it is from its terms.
   template <typename Upstream>
-  void add_positive(double* grad, int64_t anchor, int64_t ref, const Upstream& upstream,
-                    Row<Real> x, Row<Real> y) const {
-    if (positives_.count(anchor) == 0) return;
+  double positive_weight(int64_t anchor, int64_t ref, const Upstream& upstream) const {
     const RowLayout row = problem_.layout(anchor);
-    if (ref == row.self) return;
+    if (positives_.count(anchor) == 0 || ref == row.self) return 0;
     const int64_t rank = rank_[first_[anchor] + ref - row.same.begin];
-    const double slope = slopes_[positives_.slot(anchor, rank)];
-    problem_.pairs.add_difference(grad, upstream(problem_.labels.anchors[anchor]) * slope,
-                                  problem_.pairs.distance_of(positives_(anchor, rank).key), x, y);
+    return upstream(problem_.labels.anchors[anchor]) * slopes_[positives_.slot(anchor, rank)];
+  }
+
+  double positive_distance(int64_t anchor, int64_t ref) const {
+    const int64_t rank = rank_[first_[anchor] + ref - problem_.labels.same_label[anchor].begin];
+    return problem_.pairs.distance_of(positives_(anchor, rank).key);
   }
 
   // Gradients from sums, with the positives' part.
@@ -361,26 +388,28 @@ class AllSweep {
               const Embeddings<Real>& embeddings, const Upstream& upstream, const Store& store,
               bool as_anchor, bool as_ref) const {
     const int64_t dim = problem_.batch.dim, size = embeddings.size();
+    const double factor = this->factor();
     problem_.team.run((size + kTileSize - 1) / kTileSize, [&](int64_t block, int) {
       std::vector<double> grad(dim);
       for (int64_t t = block * kTileSize; t < std::min(size, (block + 1) * kTileSize); ++t) {
-        const double* sums = side.sums.data() + t * side.width;
-        const Real* row = side.rows.data() + t * side.width;
+        const Real* sums = side.sums.data() + t * side.width;
+        const Real* recent = side.recent.data() + t * side.width;
+        const Real* row = side.rows.data() + t * side.stride;
         for (int64_t d = 0; d < dim; ++d) {
-          grad[d] = factor() * (sums[d] - sums[dim] * static_cast<double>(row[d]));
+          const double sum = static_cast<double>(sums[d]) + static_cast<double>(recent[d]);
+          grad[d] = factor * (sum - side.weights[t] * static_cast<double>(row[d]));
         }
         const Row<Real> x = embeddings[order[t]];
-        if (as_anchor) {
-          const Range same = problem_.labels.same_label[t];
-          for (int64_t s = same.begin; s < same.end; ++s) {
-            add_positive(grad.data(), t, s, upstream, x, problem_.ref_at(s));
-          }
-        }
-        if (as_ref) {
-          const Range anchors = problem_.labels.anchors_of_ref[t];
-          for (int64_t a = anchors.begin; a < anchors.end; ++a) {
-            add_positive(grad.data(), a, t, upstream, x, problem_.anchor_at(a));
-          }
+        // Without references, a partner is one both ways, at the same distance.
+        const Range partners =
+            as_anchor ? problem_.labels.same_label[t] : problem_.labels.anchors_of_ref[t];
+        for (int64_t s = partners.begin; s < partners.end; ++s) {
+          double weight = as_anchor ? positive_weight(t, s, upstream) : 0;
+          if (as_ref) weight += positive_weight(s, t, upstream);
+          if (weight == 0) continue;
+          problem_.pairs.add_difference(
+              grad.data(), weight, as_anchor ? positive_distance(t, s) : positive_distance(s, t), x,
+              as_anchor ? problem_.ref_at(s) : problem_.anchor_at(s));
         }
         problem_.pairs.project(grad.data(), x);
         store(order[t], grad.data());

@@ -69,12 +69,17 @@ STABLE_TORCH_LIBRARY(fused_rankloss, m) {
   //   distances           [2, N] fp64, to these two; NaN for an anchor without a triplet
   //   slope               [N] fp64, d anchor_sum / d margin
   //   anchor_scale        [] fp64, d loss / d anchor_sum
+  //   grad, grad_ref      [N, D], [M, D]: d loss / d embeddings and references as the loss; [0]
+  //                       without needs_grad. Mining "semi_hard" and "all" on the CPU only, where
+  //                       they cost less than batch_triplet_backward; not with reduction "none"
+  // Without needs_mined, the picks may be -1 and the distances NaN for every anchor, where to find
+  // them is work of its own.
   m.def(
       "batch_triplet_forward(Tensor embeddings, Tensor labels, Tensor? ref_embeddings, "
       "Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, str mining, "
-      "str distance, float boundary_grad, str reduction) "
+      "str distance, float boundary_grad, str reduction, bool needs_grad, bool needs_mined) "
       "-> (Tensor loss, Tensor positive, Tensor negative, Tensor distances, Tensor slope, "
-      "Tensor anchor_scale)");
+      "Tensor anchor_scale, Tensor grad, Tensor grad_ref)");
 
   // The gradients of the embeddings and the references; without references both sides are in the
   // first, and the second is [0].

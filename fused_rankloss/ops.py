@@ -198,9 +198,13 @@ def _(
     distance: str,
     boundary_grad: float,
     reduction: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    needs_grad: bool,
+    needs_mined: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     anchors = embeddings.shape[0]
     loss_shape = [anchors] if reduction == "none" else []
+    grad_shape = embeddings.shape if needs_grad else [0]
+    ref_shape = [0] if ref_embeddings is None or not needs_grad else ref_embeddings.shape
     return (
         embeddings.new_empty(loss_shape, dtype=loss_dtype(embeddings)),
         embeddings.new_empty([anchors], dtype=torch.int64),
@@ -208,6 +212,8 @@ def _(
         embeddings.new_empty([2, anchors], dtype=torch.float64),
         embeddings.new_empty([anchors], dtype=torch.float64),
         embeddings.new_empty([], dtype=torch.float64),
+        embeddings.new_empty(grad_shape, dtype=loss_dtype(embeddings)),
+        embeddings.new_empty(ref_shape, dtype=loss_dtype(embeddings)),
     )
 
 

@@ -156,6 +156,8 @@ class ExactBatch:
     terms: int
     active: int
     roundings: int
+    # Whether the gradient may be made in the forward pass, before the upstream gradient is known.
+    made_at_once: bool
 
 
 class _Gradients:
@@ -272,6 +274,7 @@ def exact_batch(
         terms=terms,
         active=active,
         roundings=2 * max(terms, 1) + x.shape[1] + n + m + 16,
+        made_at_once=mining != "hard" and reduction != "none",
     )
 
 

@@ -240,8 +240,30 @@ def backward_calls(monkeypatch) -> list[str]:
     return calls
 
 
+def is_made_at_once(mining: str, device: str) -> bool:
+    """Whether the forward pass makes the gradient of a reduced loss."""
+    return device == "cpu" and mining != "hard"
+
+
+@pytest.fixture
+def forward_gradients(monkeypatch) -> list[bool]:
+    """Whether the forward ops that were called made gradients."""
+    made = []
+    original = ops.batch_triplet_forward
+
+    def spy(*arguments):
+        results = original(*arguments)
+        made.append(results[6].dim() == 2)
+        return results
+
+    monkeypatch.setattr(ops, "batch_triplet_forward", spy)
+    return made
+
+
 @every_mining
-def test_no_gradient_unless_needed(mining: str, device: str, backward_calls: list[str]) -> None:
+def test_no_gradient_unless_needed(
+    mining: str, device: str, backward_calls: list[str], forward_gradients: list[bool]
+) -> None:
     batch = batch_for("d3", device)
     (needed,) = needing(batch.embeddings)
     values = [run(mining, batch, batch.embeddings), run(mining, batch, needed)]
@@ -255,8 +277,35 @@ def test_no_gradient_unless_needed(mining: str, device: str, backward_calls: lis
     assert backward_calls == []
     assert all(same_bits(value.detach(), values[0]) for value in values)
     assert [value.requires_grad for value in values] == [False, True, False, False, True]
+    at_once = is_made_at_once(mining, device)
+    assert forward_gradients == [False, at_once, False, False, False]
     values[1].backward()
-    assert backward_calls == ["batch_triplet_backward"]
+    assert backward_calls == ([] if at_once else ["batch_triplet_backward"])
+
+
+@every_mining
+def test_each_anchor_by_the_backward_op(
+    mining: str, device: str, backward_calls: list[str], forward_gradients: list[bool]
+) -> None:
+    """Which number is to multiply which gradient is not known in the forward pass."""
+    batch = batch_for("d3", device)
+    loss = run(mining, batch, *needing(batch.embeddings), reduction="none")
+    loss.sum().backward()
+    assert forward_gradients == [False] and backward_calls == ["batch_triplet_backward"]
+
+
+@every_mining
+@pytest.mark.parametrize("name", ["n65", "refs"])
+def test_return_mined_changes_nothing(mining: str, name: str, device: str) -> None:
+    batch = batch_for(name, device)
+    with_picks = run_batch(BATCH_LOSSES[mining], batch)
+    inputs = needing(*(batch[::2] if name == "refs" else batch[:1]))
+    refs = {"ref_embeddings": inputs[1]} if name == "refs" else {}
+    loss = run(mining, batch, inputs[0], **refs)
+    grads = torch.autograd.grad(loss, inputs)
+    assert same_bits(loss.detach(), with_picks.loss)
+    assert same_bits(grads[0], with_picks.grad)
+    assert name == "n65" or same_bits(grads[1], with_picks.grad_refs)
 
 
 @every_mining
@@ -398,20 +447,25 @@ def test_second_derivatives_of_the_reference_of_rows(distance: str, device: str)
 @every_mining
 def test_the_raw_ops_have_no_derivative(mining: str, device: str) -> None:
     batch = batch_for("d3", device)
-    options = (None, None, None, 1.0, False, mining, "euclidean", 0.0, "mean")
+    options = (None, None, None, 1.0, False, mining, "euclidean", 0.0, "mean", False, True)
     loss = ops.batch_triplet_forward(*needing(batch.embeddings), batch.labels, *options)[0]
     with pytest.raises(NotImplementedError, match="differentiated through the functions"):
         loss.backward()
 
 
 @every_mining
-def test_changes_in_place_are_noticed(mining: str, device: str) -> None:
-    """The backward pass reads the embeddings again."""
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_changes_in_place(mining: str, reduction: str, device: str) -> None:
+    """Noticed where the backward pass reads the embeddings again; else they do not matter."""
     batch = batch_for("d3", device)
     (leaf,) = needing(batch.embeddings)
     embeddings = leaf * 1
-    loss = run(mining, batch, embeddings)
+    loss = run(mining, batch, embeddings, reduction=reduction).sum()
     with torch.no_grad():
         embeddings.zero_()
+    if is_made_at_once(mining, device) and reduction == "mean":
+        loss.backward()
+        assert same_bits(leaf.grad, run_batch(BATCH_LOSSES[mining], batch).grad)
+        return
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()

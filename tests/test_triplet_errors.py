@@ -99,6 +99,8 @@ FORWARD = {
     "distance": "euclidean",
     "boundary_grad": 0.0,
     "reduction": "mean",
+    "needs_grad": False,
+    "needs_mined": True,
 }
 FORWARD_REFUSES = {
     "embeddings_dtype": {"embeddings": X.long()},
@@ -116,6 +118,7 @@ FORWARD_REFUSES = {
     "distance": {"distance": "l2"},
     "boundary_grad": {"boundary_grad": float("nan")},
     "reduction": {"reduction": "avg"},
+    "grad_of_hard": {"needs_grad": True},
 }
 BACKWARD_REFUSES = {
     "grad_loss_shape": {"grad_loss": torch.ones(3)},
@@ -161,16 +164,22 @@ def test_forward_op(name: str) -> None:
     assert_op_refuses(ops.batch_triplet_forward, arguments, "batch_(hard_triplet_loss|triplet)")
 
 
+def test_no_gradient_at_once_of_each_anchor() -> None:
+    arguments = {**FORWARD, "mining": "all", "reduction": "none", "needs_grad": True}
+    assert_op_refuses(ops.batch_triplet_forward, arguments, "batch_all_triplet_loss")
+
+
 @pytest.mark.parametrize("name", BACKWARD_REFUSES)
 def test_backward_op(name: str) -> None:
-    loss, *results = ops.batch_triplet_forward(*FORWARD.values())
+    loss, *results = ops.batch_triplet_forward(*FORWARD.values())[:6]
     saved = ("positive", "negative", "distances", "slope", "anchor_scale")
     arguments = {
         "grad_loss": torch.ones_like(loss),
         **FORWARD,
         **dict(zip(saved, results, strict=True)),
     }
-    del arguments["reduction"]
+    for name_of_forward in ("reduction", "needs_grad", "needs_mined"):
+        del arguments[name_of_forward]
     ops.batch_triplet_backward(*arguments.values())
     arguments.update(BACKWARD_REFUSES[name])
     assert_op_refuses(ops.batch_triplet_backward, arguments, "batch_hard_triplet_loss")
@@ -183,8 +192,8 @@ def test_rows_op(name: str) -> None:
 
 def test_picks_out_of_bounds_are_never_followed() -> None:
     """What a backward op is handed may be anything."""
-    loss, *results = ops.batch_triplet_forward(*FORWARD.values())
+    loss, *results = ops.batch_triplet_forward(*FORWARD.values())[:6]
     results[0] = torch.tensor([7, -9, 2**40, 1])
-    arguments = [torch.ones_like(loss), *list(FORWARD.values())[:-1], *results]
+    arguments = [torch.ones_like(loss), *list(FORWARD.values())[:-3], *results]
     with pytest.raises(ValueError, match="^batch_hard_triplet_loss: expected "):
         ops.batch_triplet_backward(*arguments)

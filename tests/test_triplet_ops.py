@@ -11,7 +11,9 @@ from batches import same_bits
 from cases import by_name, generator_for, name_of
 from fused_rankloss import BatchHardTripletLoss, ops, triplet_loss
 from oracle_triplet import exact_batch, exact_rows
+from tolerance import check
 from triplet_batches import BATCH_LOSSES, TRIPLET_CASES, TripletBatch, run_batch, run_rows
+from triplet_tolerance import product_unit, side_floor
 
 # Raised within torch by its own compiler.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
@@ -30,13 +32,16 @@ def batch_arguments(
     distance: str = "euclidean",
     boundary_grad: float = 0.0,
     reduction: str = "mean",
+    needs_grad: bool = False,
+    needs_mined: bool = True,
 ) -> tuple:
-    return (*batch, margin_tensor, margin, soft, mining, distance, boundary_grad, reduction)
+    options = (margin_tensor, margin, soft, mining, distance, boundary_grad, reduction)
+    return (*batch, *options, needs_grad, needs_mined)
 
 
 def batch_backward_arguments(arguments: tuple) -> tuple:
     loss, *results = ops.batch_triplet_forward(*arguments)
-    return (torch.randn_like(loss), *arguments[:-1], *results)
+    return (torch.randn_like(loss), *arguments[:-3], *results[:5])
 
 
 def rows_arguments(
@@ -131,6 +136,76 @@ def test_opcheck_of_batches(name, mining, dtype, options, device: str) -> None:
     opcheck(ops.batch_triplet_backward, batch_backward_arguments(arguments))
 
 
+# The same with gradients from the forward op, which only the CPU makes.
+AT_ONCE = [
+    ("d3", "all", torch.float16, {"reduction": "sum", "needs_mined": False}),
+    ("d3", "semi_hard", torch.float32, {"distance": "cosine"}),
+    ("few_refs", "all", torch.float64, {"margin_tensor": 0.5}),
+    ("refs", "semi_hard", torch.bfloat16, {"needs_mined": False}),
+    ("none", "all", torch.float32, {}),
+    ("no_refs", "semi_hard", torch.float32, {}),
+    ("n65", "all", torch.float32, {"reduction": "mean_nonzero", "distance": "sqeuclidean"}),
+    ("refs", "all", torch.float32, {"soft": True}),
+]
+at_once = pytest.mark.parametrize(
+    ("name", "mining", "dtype", "options"),
+    AT_ONCE,
+    ids=[f"{name}-{mining}-{name_of(dtype)}" for name, mining, dtype, _ in AT_ONCE],
+)
+
+
+@at_once
+def test_gradients_at_once(name, mining, dtype, options) -> None:
+    arguments = sample_batch(name, mining, dtype, {**options, "needs_grad": True}, "cpu")
+    opcheck(ops.batch_triplet_forward, arguments)
+    assert_told(ops.batch_triplet_forward, arguments)
+
+
+@at_once
+def test_gradients_at_once_are_those_of_the_backward_op(name, mining, dtype, options) -> None:
+    """Both are those of the oracle; and nothing else depends on whether they are made."""
+    arguments = sample_batch(name, mining, dtype, {**options, "needs_grad": True}, "cpu")
+    *results, grad, grad_refs = ops.batch_triplet_forward(*arguments)
+    others = ops.batch_triplet_forward(*arguments[:-2], False, arguments[-1])
+    assert all(map(same_bits, results, others)) and others[6].shape == others[7].shape == (0,)
+    inputs = (torch.ones_like(results[0]), *arguments[:-3], *results[1:])
+    backward = ops.batch_triplet_backward(*inputs)
+
+    batch = CASES[name].batch(dtype)
+    soft, margin = options.get("soft"), options.get("margin_tensor", 1.0)
+    exact = exact_batch(
+        batch,
+        mining,
+        margin="soft" if soft else margin,
+        distance=options.get("distance", "euclidean"),
+        reduction=options.get("reduction", "mean"),
+        product_unit=product_unit(mining, dtype),
+    )
+    for side, *made in (
+        (exact.embeddings, grad, backward[0]),
+        (exact.refs, grad_refs, backward[1]),
+    ):
+        if side is None:
+            assert all(tensor.shape == (0,) for tensor in made)
+            continue
+        assert made[0].dtype == results[0].dtype and made[1].dtype == dtype
+        for tensor in made:
+            floor = side_floor(side, exact.roundings, tensor.dtype)
+            check("gradient", tensor, side.grad, floor, case=CASES[name])
+
+
+@every_mining
+def test_picks_nobody_asks_for(mining: str, device: str) -> None:
+    """They change nothing else."""
+    batch = CASES["n65"].batch(torch.float32).to(device)
+    with_picks, without = (
+        ops.batch_triplet_forward(*batch_arguments(batch, mining, needs_mined=needed))
+        for needed in (True, False)
+    )
+    for place in (0, 4, 5):
+        assert same_bits(with_picks[place], without[place])
+
+
 @row_samples
 def test_opcheck_of_rows(shape, dtype, options, device: str) -> None:
     rows = drawn_rows(shape, dtype, device)
@@ -184,7 +259,7 @@ def test_slopes_and_scale(mining: str, reduction: str, device: str) -> None:
     """The slope counts active terms; one scale serves all anchors."""
     batch = CASES["singletons"].batch(torch.float32)
     arguments = batch_arguments(batch.to(device), mining, reduction=reduction)
-    loss, positive, negative, distances, slope, scale = ops.batch_triplet_forward(*arguments)
+    _, positive, _, distances, slope, scale, *_ = ops.batch_triplet_forward(*arguments)
     wanted = exact_batch(batch, mining, reduction=reduction)
     number = {"mean": wanted.terms, "mean_nonzero": wanted.active}.get(reduction, 1)
     assert scale.item() == 1 / number

@@ -2,7 +2,9 @@
 
 The floor is derived from the oracle's bounds: one rounding to the dtype of the result; everything
 before that in double precision, as many additions as the oracle counts; and, for the sweeps over
-all pairs, the slack of distances that come from single-precision matrix products.
+all pairs, the slack of distances that come from single-precision matrix products. A gradient that
+is made in the forward pass has been rounded to the dtype of the loss before the upstream gradient
+multiplies it: one rounding more, and another one where that product is rounded to 16 bits in turn.
 """
 
 from __future__ import annotations
@@ -36,6 +38,14 @@ def side_floor(side: Side, roundings: int, dtype: torch.dtype) -> Tensor:
     return rounded + roundings * DOUBLE * side.bound + side.slack
 
 
+def early_roundings(exact: ExactBatch, grad: Tensor, dtype: torch.dtype) -> Tensor | float:
+    """What the roundings to the dtype of the loss may change before the last one."""
+    if not exact.made_at_once:
+        return 0.0
+    out = loss_dtype(dtype)
+    return (1 if dtype == out else 2) * (unit_roundoff(out) * grad.abs() + half_of_smallest(out))
+
+
 def check_batch(
     got: TripletOutcome,
     wanted: ExactBatch,
@@ -60,6 +70,7 @@ def check_batch(
     for name, side in (("grad", wanted.embeddings), ("grad_refs", wanted.refs)):
         if side is not None:
             floor = side_floor(side, wanted.roundings, dtype)
+            floor += early_roundings(wanted, side.grad, dtype)
             check(name, getattr(got, name), side.grad, floor, plain(name), case=case)
 
 

@@ -122,6 +122,10 @@ struct BatchTripletArgs {
   TripletBatch batch;
   TripletTermArgs term;
   TripletReduction reduction = TripletReduction::kMean;
+  bool needs_grad = false;
+  // Whether anybody asks for the anchors' greatest terms. Where they would be work of their own,
+  // positive, negative and distances may else be those of an anchor without a triplet.
+  bool needs_mined = true;
 
   // outputs
   void* loss = nullptr;            // [1], or [N] for kNone; fp32, fp64 for fp64 embeddings
@@ -130,6 +134,9 @@ struct BatchTripletArgs {
   double* distances = nullptr;     // [2, N], of these two; NaN without a triplet
   double* slope = nullptr;         // [N], d anchor_sum / d margin
   double* anchor_scale = nullptr;  // [1], d loss / d anchor_sum
+  // With `needs_grad`: d loss / d embeddings, of the type of the loss, which then is one number.
+  void* grad = nullptr;       // [N, D], both sides where `batch.self`
+  void* grad_refs = nullptr;  // [M, D]; null where `batch.self`
 };
 
 struct BatchTripletBackwardArgs {

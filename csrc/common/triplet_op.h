@@ -258,12 +258,17 @@ class BatchTripletCall : public TripletChecks {
                    const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
                    const OptionalTensor& margin_tensor, double margin, bool soft,
                    std::string_view mining, std::string_view distance, double boundary_grad,
-                   std::string_view reduction)
+                   std::string_view reduction, bool needs_grad, bool needs_mined)
       : TripletChecks(batch_function(mining)) {
     args.batch =
         take_batch(embeddings, labels, ref_embeddings, ref_labels, distance, parse_mining(mining));
     args.term = take_term(margin_tensor, margin, soft, boundary_grad, embeddings);
     args.reduction = parse_reduction(reduction);
+    args.needs_grad = needs_grad;
+    args.needs_mined = needs_mined;
+    check(!needs_grad ||
+              (args.batch.mining != Mining::kHard && args.reduction != TripletReduction::kNone),
+          op, ": expected no needs_grad with mining 'hard' or reduction 'none'");
 
     const int64_t anchors = args.batch.num_anchors;
     loss = args.reduction == TripletReduction::kNone
@@ -280,13 +285,21 @@ class BatchTripletCall : public TripletChecks {
     args.distances = static_cast<double*>(distances->mutable_data_ptr());
     args.slope = static_cast<double*>(slope->mutable_data_ptr());
     args.anchor_scale = static_cast<double*>(anchor_scale->mutable_data_ptr());
+    const auto new_grad = [&](bool wanted, int64_t rows, OptionalTensor& grad) -> void* {
+      grad = wanted ? new_tensor(embeddings, {rows, args.batch.dim}, loss_dtype(embeddings))
+                    : new_tensor(embeddings, {0}, loss_dtype(embeddings));
+      return wanted ? grad->mutable_data_ptr() : nullptr;
+    };
+    args.grad = new_grad(needs_grad, anchors, grad);
+    args.grad_refs = new_grad(needs_grad && !args.batch.self, args.batch.num_refs, grad_refs);
   }
 
   BatchTripletArgs args;
-  OptionalTensor loss, positive, negative, distances, slope, anchor_scale;
+  OptionalTensor loss, positive, negative, distances, slope, anchor_scale, grad, grad_refs;
 
-  std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> results() const {
-    return {*loss, *positive, *negative, *distances, *slope, *anchor_scale};
+  using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+  Results results() const {
+    return {*loss, *positive, *negative, *distances, *slope, *anchor_scale, *grad, *grad_refs};
   }
 };
 

@@ -54,13 +54,19 @@ inline constexpr int64_t kPairParts = 16;
 inline constexpr int64_t kTripletTaskNumbers = 1 << 14;
 
 // Tiles of kTileSize x kTileSize pairs of rows, of operands in panels of kPanel: three vectors of
-// AVX-512, a multiple of three vectors of every other set. Depth that is multiplied at a time.
+// AVX-512, a multiple of three vectors of every other set. Products of tiles and rows are a
+// multiple of kWideColumns wide. Depth that is multiplied at a time.
 inline constexpr int64_t kPanel = 48;
 inline constexpr int64_t kTileSize = 96;
+inline constexpr int64_t kWideColumns = 32;
 inline constexpr int64_t kTileDepth = 256;
 
+// Tiles whose products are summed up before they join the sum over all: two short chains of
+// additions round less than a long one.
+inline constexpr int64_t kRecentTiles = 16;
+
 // Batches of at most this many pairs are solved without tiles, by one thread.
-inline constexpr int64_t kDirectPairs = 48 * 48;
+inline constexpr int64_t kDirectPairs = 32 * 32;
 
 // Classes of at most this many rows: positives are evaluated one by one, not searched.
 inline constexpr int64_t kDirectClass = 32;

@@ -11,13 +11,6 @@
 
 namespace fused_rankloss::cpu {
 
-// What the terms of the anchors of a block add up to, [kTileSize] each.
-struct SweepSums {
-  double* value;
-  double* slope;
-  double* nonzero;
-};
-
 template <typename Tile>
 struct SweepTerms {
   const Tile* thresholds;  // [num_thresholds, kTileSize]
@@ -27,12 +20,17 @@ struct SweepTerms {
   Tile inverse_unit;  // of gaps in units of the tile times this
 };
 
-// Where the slopes of the terms go.
+// Where the terms and their slopes go: sums are added to. Either of the two groups may be null.
 template <typename Tile>
-struct SweepWeights {
-  Tile* weights;      // [kTileSize, kTileSize], gets scale * slopes added
+struct SweepResults {
+  double* slopes;  // [num_thresholds, kTileSize], each threshold's slopes; may be null with weights
+
+  double* value;    // [kTileSize], by anchor
+  double* nonzero;  // [kTileSize]
+
+  Tile* weights;      // [kTileSize, kTileSize], gets scale * slopes: visit_rows writes,
+                      // visit_columns adds
   const Tile* scale;  // [kTileSize], by anchor
-  double* slopes;     // [num_thresholds, kTileSize], gets each threshold's slopes added; or null
 };
 
 template <typename Tile>
@@ -42,17 +40,20 @@ struct SweepKernels {
   void (*distances)(const Tile* dots, Tile* tile, const Tile* row_norm, const Tile* column_norm,
                     int distance, Tile closeness, uint8_t* row_close);
 
-  using Sum = void (*)(const Tile* distances, const SweepTerms<Tile>& terms, const SweepSums& sums);
-  Sum sum_rows;
-  Sum sum_columns;
+  // All terms of the anchors that are the rows of the tile, or its columns.
+  using Visit = void (*)(const Tile* distances, const SweepTerms<Tile>& terms,
+                         const SweepResults<Tile>& to);
+  Visit visit_rows;
+  Visit visit_columns;
 
-  using Weigh = void (*)(const Tile* distances, const SweepTerms<Tile>& terms,
-                         const SweepWeights<Tile>& to);
-  Weigh weigh_rows;
-  Weigh weigh_columns;
+  // weights_ij /= distances_ij where asked to, and 0 where that is 0: coincident points pull
+  // nowhere, which the difference of two rounded sums does not show. Then rows[i] += sum_j
+  // weights_ij and columns[j] += sum_i weights_ij; either may be null.
+  void (*finish_weights)(Tile* weights, const Tile* distances, bool divide, double* rows,
+                         double* columns);
 
-  // weights_ij /= distances_ij, 0 where that is 0.
-  void (*divide)(Tile* weights, const Tile* distances);
+  // sums += recent, and recent = 0.
+  void (*flush)(Tile* sums, Tile* recent, int64_t size);
 };
 
 }  // namespace fused_rankloss::cpu

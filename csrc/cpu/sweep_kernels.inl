@@ -32,17 +32,39 @@ inline Vector<double> square_root(Vector<double> x) {
 #endif
 }
 
+// (A mask, all ones, spares older compilers a false warning.)
+#if FRL_VECTOR_BYTES == 64
+template <int kHalf>
+inline __m256 half_of(__m512 x) {
+  return _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, _mm512_castps_pd(x), kHalf));
+}
+#endif
+
 template <typename Real>
 inline Real lane_sum(Vector<Real> x) {
-  Real lanes[kLanesOf<Real>];
-  store_vector<Real>(lanes, x);
-#pragma GCC unroll 8
-  for (int64_t step = kLanesOf<Real> / 2; step > 0; step /= 2) {
-#pragma GCC unroll 8
-    for (int64_t l = 0; l < step; ++l) lanes[l] += lanes[l + step];
-  }
-  return lanes[0];
+  Real sum = 0;
+  for (int64_t l = 0; l < kLanesOf<Real>; ++l) sum += x[l];
+  return sum;
 }
+
+#if FRL_VECTOR_BYTES >= 32
+inline float lane_sum(__m256 x) {
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+#endif
+#if FRL_VECTOR_BYTES == 64
+template <>
+inline float lane_sum<float>(Vector<float> x) {
+  return lane_sum(_mm256_add_ps(half_of<0>(x), half_of<1>(x)));
+}
+#elif FRL_VECTOR_BYTES == 32
+template <>
+inline float lane_sum<float>(Vector<float> x) {
+  return lane_sum(static_cast<__m256>(x));
+}
+#endif
 
 template <typename Real>
 void distances(const Real* dots, Real* tile, const Real* row_norm, const Real* column_norm,
@@ -110,7 +132,8 @@ inline Vector<Real> logarithm(Vector<Real> x) {
   return 2 * s * sum;
 }
 
-// Terms and slopes of a vector of gaps.
+// Terms and slopes of a vector of gaps. Where slopes are 1 for terms above 0 and else 0, they are
+// counts already (kSlopesCount).
 template <typename Real>
 struct TermVectors {
   Vector<Real> value, slope, nonzero;
@@ -119,6 +142,7 @@ struct TermVectors {
 // With kKink, `boundary` is the slope of gaps that are exactly 0.
 template <typename Real, bool kKink>
 struct HingeVectors {
+  static constexpr bool kSlopesCount = !kKink;
   Real boundary;
   TermVectors<Real> operator()(Vector<Real> gap) const {
     const Vector<Real> zero = {};
@@ -131,6 +155,7 @@ struct HingeVectors {
 
 template <typename Real>
 struct SoftplusVectors {
+  static constexpr bool kSlopesCount = false;
   Real inverse_unit;
   TermVectors<Real> operator()(Vector<Real> gap) const {
     const Vector<Real> zero = {}, one = splat<Real>(1);
@@ -146,110 +171,118 @@ struct SoftplusVectors {
   }
 };
 
-template <typename Real, typename Term>
-inline void sum_rows_of(const Real* distances, const SweepTerms<Real>& terms, const SweepSums& sums,
-                        const Term& term) {
-  for (int64_t r = 0; r < kTileSize; ++r) {
-    const Real* row = distances + r * kTileSize;
-    Vector<Real> value = {}, slope = {}, nonzero = {};
-    for (int64_t k = 0; k < terms.num_thresholds; ++k) {
-      const Real threshold = terms.thresholds[k * kTileSize + r];
-      for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
-        const TermVectors<Real> here = term(threshold - load_vector(row + c));
-        value += here.value;
-        slope += here.slope;
-        nonzero += here.nonzero;
-      }
-    }
-    sums.value[r] += lane_sum<Real>(value);
-    sums.slope[r] += lane_sum<Real>(slope);
-    sums.nonzero[r] += lane_sum<Real>(nonzero);
-  }
-}
-
-template <typename Real, typename Term>
-inline void sum_columns_of(const Real* distances, const SweepTerms<Real>& terms,
-                           const SweepSums& sums, const Term& term) {
-  for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
-    Vector<Real> value = {}, slope = {}, nonzero = {};
-    for (int64_t k = 0; k < terms.num_thresholds; ++k) {
-      const Vector<Real> threshold = load_vector(terms.thresholds + k * kTileSize + c);
-      for (int64_t r = 0; r < kTileSize; ++r) {
-        const TermVectors<Real> here = term(threshold - load_vector(distances + r * kTileSize + c));
-        value += here.value;
-        slope += here.slope;
-        nonzero += here.nonzero;
-      }
-    }
-    for (int64_t l = 0; l < kLanesOf<Real>; ++l) {
-      sums.value[c + l] += value[l];
-      sums.slope[c + l] += slope[l];
-      sums.nonzero[c + l] += nonzero[l];
-    }
-  }
-}
-
-// Thresholds whose sums stay in registers while a tile is weighed.
+// Thresholds whose sums stay in registers while a tile is visited.
 inline constexpr int64_t kThresholdsEach = 4;
 
-template <typename Real, typename Term>
-inline void weigh_rows_of(const Real* distances, const SweepWeights<Real>& to,
-                          const SweepTerms<Real>& terms, const Term& term) {
-  for (int64_t r = 0; r < kTileSize; ++r) {
-    for (int64_t first = 0; first < terms.num_thresholds; first += kThresholdsEach) {
-      const int64_t left = terms.num_thresholds - first;
-      const int64_t count = left < kThresholdsEach ? left : kThresholdsEach;
-      Vector<Real> slopes[kThresholdsEach] = {};
+// Calls `body.template operator()<count>(first)` for all thresholds, in groups of that many.
+template <typename Body>
+inline void for_thresholds(int64_t num_thresholds, const Body& body) {
+  int64_t first = 0;
+  for (; first + kThresholdsEach <= num_thresholds; first += kThresholdsEach) {
+    body.template operator()<kThresholdsEach>(first);
+  }
+  switch (num_thresholds - first) {
+    case 3:
+      return body.template operator()<3>(first);
+    case 2:
+      return body.template operator()<2>(first);
+    case 1:
+      return body.template operator()<1>(first);
+    default:
+      return;
+  }
+}
+
+// What is wanted of a tile: sums of terms, weights, or both. Terms are added up in the same order
+// in every case.
+enum class Want { kSums, kWeights, kBoth };
+
+template <typename Real, Want kWant, typename Term>
+inline void visit_rows_of(const Real* distances, const SweepTerms<Real>& terms,
+                          const SweepResults<Real>& to, const Term& term) {
+  constexpr bool kSums = kWant != Want::kWeights, kWeights = kWant != Want::kSums;
+  if (kWeights && terms.num_thresholds == 0) {
+    for (int64_t t = 0; t < kTileSize * kTileSize; ++t) to.weights[t] = 0;
+  }
+  for_thresholds(terms.num_thresholds, [&]<int64_t kCount>(int64_t first) {
+    for (int64_t r = 0; r < kTileSize; ++r) {
+      Vector<Real> thresholds[kCount], slopes[kCount] = {}, value = {}, nonzero = {};
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kCount; ++k) {
+        thresholds[k] = splat<Real>(terms.thresholds[(first + k) * kTileSize + r]);
+      }
       for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
         const Vector<Real> distance = load_vector(distances + r * kTileSize + c);
         Vector<Real> sum = {};
-        for (int64_t k = 0; k < count; ++k) {
-          const Vector<Real> slope =
-              term(terms.thresholds[(first + k) * kTileSize + r] - distance).slope;
-          slopes[k] += slope;
-          sum += slope;
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < kCount; ++k) {
+          const TermVectors<Real> here = term(thresholds[k] - distance);
+          slopes[k] += here.slope;
+          if constexpr (kWeights) sum += here.slope;
+          if constexpr (kSums) value += here.value;
+          if constexpr (kSums && !Term::kSlopesCount) nonzero += here.nonzero;
         }
-        Real* weights = to.weights + r * kTileSize + c;
-        store_vector<Real>(weights, load_vector(weights) + to.scale[r] * sum);
+        if constexpr (kWeights) {
+          Real* weights = to.weights + r * kTileSize + c;
+          sum *= to.scale[r];
+          store_vector<Real>(weights, first > 0 ? load_vector(weights) + sum : sum);
+        }
       }
-      if (to.slopes == nullptr) continue;
-      for (int64_t k = 0; k < count; ++k) {
-        to.slopes[(first + k) * kTileSize + r] += lane_sum<Real>(slopes[k]);
+      Real count = lane_sum<Real>(nonzero);
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kCount; ++k) {
+        const Real slope = lane_sum<Real>(slopes[k]);
+        if (to.slopes) to.slopes[(first + k) * kTileSize + r] += slope;
+        if constexpr (Term::kSlopesCount) count += slope;
+      }
+      if constexpr (kSums) {
+        to.value[r] += lane_sum<Real>(value);
+        to.nonzero[r] += count;
       }
     }
-  }
+  });
 }
 
-template <typename Real, typename Term>
-inline void weigh_columns_of(const Real* distances, const SweepWeights<Real>& to,
-                             const SweepTerms<Real>& terms, const Term& term) {
-  for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
-    for (int64_t first = 0; first < terms.num_thresholds; first += kThresholdsEach) {
-      const int64_t left = terms.num_thresholds - first;
-      const int64_t count = left < kThresholdsEach ? left : kThresholdsEach;
-      Vector<Real> thresholds[kThresholdsEach], slopes[kThresholdsEach] = {};
-      for (int64_t k = 0; k < count; ++k) {
+template <typename Real, Want kWant, typename Term>
+inline void visit_columns_of(const Real* distances, const SweepTerms<Real>& terms,
+                             const SweepResults<Real>& to, const Term& term) {
+  constexpr bool kSums = kWant != Want::kWeights, kWeights = kWant != Want::kSums;
+  for_thresholds(terms.num_thresholds, [&]<int64_t kCount>(int64_t first) {
+    for (int64_t c = 0; c < kTileSize; c += kLanesOf<Real>) {
+      Vector<Real> thresholds[kCount], slopes[kCount] = {}, value = {}, nonzero = {};
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kCount; ++k) {
         thresholds[k] = load_vector(terms.thresholds + (first + k) * kTileSize + c);
       }
       for (int64_t r = 0; r < kTileSize; ++r) {
         const Vector<Real> distance = load_vector(distances + r * kTileSize + c);
         Vector<Real> sum = {};
-        for (int64_t k = 0; k < count; ++k) {
-          const Vector<Real> slope = term(thresholds[k] - distance).slope;
-          slopes[k] += slope;
-          sum += slope;
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < kCount; ++k) {
+          const TermVectors<Real> here = term(thresholds[k] - distance);
+          slopes[k] += here.slope;
+          if constexpr (kWeights) sum += here.slope;
+          if constexpr (kSums) value += here.value;
+          if constexpr (kSums && !Term::kSlopesCount) nonzero += here.nonzero;
         }
-        Real* weights = to.weights + r * kTileSize + c;
-        store_vector<Real>(weights, load_vector(weights) + load_vector(to.scale + c) * sum);
+        if constexpr (kWeights) {
+          Real* weights = to.weights + r * kTileSize + c;
+          store_vector<Real>(weights, load_vector(weights) + load_vector(to.scale + c) * sum);
+        }
       }
-      if (to.slopes == nullptr) continue;
-      for (int64_t k = 0; k < count; ++k) {
-        for (int64_t l = 0; l < kLanesOf<Real>; ++l) {
-          to.slopes[(first + k) * kTileSize + c + l] += slopes[k][l];
-        }
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kCount; ++k) {
+        if constexpr (Term::kSlopesCount) nonzero += slopes[k];
+        if (to.slopes == nullptr) continue;
+        double* sums = to.slopes + (first + k) * kTileSize + c;
+        for (int64_t l = 0; l < kLanesOf<Real>; ++l) sums[l] += slopes[k][l];
+      }
+      if constexpr (kSums) {
+        for (int64_t l = 0; l < kLanesOf<Real>; ++l) to.value[c + l] += value[l];
+        for (int64_t l = 0; l < kLanesOf<Real>; ++l) to.nonzero[c + l] += nonzero[l];
       }
     }
-  }
+  });
 }
 
 // Calls `body` with the vectors of the loss.
@@ -264,39 +297,71 @@ inline void with_term(const SweepTerms<Real>& terms, const Body& body) {
   }
 }
 
-template <typename Real>
-void sum_rows(const Real* distances, const SweepTerms<Real>& terms, const SweepSums& sums) {
-  with_term(terms, [&](const auto& term) { sum_rows_of(distances, terms, sums, term); });
+// Calls `body.template operator()<want>()`.
+template <typename Real, typename Body>
+inline void with_want(const SweepResults<Real>& to, const Body& body) {
+  if (to.weights == nullptr) {
+    body.template operator()<Want::kSums>();
+  } else if (to.value == nullptr) {
+    body.template operator()<Want::kWeights>();
+  } else {
+    body.template operator()<Want::kBoth>();
+  }
 }
 
 template <typename Real>
-void sum_columns(const Real* distances, const SweepTerms<Real>& terms, const SweepSums& sums) {
-  with_term(terms, [&](const auto& term) { sum_columns_of(distances, terms, sums, term); });
+void visit_rows(const Real* distances, const SweepTerms<Real>& terms,
+                const SweepResults<Real>& to) {
+  with_term(terms, [&](const auto& term) {
+    with_want(to, [&]<Want kWant>() { visit_rows_of<Real, kWant>(distances, terms, to, term); });
+  });
 }
 
 template <typename Real>
-void weigh_rows(const Real* distances, const SweepTerms<Real>& terms,
-                const SweepWeights<Real>& to) {
-  with_term(terms, [&](const auto& term) { weigh_rows_of(distances, to, terms, term); });
+void visit_columns(const Real* distances, const SweepTerms<Real>& terms,
+                   const SweepResults<Real>& to) {
+  with_term(terms, [&](const auto& term) {
+    with_want(to, [&]<Want kWant>() { visit_columns_of<Real, kWant>(distances, terms, to, term); });
+  });
 }
 
 template <typename Real>
-void weigh_columns(const Real* distances, const SweepTerms<Real>& terms,
-                   const SweepWeights<Real>& to) {
-  with_term(terms, [&](const auto& term) { weigh_columns_of(distances, to, terms, term); });
+void finish_weights(Real* weights, const Real* distances, bool divide, double* rows,
+                    double* columns) {
+  constexpr int64_t kVectors = kTileSize / kLanesOf<Real>;
+  Vector<Real> column_sums[kVectors] = {};
+  for (int64_t r = 0; r < kTileSize; ++r) {
+    Vector<Real> row_sum = {};
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const int64_t at = r * kTileSize + v * kLanesOf<Real>;
+      const Vector<Real> distance = load_vector(distances + at);
+      Vector<Real> weight = load_vector(weights + at);
+      if (divide) weight /= distance;
+      weight = distance > 0 ? weight : Vector<Real>{};
+      store_vector<Real>(weights + at, weight);
+      row_sum += weight;
+      column_sums[v] += weight;
+    }
+    if (rows) rows[r] += lane_sum<Real>(row_sum);
+  }
+  if (columns == nullptr) return;
+  for (int64_t v = 0; v < kVectors; ++v) {
+    for (int64_t l = 0; l < kLanesOf<Real>; ++l) {
+      columns[v * kLanesOf<Real> + l] += column_sums[v][l];
+    }
+  }
 }
 
 template <typename Real>
-void divide(Real* weights, const Real* distances) {
-  for (int64_t t = 0; t < kTileSize * kTileSize; t += kLanesOf<Real>) {
-    const Vector<Real> distance = load_vector(distances + t);
-    const Vector<Real> quotient = load_vector(weights + t) / distance;
-    store_vector<Real>(weights + t, distance > 0 ? quotient : Vector<Real>{});
+void flush(Real* __restrict sums, Real* __restrict recent, int64_t size) {
+  for (int64_t t = 0; t < size; ++t) {
+    sums[t] += recent[t];
+    recent[t] = 0;
   }
 }
 
 template <typename Real>
 constexpr SweepKernels<Real> sweep_kernels() {
-  return {distances<Real>,  sum_rows<Real>,      sum_columns<Real>,
-          weigh_rows<Real>, weigh_columns<Real>, divide<Real>};
+  return {distances<Real>, visit_rows<Real>, visit_columns<Real>, finish_weights<Real>,
+          flush<Real>};
 }

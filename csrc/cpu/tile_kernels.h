@@ -16,9 +16,10 @@ struct TileKernels {
   // tile[i, j] = sum_k a_ik b_jk, [kTileSize, kTileSize], of two blocks of `depth` numbers a row.
   void (*block_product)(const Real* a, const Real* b, int64_t depth, Real* tile);
 
-  // out[i, d] += sum_j tile[i, j] rows[j, d], or the same with tile[j, i]; rows and out are
-  // [kTileSize, width] with a multiple of kPanel as width.
-  using AddTileProduct = void (*)(const Real* tile, const Real* rows, int64_t width, double* out);
+  // out[i, d] += sum_j tile[i, j] rows[j, d], or the same with tile[j, i]; out is [kTileSize,
+  // width] with a multiple of kWideColumns as width, and so are rows but for their stride.
+  using AddTileProduct = void (*)(const Real* tile, const Real* rows, int64_t stride, int64_t width,
+                                  Real* out);
   AddTileProduct add_product;
   AddTileProduct add_transposed_product;
 };

@@ -45,42 +45,28 @@ inline V fused(V a, V b, V c) {
 }
 #endif
 
-// Accumulators in registers: kMicroRows x 3 vectors, of 32 or 16 registers.
+// Accumulators in registers: kMicroRows x 3 vectors, of 32 or 16 registers. Where the width of the
+// result is not ours to choose, two vectors waste less of it.
 inline constexpr int64_t kMicroRows = FRL_VECTOR_BYTES == 64 ? 8 : 4;
 inline constexpr int64_t kMicroVectors = 3;
+inline constexpr int64_t kWideVectors = 2;
 
-// to[0 .. lanes) = or += a vector, in the type of `to`.
-template <typename Real>
-inline void put(Real* to, Vector<Real> vector, bool add) {
-  store_vector<Real>(to, add ? load_vector(to) + vector : vector);
-}
-
-inline void put(double* to, Vector<float> vector, bool add) {
-  float lanes[kVectorBytes / sizeof(float)];
-  store_vector(lanes, vector);
-#pragma GCC unroll 2
-  for (int64_t half = 0; half < 2; ++half) {
-    const Doubles wide = load(lanes + half * kWidth);
-    store(to + half * kWidth, add ? load(to + half * kWidth) + wide : wide);
-  }
-}
-
-// out[r, c] (+)= sum_k a(k, r) * b[k * b_stride + c], for kMicroRows rows and kMicroVectors vectors
+// out[r, c] (+)= sum_k a(k, r) * b[k * b_stride + c], for kMicroRows rows and kCount vectors
 // of columns; a(k, r) is a[k * a_stride + r] or, by rows, a[r * a_stride + k].
-template <bool kByRows, typename Real, typename Out>
+template <int64_t kCount, bool kByRows, typename Real>
 inline void micro_product(const Real* a, int64_t a_stride, const Real* b, int64_t b_stride,
-                          int64_t depth, Out* out, int64_t out_stride, bool add) {
+                          int64_t depth, Real* out, int64_t out_stride, bool add) {
   constexpr int64_t kLanes = kVectorBytes / sizeof(Real);
-  Vector<Real> sums[kMicroRows][kMicroVectors] = {};
+  Vector<Real> sums[kMicroRows][kCount] = {};
   for (int64_t k = 0; k < depth; ++k) {
-    Vector<Real> right[kMicroVectors];
+    Vector<Real> right[kCount];
 #pragma GCC unroll 8
-    for (int64_t v = 0; v < kMicroVectors; ++v) right[v] = load_vector(b + v * kLanes);
+    for (int64_t v = 0; v < kCount; ++v) right[v] = load_vector(b + v * kLanes);
 #pragma GCC unroll 8
     for (int64_t r = 0; r < kMicroRows; ++r) {
       const Vector<Real> left = a[kByRows ? r * a_stride : r] - Vector<Real>{};
 #pragma GCC unroll 8
-      for (int64_t v = 0; v < kMicroVectors; ++v) sums[r][v] = fused(left, right[v], sums[r][v]);
+      for (int64_t v = 0; v < kCount; ++v) sums[r][v] = fused(left, right[v], sums[r][v]);
     }
     a += kByRows ? 1 : a_stride;
     b += b_stride;
@@ -88,42 +74,48 @@ inline void micro_product(const Real* a, int64_t a_stride, const Real* b, int64_
 #pragma GCC unroll 8
   for (int64_t r = 0; r < kMicroRows; ++r) {
 #pragma GCC unroll 8
-    for (int64_t v = 0; v < kMicroVectors; ++v) {
-      put(out + r * out_stride + v * kLanes, sums[r][v], add);
+    for (int64_t v = 0; v < kCount; ++v) {
+      Real* at = out + r * out_stride + v * kLanes;
+      store_vector<Real>(at, add ? load_vector(at) + sums[r][v] : sums[r][v]);
     }
   }
 }
 
-// The product of two strips: `rows` x `columns` outputs, both multiples of kPanel. The sums of
+// The product of two strips: `rows` x `columns` outputs. The sums of
 // kTileDepth products each are added up, which also bounds their rounding errors.
-template <bool kByRows, typename Real, typename Out>
+template <int64_t kCount, bool kByRows, typename Real>
 void product(const Real* a, int64_t a_stride, const Real* b, int64_t b_stride, int64_t depth,
-             int64_t rows, int64_t columns, Out* out, int64_t out_stride, bool add) {
-  constexpr int64_t kMicroColumns = kMicroVectors * kVectorBytes / sizeof(Real);
-  static_assert(kPanel % kMicroColumns == 0 && kPanel % kMicroRows == 0);
+             int64_t rows, int64_t columns, Real* out, int64_t out_stride, bool add) {
+  constexpr int64_t kMicroColumns = kCount * kVectorBytes / sizeof(Real);
   for (int64_t k = 0; k < depth || k == 0; k += kTileDepth) {
     const int64_t part = depth - k < kTileDepth ? depth - k : kTileDepth;
     for (int64_t c = 0; c < columns; c += kMicroColumns) {
       for (int64_t r = 0; r < rows; r += kMicroRows) {
         const Real* left = kByRows ? a + r * a_stride + k : a + k * a_stride + r;
-        micro_product<kByRows>(left, a_stride, b + k * b_stride + c, b_stride, part,
-                               out + r * out_stride + c, out_stride, add || k > 0);
+        micro_product<kCount, kByRows>(left, a_stride, b + k * b_stride + c, b_stride, part,
+                                       out + r * out_stride + c, out_stride, add || k > 0);
       }
     }
   }
 }
 
 template <bool kByRows, typename Real>
-void add_tile_product(const Real* tile, const Real* rows, int64_t width, double* out) {
-  product<kByRows>(tile, kTileSize, rows, width, kTileSize, kTileSize, width, out, width, true);
+void add_tile_product(const Real* tile, const Real* rows, int64_t stride, int64_t width,
+                      Real* out) {
+  constexpr int64_t kMicroColumns = kWideVectors * kVectorBytes / sizeof(Real);
+  static_assert(kWideColumns % kMicroColumns == 0 && kTileSize % kMicroRows == 0);
+  product<kWideVectors, kByRows>(tile, kTileSize, rows, stride, kTileSize, kTileSize, width, out,
+                                 width, true);
 }
 
 template <typename Real>
 void block_product(const Real* a, const Real* b, int64_t depth, Real* tile) {
+  constexpr int64_t kMicroColumns = kMicroVectors * kVectorBytes / sizeof(Real);
+  static_assert(kPanel % kMicroColumns == 0 && kPanel % kMicroRows == 0);
   for (int64_t i = 0; i < kTileSize; i += kPanel) {
     for (int64_t j = 0; j < kTileSize; j += kPanel) {
-      product<false>(a + i * depth, kPanel, b + j * depth, kPanel, depth, kPanel, kPanel,
-                     tile + i * kTileSize + j, kTileSize, false);
+      product<kMicroVectors, false>(a + i * depth, kPanel, b + j * depth, kPanel, depth, kPanel,
+                                    kPanel, tile + i * kTileSize + j, kTileSize, false);
     }
   }
 }

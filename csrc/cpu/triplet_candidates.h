@@ -5,7 +5,8 @@
 // A value is known as an interval [value, value + slack]. The threshold is the smallest upper end
 // seen; whatever lies above it cannot win, everything else is kept until it is evaluated exactly.
 // A row with more than kCandidates of them is given up: its threshold sinks out of reach, and
-// it must be solved directly. Where values are exact (slack 0), ties are decided at once.
+// it must be solved directly. Where values are exact, one candidate is enough: ties are decided at
+// once.
 #pragma once
 
 #include <cfloat>
@@ -18,8 +19,12 @@ namespace fused_rankloss::cpu {
 
 class Candidates {
  public:
-  explicit Candidates(int64_t num_rows)
-      : threshold_(num_rows, FLT_MAX), count_(num_rows), entries_(num_rows * kCandidates) {}
+  // `exact` tells that values are exact, all slacks 0.
+  Candidates(int64_t num_rows, bool exact)
+      : exact_(exact),
+        threshold_(num_rows, FLT_MAX),
+        count_(num_rows),
+        entries_(num_rows * kCandidates) {}
 
   // Offers all values of a tile that lie in the windows of its rows or, with kColumns, its columns.
   // Row (column) t is row slot + t here, and partner s has the position first_partner + s; ties go
@@ -34,10 +39,9 @@ class Candidates {
       if (!reached[t]) continue;
       for (int64_t s = 0; s < kTileSize; ++s) {
         const float value = kColumns ? tile[s * kTileSize + t] : tile[t * kTileSize + s];
+        if (!(value <= windows.threshold[t])) continue;
         const float slack = windows.slack[t] + windows.partner_slack[s];
-        if (value <= windows.threshold[t] && value + slack > windows.low[t]) {
-          keep(slot + t, value, slack, first_partner + s, index);
-        }
+        if (value + slack > windows.low[t]) keep(slot + t, value, first_partner + s, index);
       }
     }
   }
@@ -62,11 +66,11 @@ class Candidates {
   };
   static constexpr int32_t kGivenUp = -1;
 
-  void keep(int64_t row, float value, float slack, int64_t position, const int64_t* index) {
+  void keep(int64_t row, float value, int64_t position, const int64_t* index) {
     float& threshold = threshold_[row];
     int32_t& count = count_[row];
     Entry* entries = entries_.data() + row * kCandidates;
-    if (slack == 0) {
+    if (exact_) {
       const bool tied = count > 0 && entries[0].value == value;
       if (tied && index[entries[0].position] < index[position]) return;
       entries[0] = {value, static_cast<int32_t>(position)};
@@ -87,6 +91,7 @@ class Candidates {
     entries[count++] = {value, static_cast<int32_t>(position)};
   }
 
+  bool exact_;
   std::vector<float> threshold_;
   std::vector<int32_t> count_;
   std::vector<Entry> entries_;

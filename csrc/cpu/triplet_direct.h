@@ -8,8 +8,9 @@
 
 namespace fused_rankloss::cpu {
 
-// The terms of the anchor at `position`, from all its keys. `workspace` is [M]; `weights`, if not
-// null, is [M] and gets d anchor_sum / d distance added. The anchor has a triplet.
+// The terms of the anchor at `position`, from all its keys. `workspace` is [M] and ends up with
+// keys or, for batch-all, distances; `weights`, if not null, is [M] and gets d anchor_sum / d
+// distance added. The anchor has a triplet.
 template <typename Real>
 AnchorTerms solve_directly(const Problem<Real>& problem, RowSolver& solver, int64_t position,
                            double* workspace, double* weights) {
@@ -33,8 +34,7 @@ AnchorTerms solve_directly(const Problem<Real>& problem, RowSolver& solver, int6
 template <typename Real>
 void forward_directly(const Problem<Real>& problem, AnchorTerms* terms /* [N], by position */) {
   const int64_t num_anchors = problem.batch.num_anchors, num_refs = problem.batch.num_refs;
-  const int64_t tasks = num_anchors;
-  problem.team.run(tasks, [&](int64_t position, int) {
+  problem.team.run(num_anchors, [&](int64_t position, int) {
     if (!problem.layout(position).has_triplet()) return;
     RowSolver solver(problem.batch.distance, problem.term);
     std::vector<double> workspace(num_refs);
@@ -63,7 +63,9 @@ void backward_directly(const Problem<Real>& problem, const Upstream& upstream, d
       if (weights[s] == 0) continue;
       const Row<Real> y = problem.ref_at(s);
       const double weight = scale * weights[s];
-      const double distance = problem.pairs.distance_of(problem.pairs.key(x, y));
+      const double distance = problem.batch.mining == Mining::kAll
+                                  ? workspace[s]
+                                  : problem.pairs.distance_of(workspace[s]);
       problem.pairs.add_gradient(anchor_grads + anchor * dim, weight, distance, x, y);
       problem.pairs.add_gradient(ref_grads + problem.labels.refs[s] * dim, weight, distance, y, x);
     }

@@ -9,6 +9,7 @@
 
 #include "common/lists.h"
 #include "common/triplet_args.h"
+#include "cpu/policy.h"
 
 namespace fused_rankloss::cpu {
 
@@ -19,7 +20,9 @@ struct LabelOrder {
   std::vector<int64_t> refs;          // [M], the reference at a position
   std::vector<Range> same_label;      // [N], positions of the references with the anchor's label
   std::vector<Range> anchors_of_ref;  // [M], positions of the anchors with the reference's label
-  std::vector<Range> classes;         // labels that occur among the references, as positions
+  // [blocks of kTileSize anchors], from the first to the last of their same_label.
+  std::vector<Range> same_label_hull;
+  std::vector<Range> classes;  // labels that occur among the references, as positions
 
   explicit LabelOrder(const TripletBatch& batch) {
     const std::vector<int64_t> ref_keys =
@@ -37,6 +40,7 @@ struct LabelOrder {
         std::fill(same_label.begin() + range.begin, same_label.begin() + range.end, range);
       }
       anchors_of_ref = same_label;
+      make_hulls();
       return;
     }
     const std::vector<int64_t> anchor_keys =
@@ -56,9 +60,20 @@ struct LabelOrder {
         range.end = t + 1;
       }
     }
+    make_hulls();
   }
 
  private:
+  void make_hulls() {
+    same_label_hull.resize((same_label.size() + kTileSize - 1) / kTileSize, Range{0, 0});
+    for (size_t t = 0; t < same_label.size(); ++t) {
+      if (same_label[t].size() == 0) continue;
+      Range& hull = same_label_hull[t / kTileSize];
+      if (hull.size() == 0) hull.begin = same_label[t].begin;
+      hull.end = same_label[t].end;
+    }
+  }
+
   static std::vector<int64_t> keys(const void* labels, LabelType type, int64_t size) {
     std::vector<int64_t> result(size);
     visit_labels(labels, type, [&](const auto* typed) {

@@ -45,6 +45,13 @@ class SortedPositives {
   const Pick* of(int64_t anchor) const { return picks_.data() + first_[anchor]; }
   const Pick& operator()(int64_t anchor, int64_t k) const { return picks_[first_[anchor] + k]; }
 
+  // Of those with the greatest key, the one of lowest index.
+  Pick hardest(int64_t anchor) const {
+    int64_t k = count(anchor) - 1;
+    while (k > 0 && (*this)(anchor, k - 1).key == (*this)(anchor, k).key) --k;
+    return (*this)(anchor, k);
+  }
+
   int64_t num_slots() const { return block_first_.back() * kTileSize; }
   int64_t slot(int64_t anchor, int64_t k) const {
     return (block_first_[anchor / kTileSize] + k) * kTileSize + anchor % kTileSize;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <type_traits>
 
 #include "cpu/triplet_embeddings.h"
 #include "cpu/triplet_labels.h"
@@ -17,8 +18,10 @@ enum class TileKind { kNegative, kPositive, kMixed };
 
 template <typename Real>
 struct Problem {
+  // Of embeddings that are stored as `Stored`.
   template <typename Stored>
-  Problem(const TripletBatch& batch, const TripletTerm& term, const Stored*, const Team& team)
+  Problem(std::type_identity<Stored>, const TripletBatch& batch, const TripletTerm& term,
+          const Team& team)
       : batch(batch),
         term(term),
         team(team),
@@ -70,15 +73,15 @@ struct Problem {
   }
 
   TileKind tile_kind(int64_t i, int64_t j) const {
-    const int64_t end = std::min(batch.num_anchors, (i + 1) * kTileSize);
-    const int64_t columns = std::min(batch.num_refs - j * kTileSize, kTileSize);
-    bool any_same = false, all_same = true;
-    for (int64_t t = i * kTileSize; t < end; ++t) {
-      const int64_t same = same_columns(t, j).size();
-      any_same |= same > 0;
-      all_same &= same == columns;
+    const int64_t begin = j * kTileSize, end = std::min(batch.num_refs, begin + kTileSize);
+    const Range hull = labels.same_label_hull[i];
+    if (hull.end <= begin || hull.begin >= end) return TileKind::kNegative;
+    const int64_t last = std::min(batch.num_anchors, (i + 1) * kTileSize);
+    for (int64_t t = i * kTileSize; t < last; ++t) {
+      const Range same = labels.same_label[t];
+      if (same.begin > begin || same.end < end) return TileKind::kMixed;
     }
-    return !any_same ? TileKind::kNegative : all_same ? TileKind::kPositive : TileKind::kMixed;
+    return TileKind::kPositive;
   }
 };
 

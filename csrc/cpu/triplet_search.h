@@ -20,6 +20,7 @@
 #include "cpu/triplet_candidates.h"
 #include "cpu/triplet_direct.h"
 #include "cpu/triplet_panels.h"
+#include "cpu/triplet_positives.h"
 
 namespace fused_rankloss::cpu {
 
@@ -57,25 +58,30 @@ struct HardPicks {
 template <typename Real>
 class HardSearch {
  public:
-  HardSearch(const Problem<Real>& problem, const PanelPair<float>& panels)
+  // `positives`, where somebody has sorted them already, need no search.
+  HardSearch(const Problem<Real>& problem, const PanelPair<float>& panels,
+             const SortedPositives<Real>* positives = nullptr)
       : problem_(problem),
+        sorted_(positives),
         anchors_(panels.anchors),
         refs_(panels.refs()),
+        exact_(panels.exact()),
         kernels_(triplet_kernels()) {
-    const ErrorBound bound = ErrorBound::of<float>(problem.batch.dim, panels.exact());
+    const ErrorBound bound = ErrorBound::of<float>(problem.batch.dim, exact_);
     make_sides(SearchSide::negatives, bound, negative_sides_);
     for (const Range& range : problem.labels.classes) {
-      search_positives_ |= range.size() > kDirectClass;
+      search_positives_ |= range.size() > kDirectClass && sorted_ == nullptr;
     }
     if (search_positives_) make_sides(SearchSide::positives, bound, positive_sides_);
   }
 
   // The hardest pair of every anchor with a triplet, by position.
   std::vector<HardPicks> run() {
-    return run([](int64_t, int64_t, const float*, int) {});
+    return run([](int64_t, int64_t, float*, int) {});
   }
 
-  // The same, letting others look at the products of a tile first: visit(i, j, products, worker).
+  // The same, letting others look at the products of a tile first: visit(i, j, products, worker)
+  // may overwrite those of a label with itself where `positives` are sorted already.
   // Without references, what they keep for the anchors of blocks i and j is theirs alone.
   template <typename Visit>
   std::vector<HardPicks> run(const Visit& visit) {
@@ -87,8 +93,8 @@ class HardSearch {
                                        std::max<int64_t>(ref_blocks, 1));
     }
     rows_ = blocks * kTileSize;
-    negatives_.emplace(num_parts_ * rows_);
-    if (search_positives_) positives_.emplace(num_parts_ * rows_);
+    negatives_.emplace(num_parts_ * rows_, exact_);
+    if (search_positives_) positives_.emplace(num_parts_ * rows_, exact_);
     const int64_t workspace = 2 * kTileSize * kTileSize;
     workspace_.resize(problem_.team.size() * workspace);
     const auto search = [&](int64_t i, int64_t j, int64_t part, int worker) {
@@ -176,7 +182,7 @@ class HardSearch {
   }
 
   bool is_searched(int64_t anchor) const {
-    return problem_.labels.same_label[anchor].size() > kDirectClass;
+    return search_positives_ && problem_.labels.same_label[anchor].size() > kDirectClass;
   }
 
   HardPicks pick(int64_t a, std::vector<double>& keys) const {
@@ -203,7 +209,9 @@ class HardSearch {
       if (negative.loses_to_negative(key, s, row.index)) negative = {s, key};
     };
     for_candidates(*negatives_, a, try_negative);
-    if (searched) {
+    if (sorted_) {
+      positive = sorted_->hardest(a);
+    } else if (searched) {
       for_candidates(*positives_, a, try_positive);
     } else {
       for (int64_t s = row.same.begin; s < row.same.end; ++s) try_positive(s);
@@ -230,8 +238,10 @@ class HardSearch {
   }
 
   const Problem<Real>& problem_;
+  const SortedPositives<Real>* sorted_;
   const Panels<float>& anchors_;
   const Panels<float>& refs_;
+  bool exact_;
   const TripletKernels& kernels_;
   Sides negative_sides_;
   Sides positive_sides_;

@@ -27,7 +27,7 @@ class SemiHardSearch {
         panels_(panels),
         kernels_(triplet_kernels()),
         positives_(problem),
-        found_(positives_.num_slots()),
+        found_(positives_.num_slots(), panels.exact()),
         low_(positives_.num_slots(), std::numeric_limits<float>::infinity()),
         high_(positives_.num_slots(), std::numeric_limits<float>::infinity()) {
     const bool exact = panels.exact();

@@ -6,182 +6,156 @@
 // negatives is worth sum_k (t_k - d)_+ and the number of t_k > d: P vector operations an element,
 // which serve its rows and, where references are the anchors, its columns as anchors too.
 //
-// Backward: with w_ij = d sum_i / d d_ij, tiles of w_ij + w_ji, divided by d_ij for the Euclidean
+// Gradients: with w_ij = d sum_i / d d_ij, tiles of w_ij + w_ji, divided by d_ij for the Euclidean
 // distance, are the weights S of
 //
 //   grad_i = sum_j S_ij (x_i - x_j) = x_i sum_j S_ij - sum_j S_ij x_j
 //
-// two more products a tile, as in flash attention. A column of ones in x gives the sums of S. The
-// gradient of a positive pair needs the number of its active terms, which is known afterwards.
+// two more products a tile, as in flash attention. The gradient of a positive pair needs the number
+// of its active terms, and that of a mean the number of all terms: both are known afterwards.
 //
-// Numerics: positives by canonical distances and direct differences; negatives by centred products
-// in fp32 (fp64 for fp64), but for those so close that |x|^2 + |y|^2 - 2 xy would cancel: they are
-// evaluated directly, too. Sums within a tile are in the tile's type, all others in fp64.
+// Numerics: positives by canonical distances and direct differences, negatives as in
+// triplet_distances.h. Values and weights are summed in fp64, gradients in the tile's type
+// (kRecentTiles) and then rounded once more. Values do not depend on whether gradients are wanted.
 // Determinism: the tournament orders the additions to a block, whatever the number of threads.
 // Memory: O(N (P + D)), three tiles a thread.
 #pragma once
 
 #include "cpu/tournament.h"
-#include "cpu/triplet_panels.h"
+#include "cpu/triplet_distances.h"
 #include "cpu/triplet_positives.h"
+#include "cpu/triplet_row_sums.h"
 
 namespace fused_rankloss::cpu {
 
-// Below this share of |x|^2 / 2 + |y|^2 / 2, half a squared distance is not taken from a product.
-inline constexpr double kCloseness = 1.0 / 16;
-
-// Whether distances in units of the frame fit the tiles, and no NaN is about, with which sums go
-// where they like: then every anchor is solved directly.
+// Whether distances and margin in units of the frame fit the tiles, and no NaN is about, with which
+// sums go where they like: else every anchor is solved directly. Odd rows that are 0 do no harm.
 template <typename Real>
-bool can_sweep(const Problem<Real>& problem, const Frame& frame) {
-  const auto is_nan = [&](Row<Real> row) {
-    return row.inverse != 0 && is_odd(triplet_kernels().rows<Real>(), row, problem.batch.dim);
-  };
-  for (const Embeddings<Real>* side : {&problem.embeddings, &problem.refs()}) {
-    for (int64_t i = 0; i < side->size(); ++i) {
-      if (is_nan((*side)[i])) return false;
-    }
+bool can_sweep(const Problem<Real>& problem, const Frame& frame, const PanelPair<Real>& panels) {
+  for (const int64_t t : panels.anchors.odd_positions) {
+    if (problem.anchor_at(t).inverse != 0) return false;
   }
-  return frame.unit * frame.unit * std::max(1.0, std::abs(problem.term.margin)) < 0x1p100;
+  for (const int64_t t : panels.refs().odd_positions) {
+    if (problem.ref_at(t).inverse != 0) return false;
+  }
+  return frame.unit * frame.unit * (1 + std::abs(problem.term.margin)) < 0x1p100;
 }
+
+// What is wanted of a sweep: the anchors' results, the gradients, or both.
+struct SweepWanted {
+  bool results;
+  bool gradients;
+};
 
 template <typename Real>
 class AllSweep {
  public:
-  AllSweep(const Problem<Real>& problem, const Frame& frame, const PanelPair<Real>& panels)
+  AllSweep(const Problem<Real>& problem, const Frame& frame, const PanelPair<Real>& panels,
+           const SweepWanted& wanted)
       : problem_(problem),
-        frame_(frame),
         panels_(panels),
         kernels_(triplet_kernels().sweeps<Real>()),
-        closeness_(static_cast<Real>(panels.exact() ? 0 : kCloseness)),
-        unit_(problem.batch.distance == Distance::kEuclidean ? frame.unit
-                                                             : frame.unit * frame.unit),
-        num_rows_(panels.anchors.num_blocks * kTileSize),
-        value_(num_rows_),
-        slope_(num_rows_),
-        nonzero_(num_rows_),
-        anchor_norm_(narrow(panels.anchors.norm)),
-        ref_norm_(panels.references ? narrow(panels.references->norm) : std::vector<Real>()),
-        positives_(problem) {
+        distances_(problem, frame, panels),
+        positives_(problem),
+        slopes_(positives_.num_slots()),
+        workspace_(problem.team.size() * kTiles * kTile) {
+    const int64_t num_rows = panels.anchors.num_blocks * kTileSize;
     make_thresholds();
-    workspace_.resize(problem.team.size() * kTiles * kTile);
+    if (wanted.results) {
+      value_.resize(num_rows);
+      nonzero_.resize(num_rows);
+    }
+    if (!wanted.gradients) return;
+    upstream_.assign(num_rows, 1);
+    scale_.assign(num_rows, 1);
+    anchors_.emplace(panels.anchors, problem.team);
+    if (!problem.batch.self) references_.emplace(*panels.references, problem.team);
   }
 
-  // Adds what the tile (i, j) is worth; `dots` are its products.
-  void add_tile(int64_t i, int64_t j, const Real* dots, int worker) {
+  const SortedPositives<Real>& positives() const { return positives_; }
+
+  // What the sum of each anchor's terms is to be multiplied by, before tiles are added. Else, 1.
+  template <typename Upstream>
+  void set_upstream(const Upstream& upstream) {
+    for (int64_t t = 0; t < problem_.batch.num_anchors; ++t) {
+      upstream_[t] = upstream(problem_.labels.anchors[t]);
+      scale_[t] = static_cast<Real>(upstream_[t]);
+    }
+  }
+
+  // Without references: adds what the tile (i, j) is worth; `dots` are its products, of which those
+  // of a label with itself are overwritten.
+  void add_tile(int64_t i, int64_t j, Real* dots, int worker) {
     if (problem_.tile_kind(i, j) == TileKind::kPositive) return;
-    Real* tile = workspace_.data() + worker * kTiles * kTile;
-    to_distances(i, j, dots, tile, nullptr);
-    kernels_.sum_rows(tile, terms(i), sums(i));
-    if (problem_.batch.self && i != j) kernels_.sum_columns(tile, terms(j), sums(j));
+    RowSums<Real>* sums = anchors_ ? &*anchors_ : nullptr;
+    add_tile(i, j, dots, worker, sums, sums, sums);
   }
 
   // All tiles, where nobody else computes the products.
   void run() {
-    for_tiles([&](int64_t i, int64_t j, Real* dots, int worker) { add_tile(i, j, dots, worker); });
+    const int64_t blocks = panels_.anchors.num_blocks, ref_blocks = panels_.refs().num_blocks;
+    if (problem_.batch.self) {
+      return run_tournament(problem_.team, blocks, [&](int64_t i, int64_t j, int worker) {
+        if (problem_.tile_kind(i, j) == TileKind::kPositive) return;
+        add_tile(i, j, product(i, j, worker), worker);
+      });
+    }
+    const auto tile = [&](int64_t i, int64_t j, int worker, bool to_refs) {
+      if (problem_.tile_kind(i, j) == TileKind::kPositive) return;
+      Real* dots = product(i, j, worker);
+      if (to_refs) return add_tile(i, j, dots, worker, nullptr, &*anchors_, &*references_);
+      add_tile(i, j, dots, worker, anchors_ ? &*anchors_ : nullptr,
+               references_ ? &*references_ : nullptr, nullptr);
+    };
+    problem_.team.run(blocks, [&](int64_t i, int worker) {
+      for (int64_t j = 0; j < ref_blocks; ++j) tile(i, j, worker, false);
+    });
+    if (!references_) return;
+    // Once more, block by block of the references.
+    problem_.team.run(ref_blocks, [&](int64_t j, int worker) {
+      for (int64_t i = 0; i < blocks; ++i) tile(i, j, worker, true);
+    });
   }
 
-  // The sums of the anchor at a position.
+  // The results of the anchor at a position.
   AnchorTerms result(int64_t position) const {
     const RowLayout row = problem_.layout(position);
     AnchorTerms terms;
     // The softplus is a function of the gap itself, the hinge is as long as the unit it is measured
     // in.
-    terms.value = problem_.term.soft ? value_[position] : value_[position] / unit_;
-    terms.slope = slope_[position];
+    terms.value = problem_.term.soft ? value_[position] : value_[position] / distances_.unit;
+    for (int64_t k = 0; k < positives_.count(position); ++k) {
+      terms.slope += slopes_[positives_.slot(position, k)];
+    }
     terms.terms = static_cast<double>(row.positives()) * static_cast<double>(row.negatives());
     terms.nonzero = nonzero_[position];
     return terms;
   }
 
-  // The gradients of the loss, row by row in the order of positions: calls store(index, gradient)
-  // and store_ref(index, gradient), the former with both sides where references are the anchors.
-  template <typename Upstream, typename Store, typename StoreRef>
-  void backward(const Upstream& upstream, const Store& store, const StoreRef& store_ref) {
-    const int64_t num_anchors = problem_.batch.num_anchors;
-    scale_.assign(num_rows_, 0);
-    for (int64_t t = 0; t < num_anchors; ++t) {
-      scale_[t] = static_cast<Real>(upstream(problem_.labels.anchors[t]));
-    }
-    slopes_.assign(thresholds_.size(), 0);
+  // The gradients of `scale` times the weighted sum of all terms, row by row: calls store(index,
+  // gradient) and store_ref(index, gradient), the former with both sides where references are the
+  // anchors.
+  template <typename Store, typename StoreRef>
+  void finish(double scale, const Store& store, const StoreRef& store_ref) {
     make_ranks();
-    RowMajor anchors(panels_.anchors);
-    if (problem_.batch.self) {
-      for_tiles([&](int64_t i, int64_t j, Real* dots, int worker) {
-        backward_tile(i, j, dots, worker, &anchors, anchors, &anchors, true);
-      });
-      finish(anchors, problem_.labels.anchors, problem_.embeddings, upstream, store, true, true);
-      return;
-    }
-    RowMajor references(*panels_.references);
-    for_tiles([&](int64_t i, int64_t j, Real* dots, int worker) {
-      backward_tile(i, j, dots, worker, &anchors, references, nullptr, true);
-    });
-    // Once more, block by block of the references.
-    problem_.team.run(panels_.references->num_blocks, [&](int64_t j, int worker) {
-      Real* dots = workspace_.data() + (worker * kTiles + 1) * kTile;
-      for (int64_t i = 0; i < panels_.anchors.num_blocks; ++i) {
-        if (problem_.tile_kind(i, j) == TileKind::kPositive) continue;
-        product(i, j, dots);
-        backward_tile(i, j, dots, worker, nullptr, anchors, &references, false);
-      }
-    });
-    finish(anchors, problem_.labels.anchors, problem_.embeddings, upstream, store, true, false);
-    finish(references, problem_.labels.refs, *problem_.references, upstream, store_ref, false,
-           true);
+    const bool self = problem_.batch.self;
+    finish(*anchors_, problem_.labels.anchors, problem_.embeddings, scale, store, true, self);
+    if (self) return;
+    finish(*references_, problem_.labels.refs, *problem_.references, scale, store_ref, false, true);
   }
 
  private:
   static constexpr int64_t kTile = kTileSize * kTileSize;
   static constexpr int64_t kTiles = 3;  // of a worker: distances, products, weights
 
-  // Rows one after another with a 1 behind the last number, and what is added up for them.
-  struct RowMajor {
-    explicit RowMajor(const Panels<Real>& panels)
-        : width((panels.dim + 1 + kPanel - 1) / kPanel * kPanel),
-          rows(panels.num_blocks * kTileSize * width),
-          sums(rows.size()) {
-      for (int64_t t = 0; t < panels.num_blocks * kTileSize; ++t) {
-        const Real* from = panels.data.data() + t / kPanel * kPanel * panels.dim + t % kPanel;
-        for (int64_t d = 0; d < panels.dim; ++d) rows[t * width + d] = from[d * kPanel];
-        rows[t * width + panels.dim] = 1;
-      }
-    }
-
-    int64_t width;
-    std::vector<Real> rows;
-    std::vector<double> sums;
-  };
-
-  static std::vector<Real> narrow(const std::vector<double>& values) {
-    return {values.begin(), values.end()};
+  Real* tile_of(int worker, int64_t which) {
+    return workspace_.data() + (worker * kTiles + which) * kTile;
   }
 
-  const Panels<Real>& refs() const { return panels_.refs(); }
-  const std::vector<Real>& ref_norm() const {
-    return problem_.batch.self ? anchor_norm_ : ref_norm_;
-  }
-
-  void product(int64_t i, int64_t j, Real* dots) const {
-    triplet_kernels().tiles<Real>().block_product(panels_.anchors.block(i), refs().block(j),
-                                                  problem_.batch.dim, dots);
-  }
-
-  template <typename Body>
-  void for_tiles(const Body& body) {
-    const auto tile = [&](int64_t i, int64_t j, int worker) {
-      if (problem_.tile_kind(i, j) == TileKind::kPositive) return;
-      Real* dots = workspace_.data() + (worker * kTiles + 1) * kTile;
-      product(i, j, dots);
-      body(i, j, dots, worker);
-    };
-    if (problem_.batch.self) {
-      run_tournament(problem_.team, panels_.anchors.num_blocks, tile);
-    } else {
-      problem_.team.run(panels_.anchors.num_blocks, [&](int64_t i, int worker) {
-        for (int64_t j = 0; j < refs().num_blocks; ++j) tile(i, j, worker);
-      });
-    }
+  Real* product(int64_t i, int64_t j, int worker) {
+    Real* dots = tile_of(worker, 1);
+    distances_.product(i, j, dots);
+    return dots;
   }
 
   void make_thresholds() {
@@ -190,12 +164,12 @@ class AllSweep {
       for (int64_t k = 0; k < positives_.count(t); ++k) {
         const double distance = problem_.pairs.distance_of(positives_(t, k).key);
         thresholds_[positives_.slot(t, k)] =
-            static_cast<Real>((distance + problem_.term.margin) * unit_);
+            static_cast<Real>((distance + problem_.term.margin) * distances_.unit);
       }
     }
   }
 
-  // For the backward pass: the way from a positive to its threshold.
+  // The way from a positive to its threshold.
   void make_ranks() {
     const int64_t num_anchors = problem_.batch.num_anchors;
     first_.assign(num_anchors + 1, 0);
@@ -212,175 +186,114 @@ class AllSweep {
   }
 
   SweepTerms<Real> terms(int64_t block) const {
-    return {thresholds_.data() + positives_.first_slot(block), positives_.most(block),
-            static_cast<Real>(problem_.term.boundary), problem_.term.soft,
-            static_cast<Real>(std::min(1 / unit_, double{std::numeric_limits<Real>::max()}))};
+    return {
+        thresholds_.data() + positives_.first_slot(block), positives_.most(block),
+        static_cast<Real>(problem_.term.boundary), problem_.term.soft,
+        static_cast<Real>(std::min(1 / distances_.unit, double{std::numeric_limits<Real>::max()}))};
   }
 
-  SweepWeights<Real> weights(int64_t block, Real* weights, bool slopes) {
-    return {weights, scale_.data() + block * kTileSize,
-            slopes ? slopes_.data() + positives_.first_slot(block) : nullptr};
-  }
-
-  SweepSums sums(int64_t block) {
+  // `weights` may be null. The second visit of a tile, for its references, adds nothing up.
+  SweepResults<Real> results(int64_t block, Real* weights, bool again) {
     const int64_t first = block * kTileSize;
-    return {value_.data() + first, slope_.data() + first, nonzero_.data() + first};
+    const bool sums = !again && !value_.empty();
+    return {again ? nullptr : slopes_.data() + positives_.first_slot(block),
+            sums ? value_.data() + first : nullptr, sums ? nonzero_.data() + first : nullptr,
+            weights, weights ? scale_.data() + first : nullptr};
   }
 
-  // Products become distances in units of the frame, infinite where a pair is no negative. Pairs
-  // that are evaluated directly are listed in `direct`.
-  void to_distances(int64_t i, int64_t j, const Real* dots, Real* tile,
-                    std::vector<Range>* direct) const {
-    const int64_t row = i * kTileSize, column = j * kTileSize;
-    const Real* row_norm = anchor_norm_.data() + row;
-    const Real* column_norm = ref_norm().data() + column;
-    uint8_t close[kTileSize];
-    kernels_.distances(dots, tile, row_norm, column_norm, static_cast<int>(problem_.batch.distance),
-                       closeness_, close);
-    const bool any_odd = panels_.anchors.has_odd(i) || refs().has_odd(j);
-    const bool mixed = problem_.tile_kind(i, j) == TileKind::kMixed;
-    for (int64_t r = 0; r < kTileSize; ++r) {
-      Real* line = tile + r * kTileSize;
-      Range same{0, 0};
-      if (mixed) {
-        same = problem_.same_columns(row + r, j);
-        std::fill(line + same.begin, line + same.end, std::numeric_limits<Real>::infinity());
-      }
-      if (!close[r] && !any_odd) continue;
-      if (row + r >= panels_.anchors.size) continue;
-      const int64_t end = std::min(kTileSize, refs().size - column);
-      for (int64_t c = 0; c < end; ++c) {
-        if (c >= same.begin && c < same.end) continue;
-        const bool odd = panels_.anchors.odd[row + r] || refs().odd[column + c];
-        // A little more than the kernel's own test has found.
-        if (!odd &&
-            !(half_square(line[c]) <= Real(1.001) * closeness_ * (row_norm[r] + column_norm[c]))) {
-          continue;
-        }
-        const double distance = problem_.pairs.distance_of(problem_.key(row + r, column + c));
-        line[c] = static_cast<Real>(distance * unit_);
-        if (direct) direct->push_back({r, c});
-      }
-    }
-  }
-
-  Real half_square(Real distance) const {
-    switch (problem_.batch.distance) {
-      case Distance::kEuclidean:
-        return distance * distance / 2;
-      case Distance::kSquaredEuclidean:
-        return distance / 2;
-      default:
-        return distance;
-    }
-  }
-
-  // What a weight in units of the frame is to be multiplied by in the end.
-  double factor() const {
-    switch (problem_.batch.distance) {
-      case Distance::kEuclidean:
-        return 1;
-      case Distance::kSquaredEuclidean:
-        return 2 / frame_.unit;
-      default:
-        return 1 / frame_.unit;
-    }
-  }
-
-  // Adds the tile's part to the sums of the anchors i (`to_rows`) and of the references j
-  // (`to_columns`), which for a symmetric tile are anchors too.
-  void backward_tile(int64_t i, int64_t j, const Real* dots, int worker, RowMajor* to_rows,
-                     const RowMajor& other, RowMajor* to_columns, bool slopes) {
-    Real* const tile = workspace_.data() + worker * kTiles * kTile;
-    Real* const weights = workspace_.data() + (worker * kTiles + 2) * kTile;
+  // Adds the tile's part to the results of the anchors i (without references, also j); the pull of
+  // the rows of `other` to `to_rows`, and that of the anchors `own` to `to_columns`.
+  void add_tile(int64_t i, int64_t j, Real* dots, int worker, RowSums<Real>* to_rows,
+                const RowSums<Real>* other, RowSums<Real>* to_columns) {
+    const bool gradients = anchors_.has_value(), again = gradients && !to_rows;
+    Real* const tile = tile_of(worker, 0);
+    Real* const weights = gradients ? tile_of(worker, 2) : nullptr;
     std::vector<Range> direct;
-    to_distances(i, j, dots, tile, &direct);
-    std::fill(weights, weights + kTile, Real(0));
-    kernels_.weigh_rows(tile, terms(i), this->weights(i, weights, slopes));
+    distances_.from_products(i, j, dots, tile, gradients ? &direct : nullptr);
+    kernels_.visit_rows(tile, terms(i), results(i, weights, again));
     if (problem_.batch.self && i != j) {
-      kernels_.weigh_columns(tile, terms(j), this->weights(j, weights, slopes));
+      kernels_.visit_columns(tile, terms(j), results(j, weights, again));
     }
+    if (!gradients) return;
 
+    std::vector<double> grad;
     for (const Range& pair : direct) {
       Real& weight = weights[pair.begin * kTileSize + pair.end];
       add_directly(i * kTileSize + pair.begin, j * kTileSize + pair.end, -weight, to_rows,
-                   to_columns);
+                   to_columns, grad);
       weight = 0;
     }
-    if (problem_.batch.distance == Distance::kEuclidean) {
-      kernels_.divide(weights, tile);
-    } else {
-      // Coincident points pull nowhere, which the difference of two rounded sums does not show.
-      for (int64_t p = 0; p < kTile; ++p) weights[p] = tile[p] == 0 ? Real(0) : weights[p];
-    }
-
+    kernels_.finish_weights(weights, tile, problem_.batch.distance == Distance::kEuclidean,
+                            to_rows ? to_rows->weights.data() + i * kTileSize : nullptr,
+                            to_columns ? to_columns->weights.data() + j * kTileSize : nullptr);
     const TileKernels<Real>& tiles = triplet_kernels().tiles<Real>();
-    const int64_t size = kTileSize * other.width;
     if (to_rows) {
-      tiles.add_product(weights, other.rows.data() + j * size, other.width,
-                        to_rows->sums.data() + i * size);
+      tiles.add_product(weights, other->block(j), other->stride, other->width,
+                        to_rows->recent_block(i));
+      to_rows->end_tile(i, kernels_);
     }
     if (to_columns) {
-      tiles.add_transposed_product(weights, other.rows.data() + i * size, other.width,
-                                   to_columns->sums.data() + j * size);
+      tiles.add_transposed_product(weights, anchors_->block(i), anchors_->stride, anchors_->width,
+                                   to_columns->recent_block(j));
+      to_columns->end_tile(j, kernels_);
     }
   }
 
   // The same for one pair, from its difference; `weight` is that of the distance.
-  void add_directly(int64_t anchor, int64_t ref, double weight, RowMajor* to_rows,
-                    RowMajor* to_columns) {
+  void add_directly(int64_t anchor, int64_t ref, double weight, RowSums<Real>* to_rows,
+                    RowSums<Real>* to_columns, std::vector<double>& grad) {
     if (weight == 0) return;
     const Row<Real> x = problem_.anchor_at(anchor), y = problem_.ref_at(ref);
     const double distance = problem_.pairs.distance_of(problem_.key(anchor, ref));
-    if (to_rows) {
-      problem_.pairs.add_difference(to_rows->sums.data() + anchor * to_rows->width,
-                                    weight / factor(), distance, x, y);
-    }
-    if (to_columns) {
-      problem_.pairs.add_difference(to_columns->sums.data() + ref * to_columns->width,
-                                    weight / factor(), distance, y, x);
-    }
+    const auto add = [&](RowSums<Real>& to, int64_t row, Row<Real> own, Row<Real> other) {
+      grad.assign(problem_.batch.dim, 0);
+      problem_.pairs.add_difference(grad.data(), weight / distances_.gradient_unit(), distance, own,
+                                    other);
+      Real* sums = to.recent_of(row);
+      for (size_t d = 0; d < grad.size(); ++d) sums[d] += static_cast<Real>(grad[d]);
+    };
+    if (to_rows) add(*to_rows, anchor, x, y);
+    if (to_columns) add(*to_columns, ref, y, x);
   }
 
-  // Adds d loss / d row `x` from the distance of an anchor to one of its positives.
-  template <typename Upstream>
-  void add_positive(double* grad, int64_t anchor, int64_t ref, const Upstream& upstream,
-                    Row<Real> x, Row<Real> y) const {
-    if (positives_.count(anchor) == 0) return;
-    const RowLayout row = problem_.layout(anchor);
-    if (ref == row.self) return;
-    const int64_t rank = rank_[first_[anchor] + ref - row.same.begin];
-    const double slope = slopes_[positives_.slot(anchor, rank)];
-    problem_.pairs.add_difference(grad, upstream(problem_.labels.anchors[anchor]) * slope,
-                                  problem_.pairs.distance_of(positives_(anchor, rank).key), x, y);
+  int64_t rank_of(int64_t anchor, int64_t ref) const {
+    return rank_[first_[anchor] + ref - problem_.labels.same_label[anchor].begin];
+  }
+
+  // d weighted sum / d distance of an anchor to a reference of its label.
+  double positive_weight(int64_t anchor, int64_t ref) const {
+    if (positives_.count(anchor) == 0 || ref == problem_.layout(anchor).self) return 0;
+    return upstream_[anchor] * slopes_[positives_.slot(anchor, rank_of(anchor, ref))];
+  }
+
+  double positive_distance(int64_t anchor, int64_t ref) const {
+    return problem_.pairs.distance_of(positives_(anchor, rank_of(anchor, ref)).key);
   }
 
   // Gradients from sums, with the positives' part.
-  template <typename Upstream, typename Store>
-  void finish(const RowMajor& side, const std::vector<int64_t>& order,
-              const Embeddings<Real>& embeddings, const Upstream& upstream, const Store& store,
-              bool as_anchor, bool as_ref) const {
+  template <typename Store>
+  void finish(const RowSums<Real>& side, const std::vector<int64_t>& order,
+              const Embeddings<Real>& embeddings, double scale, const Store& store, bool as_anchor,
+              bool as_ref) const {
     const int64_t dim = problem_.batch.dim, size = embeddings.size();
+    const double negatives = scale * distances_.gradient_unit();
     problem_.team.run((size + kTileSize - 1) / kTileSize, [&](int64_t block, int) {
       std::vector<double> grad(dim);
       for (int64_t t = block * kTileSize; t < std::min(size, (block + 1) * kTileSize); ++t) {
-        const double* sums = side.sums.data() + t * side.width;
-        const Real* row = side.rows.data() + t * side.width;
-        for (int64_t d = 0; d < dim; ++d) {
-          grad[d] = factor() * (sums[d] - sums[dim] * static_cast<double>(row[d]));
-        }
+        side.pull(t, dim, grad.data());
+        for (double& coordinate : grad) coordinate *= negatives;
         const Row<Real> x = embeddings[order[t]];
-        if (as_anchor) {
-          const Range same = problem_.labels.same_label[t];
-          for (int64_t s = same.begin; s < same.end; ++s) {
-            add_positive(grad.data(), t, s, upstream, x, problem_.ref_at(s));
-          }
-        }
-        if (as_ref) {
-          const Range anchors = problem_.labels.anchors_of_ref[t];
-          for (int64_t a = anchors.begin; a < anchors.end; ++a) {
-            add_positive(grad.data(), a, t, upstream, x, problem_.anchor_at(a));
-          }
+        // Without references, a partner is one both ways, at the same distance.
+        const Range partners =
+            as_anchor ? problem_.labels.same_label[t] : problem_.labels.anchors_of_ref[t];
+        for (int64_t s = partners.begin; s < partners.end; ++s) {
+          double weight = as_anchor ? positive_weight(t, s) : 0;
+          if (as_ref) weight += positive_weight(s, t);
+          if (weight == 0) continue;
+          problem_.pairs.add_difference(
+              grad.data(), scale * weight,
+              as_anchor ? positive_distance(t, s) : positive_distance(s, t), x,
+              as_anchor ? problem_.ref_at(s) : problem_.anchor_at(s));
         }
         problem_.pairs.project(grad.data(), x);
         store(order[t], grad.data());
@@ -389,21 +302,20 @@ class AllSweep {
   }
 
   const Problem<Real>& problem_;
-  const Frame& frame_;
   const PanelPair<Real>& panels_;
   const SweepKernels<Real>& kernels_;
-  Real closeness_;
-  double unit_;  // distances in the tiles are in units of 1 / unit_
-  int64_t num_rows_;
-  std::vector<double> value_, slope_, nonzero_;  // [num_rows], by position
-  std::vector<Real> anchor_norm_, ref_norm_;
+  TileDistances<Real> distances_;
 
   SortedPositives<Real> positives_;
-  std::vector<Real> thresholds_;  // [slots]
-  std::vector<double> slopes_;    // [slots], sums of d term / d gap
-  std::vector<int64_t> first_;    // [N + 1], where an anchor's references of its label begin
-  std::vector<int32_t> rank_;     // [first.back()], which threshold such a reference is
-  std::vector<Real> scale_;       // [num_rows], d loss / d anchor_sum
+  std::vector<Real> thresholds_;         // [slots]
+  std::vector<double> slopes_;           // [slots], sums of d term / d gap
+  std::vector<double> value_, nonzero_;  // [rows], by position; empty if not wanted
+
+  std::vector<double> upstream_;  // [rows]
+  std::vector<Real> scale_;       // [rows], the same for the kernels
+  std::optional<RowSums<Real>> anchors_, references_;
+  std::vector<int64_t> first_;  // [N + 1], where an anchor's references of its label begin
+  std::vector<int32_t> rank_;   // [first.back()], which threshold such a reference is
   std::vector<Real> workspace_;
 };
 

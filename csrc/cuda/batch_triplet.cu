@@ -15,13 +15,15 @@ void check_sizes(const TripletBatch& batch, const std::string& op) {
         kMostRows, " embeddings and references, got ", batch.num_anchors, " and ", batch.num_refs);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> batch_triplet_forward(
+BatchTripletCall::Results batch_triplet_forward(
     const Tensor& embeddings, const Tensor& labels, const OptionalTensor& ref_embeddings,
     const OptionalTensor& ref_labels, const OptionalTensor& margin_tensor, double margin, bool soft,
     const std::string& mining, const std::string& distance, double boundary_grad,
-    const std::string& reduction) {
+    const std::string& reduction, bool needs_grad, bool needs_mined) {
   const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
-                              soft, mining, distance, boundary_grad, reduction);
+                              soft, mining, distance, boundary_grad, reduction, needs_grad,
+                              needs_mined);
+  check(!needs_grad, call.op, ": expected no needs_grad on CUDA");
   check_sizes(call.args.batch, call.op);
   DeviceQueue queue(embeddings, call.op);
   launch_batch_triplet(queue, call.args);

@@ -1,6 +1,7 @@
 """Triplet losses: explicit triplets, and triplets mined within a batch.
 
-The forward ops return slopes; gradients of rows are made by the backward ops, from the inputs.
+The forward ops return slopes; gradients of rows are made by the backward ops, from the inputs, but
+for batches on the CPU, where sweeping over all pairs a second time would cost most of the first.
 """
 
 from __future__ import annotations
@@ -69,7 +70,10 @@ class Triplet(torch.autograd.Function):
 
 
 class BatchTriplet(torch.autograd.Function):
-    """The loss of triplets by label; also the mined positive, negative ``[N]`` and distances."""
+    """The loss of triplets by label; also the mined positive, negative ``[N]`` and distances.
+
+    Without ``return_mined``, nothing is promised of the latter.
+    """
 
     @staticmethod
     def forward(
@@ -85,23 +89,41 @@ class BatchTriplet(torch.autograd.Function):
         distance: str,
         boundary_grad: float,
         reduction: str,
+        needs_grad: bool,
+        return_mined: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch = (embeddings, labels, ref_embeddings, ref_labels, _in_double(margin_tensor))
         options = (margin, soft, mining, distance, boundary_grad)
-        loss, *mined, slope, anchor_scale = ops.batch_triplet_forward(*batch, *options, reduction)
-        ctx.save_for_backward(*batch, *mined, slope, anchor_scale)
-        ctx.margin_tensor = margin_tensor
+        # One upstream number for all anchors: the backward pass is a multiplication, where the
+        # forward pass makes the gradient on the way. Mined pairs are gathered as cheaply later.
+        at_once = embeddings.device.type == "cpu" and mining != "hard" and reduction != "none"
+        loss, *mined, slope, anchor_scale, grad, grad_refs = ops.batch_triplet_forward(
+            *batch, *options, reduction, needs_grad and at_once, return_mined
+        )
+        if at_once:
+            ctx.save_for_backward(slope, anchor_scale, grad, grad_refs)
+        else:
+            ctx.save_for_backward(slope, anchor_scale, *batch, *mined)
+        ctx.at_once = at_once
+        ctx.sources = (embeddings, ref_embeddings, margin_tensor)
         ctx.options = options
         ctx.mark_non_differentiable(*mined)
         return loss, *mined
 
     @staticmethod
     def backward(ctx, grad_loss: Tensor, *_):
-        *batch, positive, negative, distances, slope, anchor_scale = ctx.saved_tensors
-        embeddings, _, ref_embeddings, *_ = batch
-        margin = ctx.margin_tensor
+        slope, anchor_scale, *saved = ctx.saved_tensors
+        embeddings, _, margin = ctx.sources
+        needs_embeddings, _, needs_refs, _, needs_margin, *_ = ctx.needs_input_grad
         grad_embeddings = grad_refs = grad_margin = None
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[2]:
+        if ctx.at_once:
+            grad, ref_grad = saved
+            if needs_embeddings:
+                grad_embeddings = (grad_loss * grad).to(embeddings.dtype)
+            if needs_refs:
+                grad_refs = (grad_loss * ref_grad).to(embeddings.dtype)
+        elif needs_embeddings or needs_refs:
+            *batch, positive, negative, distances = saved
             grad_embeddings, grad_refs = ops.batch_triplet_backward(
                 grad_loss,
                 *batch,
@@ -112,13 +134,13 @@ class BatchTriplet(torch.autograd.Function):
                 slope,
                 anchor_scale,
             )
-        if ctx.needs_input_grad[4]:
+        if needs_margin:
             upstream = grad_loss.to(torch.float64) * anchor_scale
             grad_margin = (upstream * slope).sum().to(margin.dtype)
         grads = (
-            grad_embeddings if ctx.needs_input_grad[0] else None,
-            grad_refs if ctx.needs_input_grad[2] else None,
+            grad_embeddings if needs_embeddings else None,
+            grad_refs if needs_refs else None,
             grad_margin,
         )
-        grads = refuse_second(grads, (embeddings, ref_embeddings, margin))
-        return grads[0], None, grads[1], None, grads[2], *[None] * 6
+        grads = refuse_second(grads, ctx.sources)
+        return grads[0], None, grads[1], None, grads[2], *[None] * 8

@@ -472,8 +472,20 @@ def _batch_triplet(
     dtype = loss_dtype(embeddings)
     if impl == "auto":
         check_device(name, "embeddings", embeddings)
+        needs_grad = torch.is_grad_enabled() and any(
+            rows is not None and rows.requires_grad for rows in (batch[0], batch[2])
+        )
         value, positive, negative, distances = BatchTriplet.apply(
-            *batch, margin_tensor, margin, soft, mining, distance, boundary_grad, reduction
+            *batch,
+            margin_tensor,
+            margin,
+            soft,
+            mining,
+            distance,
+            boundary_grad,
+            reduction,
+            needs_grad,
+            return_mined,
         )
     else:
         embeddings, labels, ref_embeddings, ref_labels = batch

@@ -104,8 +104,9 @@ def solve(ops, batch: Batch, mining: str, **options) -> Result:
     margin = 0.0 if soft else options.get("margin", 0.5)
     distance, boundary = options.get("distance", "euclidean"), options.get("boundary", 0.0)
     pairs = (*batch, None, margin, soft, mining, distance, boundary)
-    forward = ops.batch_triplet_forward(*pairs, options.get("reduction", "mean"))
-    grads = ops.batch_triplet_backward(upstream(forward[0]), *pairs, *forward[1:])
+    reduction = options.get("reduction", "mean")
+    forward = ops.batch_triplet_forward(*pairs, reduction, False, True)
+    grads = ops.batch_triplet_backward(upstream(forward[0]), *pairs, *forward[1:6])
     return Result(*forward[:4], *grads)
 
 

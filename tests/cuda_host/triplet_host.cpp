@@ -86,13 +86,14 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
   return call.results();
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> batch_triplet_forward(
+BatchTripletCall::Results batch_triplet_forward(
     const Tensor& embeddings, const Tensor& labels, const OptionalTensor& ref_embeddings,
     const OptionalTensor& ref_labels, const OptionalTensor& margin_tensor, double margin, bool soft,
     const std::string& mining, const std::string& distance, double boundary_grad,
-    const std::string& reduction) {
+    const std::string& reduction, bool needs_grad, bool needs_mined) {
   const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
-                              soft, mining, distance, boundary_grad, reduction);
+                              soft, mining, distance, boundary_grad, reduction, needs_grad,
+                              needs_mined);
   HostQueue queue;
   launch_batch_triplet(queue, call.args, policy);
   return call.results();
@@ -134,9 +135,9 @@ STABLE_TORCH_LIBRARY(fused_rankloss_triplet_host, m) {
   m.def(
       "batch_triplet_forward(Tensor embeddings, Tensor labels, Tensor? ref_embeddings, "
       "Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, str mining, "
-      "str distance, float boundary_grad, str reduction) "
+      "str distance, float boundary_grad, str reduction, bool needs_grad, bool needs_mined) "
       "-> (Tensor loss, Tensor positive, Tensor negative, Tensor distances, Tensor slope, "
-      "Tensor anchor_scale)");
+      "Tensor anchor_scale, Tensor grad, Tensor grad_ref)");
   m.def(
       "batch_triplet_backward(Tensor grad_loss, Tensor embeddings, Tensor labels, "
       "Tensor? ref_embeddings, Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, "

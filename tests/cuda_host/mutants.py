@@ -58,7 +58,7 @@ HANGS_AFTER = 1800  # seconds
 
 
 def includes(text: str, csrc: Path, found: set[str]) -> set[str]:
-    """The headers that a source includes, by themselves or through others, as seen from csrc/cuda."""
+    """The headers that a source includes, directly or not, as seen from csrc/cuda."""
     for path in re.findall(r'#include "((?:cuda|losses|common)/[^"]+)"', text):
         name = path.removeprefix("cuda/") if path.startswith("cuda/") else f"../{path}"
         if name not in found:

@@ -40,18 +40,6 @@ struct Logistic {
   }
 };
 
-// The term in fp32, for GPUs: the argument is rounded once, and what fp32's functions add to its
-// error are a few units in the last place (tests/tolerance.py counts them).
-struct SingleLogistic {
-  FRL_HD static LambdaTerm term(double more, double less, const LambdaTermArgs& args) {
-    const float scaled = static_cast<float>(args.sigma * (more - less));
-    const float x = fabsf(scaled);
-    const float u = expf(-x);
-    const bool violated = scaled < 0;
-    return {log1pf(u) + (violated ? x : 0.0f), (violated ? 1.0f : u) / (1 + u)};
-  }
-};
-
 // Relative errors below 1e-9, for scores of up to fp32, and of a few roundings.
 using NarrowLogistic = Logistic<NarrowSeries, 8>;
 using WideLogistic = Logistic<WideSeries, 13>;

@@ -201,6 +201,7 @@ OPTIONS = [
     {},
     {"scheme": "ndcg_loss2++", "pair_loss": "hinge", "k": 20},
     {"list_normalization": True, "score_normalization": True, "k": 3},
+    {"k": 14},
     {"scheme": "ndcg_loss1", "truncation": "both", "k": 70},
 ]
 every_options = pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -251,6 +252,14 @@ def test_padding_does_not_matter(options: dict, extra: int, lambda_host) -> None
         assert all(same_bits(plain[i], other[i]) for i in (0, 2, 3))
         assert same_bits(plain[1][0], other[1].flatten()[call.slots])
         assert not call.padding(other[1]).count_nonzero()
+
+
+def test_a_block_adds_up_as_a_warp_does(lambda_host) -> None:
+    """Rows in the same order: of so many lists, another order would change the last bit of some."""
+    batch = Case("teams", tuple(range(89, 129)), "", labels="grades").batch(torch.float64)
+    one = results_of(lambda_host, flat(batch), k=14)
+    other = results_of(lambda_host, padded_mask(batch, extra=1), k=14)
+    assert same_bits(one[0], other[0]) and same_bits(one[2], other[2])
 
 
 @pytest.mark.parametrize("name", ["lambdarank", "ndcg_loss2++"])

@@ -190,6 +190,15 @@ def test_ties_and_gaps(scores: str, pair_loss: str, scheme: str, on_lambda_host)
     hold(weighted(scheme, pair_loss=pair_loss), case.batch(torch.float32), "cpu", case=case)
 
 
+@pytest.mark.parametrize("scores", ["quarters", "equal"])
+@pytest.mark.parametrize("scheme", ["lambdarank", "none"])
+def test_score_normalization(scores: str, scheme: str, on_lambda_host) -> None:
+    """Of lists whose scores are not all equal."""
+    case = Case(f"normalised {scores}", (40, 133), "", scores=scores, labels="grades")
+    ranking = weighted(scheme, score_normalization=True)
+    hold(ranking, case.batch(torch.float32), "cpu", case=case)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=name_of)
 @pytest.mark.parametrize("sigma", [1e-3, 1.0, 3.3, 1e3])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])

@@ -25,8 +25,7 @@ inline int64_t resident_blocks(const void* kernel, int threads, std::string_view
     int multiprocessors = 0, blocks_each = 0;
     check_cuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
                op);
-    check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0),
-               op);
+    check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0), op);
     blocks = int64_t{multiprocessors} * blocks_each;
   }
   return blocks;

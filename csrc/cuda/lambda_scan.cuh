@@ -252,6 +252,8 @@ class LambdaScan {
   const ScanRounds<Real> rounds_;
 };
 
+// Nearly all registers that a thread can have: asked for two blocks a multiprocessor, the compiler
+// spills.
 template <typename Real>
 __global__ void __launch_bounds__(kScanThreads)
     lambda_scan_kernel(const __grid_constant__ LambdaScanParams<Real> params) {

@@ -91,9 +91,9 @@ void lambda_scan(const Tensor& scores, const Tensor& label_ranks, const Optional
   }
 }
 
-bool factors(int64_t scheme, int64_t pair_loss, int64_t positions, bool has_gains,
+bool factors(int64_t scheme, int64_t pair_loss, int64_t positions, int64_t k, bool has_gains,
              bool has_discounts, bool score_normalization) {
-  LambdaArgs args = args_of(positions, 1, scheme, pair_loss, 1, 1, 0, 0);
+  LambdaArgs args = args_of(positions, 1, scheme, pair_loss, 1, 1, k, 0);
   const double number = 0;
   if (has_gains) args.gains = &number;
   if (has_discounts) args.discounts = &number;
@@ -113,8 +113,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_scan_host, m) {
       "Tensor weights, Tensor table, int num_levels, int scheme, int pair_loss, float sigma, "
       "float margin, int k, int truncation, Tensor(a!) gradients, Tensor(b!) sums) -> ()");
   m.def(
-      "factors(int scheme, int pair_loss, int positions, bool has_gains, bool has_discounts, "
-      "bool score_normalization) -> bool");
+      "factors(int scheme, int pair_loss, int positions, int k, bool has_gains, "
+      "bool has_discounts, bool score_normalization) -> bool");
   m.def("set_seed(int seed) -> ()");
   m.def("set_blocks(int blocks) -> ()");
 }

@@ -178,7 +178,7 @@ def test_series(wide: bool, scores: str, scan_host) -> None:
 @sanitize
 @pytest.mark.parametrize(
     "sizes",
-    [[1], [255], [256], [257], [512], [2049], [100, 412], [256, 256, 1], [700, 1, 900, 5]],
+    [[1], [255], [256], [257], [300, 500], [2049], [100, 412], [256, 256, 1], [700, 1, 900, 5]],
     ids=str,
 )
 def test_segments_and_tiles(sizes: list[int], scan_host) -> None:

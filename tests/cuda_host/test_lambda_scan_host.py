@@ -112,11 +112,13 @@ class LambdaScanHost:
         )
         return gradients, sums
 
-    def factors(self, scheme: str, pair_loss: str, positions: int = 100, **options: bool) -> bool:
+    def factors(
+        self, scheme: str, pair_loss: str, positions: int = 100, k: int = 0, **options: bool
+    ) -> bool:
         names = ("has_gains", "has_discounts", "score_normalization")
         flags = [options.get(name, False) for name in names]
         at = SCHEMES.index(scheme), PAIR_LOSSES.index(pair_loss)
-        return self._ops.factors(*at, positions, *flags)
+        return self._ops.factors(*at, positions, k, *flags)
 
 
 @pytest.fixture(scope="session")
@@ -321,6 +323,9 @@ def test_what_factors(scan_host) -> None:
     for option in ("has_gains", "has_discounts"):
         assert not scan_host.factors("lambdarank", "hinge", **{option: True})
         assert scan_host.factors("ndcg_loss1", "logistic", **{option: True})
+    assert scan_host.factors("none", "hinge", k=129) and not scan_host.factors(
+        "arp", "hinge", k=128
+    )
     assert scan_host.factors("none", "hinge", positions=2**30 - 1)
     assert not scan_host.factors("none", "hinge", positions=2**30)
 

@@ -42,9 +42,8 @@ def held(case: Case, ranking: Ranking, dtype: torch.dtype = torch.float32, **opt
 
 
 @cases(WITH_SLOTS)
-@pytest.mark.parametrize("name", ["lambdarank", "ndcg_loss1"])
-def test_small(case: Case, name: str) -> None:
-    held(case, PAIR[name])
+def test_small(case: Case) -> None:
+    held(case, PAIR["lambdarank"])
 
 
 @sanitize
@@ -55,7 +54,7 @@ def test_options(case: Case, name: str) -> None:
 
 
 @cases(SMALL, "boundary_grades")
-@pytest.mark.parametrize("name", [name for name in GRID if "squared" not in name])
+@pytest.mark.parametrize("name", [name for name in GRID if not name.endswith("-3")])
 def test_options_in_double_precision(case: Case, name: str) -> None:
     held(case, GRID[name], torch.float64)
 

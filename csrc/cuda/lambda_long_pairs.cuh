@@ -67,7 +67,7 @@ class DirectPairs {
     const RowSums own = meet_columns(piece.rows.begin + lane_index(), piece);
     shared_.rows.store(static_cast<int>(threadIdx.x), own);
     __syncthreads();
-    if (warp_index() == 0) {
+    if (warp_index() == 0) {  // the next piece's sums come after the barriers of its columns
       RowSums sums;
 #pragma unroll 1
       for (int warp = 0; warp < kPairWarps; ++warp) {
@@ -76,7 +76,6 @@ class DirectPairs {
       store_gradient(list, pieces, piece, sums.gradient);
       store_sums(index, sums.pairs);
     }
-    __syncthreads();  // before the next piece's sums
   }
 
  private:

@@ -150,12 +150,6 @@ MUTANTS = [
         "",
     ),
     Mutant(
-        "no barrier before the next piece",
-        "lambda_long_pairs.cuh",
-        "__syncthreads();  // before the next piece's sums",
-        "",
-    ),
-    Mutant(
         "the loss counts twice",
         "lambda_long_pairs.cuh",
         "sums.gradient += weight * (column.more_weight * row.less_weight) * term.slope;",

@@ -42,9 +42,8 @@ def held(case: Case, ranking: Ranking, dtype: torch.dtype = torch.float32, **opt
 
 
 @cases(WITH_SLOTS)
-@pytest.mark.parametrize("name", ["lambdarank", "ndcg_loss1"])
-def test_small(case: Case, name: str) -> None:
-    held(case, PAIR[name])
+def test_small(case: Case) -> None:
+    held(case, PAIR["lambdarank"])
 
 
 @sanitize
@@ -55,7 +54,7 @@ def test_options(case: Case, name: str) -> None:
 
 
 @cases(SMALL, "boundary_grades")
-@pytest.mark.parametrize("name", [name for name in GRID if "squared" not in name])
+@pytest.mark.parametrize("name", [name for name in GRID if not name.endswith("-3")])
 def test_options_in_double_precision(case: Case, name: str) -> None:
     held(case, GRID[name], torch.float64)
 
@@ -134,7 +133,7 @@ def test_lists_across_tiles(sizes: tuple, labels: str, truncation: str, lambda_l
 )
 def test_segments_of_columns(scheme: str, k: int, truncation: str) -> None:
     """Three segments for the rows of the top of one list, one for the other's."""
-    case = Case("segments", (8200, 300), "", labels="grades", weighted=True)
+    case = Case("segments", (8201, 300), "", labels="grades", weighted=k == 33)
     held(case, weighted(scheme, k=k, truncation=truncation), reduction="list_mean")
 
 

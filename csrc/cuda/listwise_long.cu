@@ -4,7 +4,7 @@
 #include "cuda/cooperative_launch.h"
 #include "cuda/listwise.h"
 #include "cuda/listwise_dispatch.h"
-#include "cuda/listwise_long.cuh"
+#include "cuda/listwise_long_plan.cuh"
 
 namespace fused_rankloss {
 

@@ -4,7 +4,7 @@
 // the test's choice.
 #include "common/listwise_op.h"
 #include "cuda/listwise_dispatch.h"
-#include "cuda/listwise_long.cuh"
+#include "cuda/listwise_long_plan.cuh"
 #include "cuda/listwise_short.cuh"
 
 namespace fused_rankloss::host {

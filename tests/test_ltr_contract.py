@@ -227,6 +227,22 @@ def test_infinite_scores_of_pairs(copies: int, impl: str, device: str) -> None:
     assert run([INF, INF], [1, 1]).loss.isfinite()
 
 
+@pytest.mark.parametrize(("copies", "k"), [(1, 1), (300, 200)])
+@pytest.mark.parametrize(
+    ("labels", "infinite"), [((2, 0), True), ((0, 2), True), ((0, 1), False), ((1, 1), False)]
+)
+@every_impl
+def test_infinite_scores_beyond_the_top(
+    labels: tuple, infinite: bool, copies: int, k: int, impl: str, device: str
+) -> None:
+    """There, equal infinities are in no pair; a more relevant one is, with an item of the top."""
+    scores = [-INF] * 2 + [1.0, 0.5] + [0.25, -0.5] * copies
+    batch = Batch.of(scores, [*labels, 1, 2] + [1, 0] * copies, dtype=torch.float32).to(device)
+    options = {"k": k, "scheme": "none", "reduction": "sum", "impl": impl}
+    got = evaluate(fused_rankloss.lambda_loss, one_list(batch), **options)
+    assert got.loss.isinf() == infinite and got.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["listnet", "list_mle", "p_list_mle", "approx_ndcg"])
 @pytest.mark.parametrize("value", [INF, -INF])
 @every_impl

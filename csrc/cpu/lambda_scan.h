@@ -104,19 +104,26 @@ class LambdaScan {
     return scores_;
   }
 
-  // Whether a kept pair in the wrong order is infinitely far apart. Infinities of one sign share a
-  // level here.
+  // Whether a kept pair in the wrong order is infinitely far apart. Infinities above share a level,
+  // or the list is poisoned; those below need not where they lie beyond the top.
   static bool infinite_loss(const LambdaProblem& problem) {
     const double infinity = std::numeric_limits<double>::infinity();
-    const int64_t last = problem.size - 1;
-    for (int64_t r = 0; r < problem.size; ++r) {
-      if (problem.score[0] == infinity && problem.level[r] > problem.level[0]) return true;
-      if (problem.score[last] == -infinity && problem.level[r] < problem.level[last] &&
-          r < problem.top) {
-        return true;
-      }
+    int64_t finite = problem.size;  // ranks before those below
+    int32_t highest = -1;           // level below
+    bool counts = false;
+    for (; finite > 0 && problem.score[finite - 1] == -infinity; --finite) {
+      highest = std::max(highest, problem.level[finite - 1]);
+      counts |= problem.more_weight[finite - 1] != 0;
     }
-    return false;
+    for (int64_t r = 0; r < finite; ++r) {
+      if (problem.all_pairs) {
+        if (counts && r < problem.top && problem.less_weight[r] != 0) return true;
+        continue;
+      }
+      if (problem.score[0] == infinity && problem.level[r] > problem.level[0]) return true;
+      if (r < problem.top && problem.level[r] < highest) return true;
+    }
+    return problem.score[0] == infinity && highest > problem.level[0];
   }
 
   // Cuts the levels into runs, and adds up the pairs within each.

@@ -41,6 +41,7 @@ namespace fused_rankloss {
 struct LambdaScanShared {
   RecordsShared records;
   SharedArray<ListPartial, kScanThreads / kWarpSize> partials;
+  SharedArray<uint32_t, kScanThreads / kWarpSize> highest;
 };
 
 template <typename Real, class Team>
@@ -220,29 +221,51 @@ class LambdaScan {
   }
 
   // Whether a kept pair in the wrong order is infinitely far apart. All threads of a block call
-  // this. Infinities of one sign share a level: the list is poisoned otherwise.
-  __device__ __forceinline__ bool has_infinite_loss(const LongList& list) const {
+  // this. Infinities above share a label, or the list is poisoned; those below need not where they
+  // lie beyond the top.
+  __device__ __forceinline__ bool has_infinite_loss(const LongList& list) {
     const int64_t size = params_.both && list.top < list.size ? list.top : list.size;
-    const int64_t highest = list.begin, lowest = list.begin + size - 1;
+    const int64_t highest = list.begin;
     const bool above = items_.scores[highest] == kInfinite;
-    const bool below = items_.scores[lowest] == -kInfinite;
+    const bool below = items_.scores[list.begin + size - 1] == -kInfinite;
+    if (!above && !below) return false;
     bool found = false;
+    // One more than the highest label below, and the complement of the lowest one in the top; where
+    // labels do not matter, 2 and that of 0. 0: there is none.
+    uint32_t more = 0, less = 0;
 #pragma unroll 1
-    for (int64_t r = threadIdx.x; (above || below) && r < size; r += kScanThreads) {
+    for (int64_t r = threadIdx.x; r < size; r += kScanThreads) {
       const int64_t position = list.begin + r;
-      if (above) found |= is_pair(position, highest);
-      if (below && r < list.top) found |= is_pair(lowest, position);
+      const uint32_t label = items_.label_ranks[position];
+      if (above) found |= label > items_.label_ranks[highest];
+      if (items_.scores[position] == -kInfinite) {
+        const uint32_t in_all = items_.more_weights[position] != 0 ? 2 : 0;
+        more = larger(more, params_.all_pairs ? in_all : label + 1);
+      } else if (r < list.top) {
+        const uint32_t in_all = items_.less_weights[position] != 0 ? ~0u : 0;
+        less = larger(less, params_.all_pairs ? in_all : ~label);
+      }
     }
+    more = max_over_block(more);
+    less = max_over_block(less);
+    found |= more != 0 && less != 0 && more - 1 > ~less;
     return __syncthreads_or(found) != 0;
   }
 
-  __device__ __forceinline__ bool is_pair(int64_t more, int64_t less) const {
-    if (params_.all_pairs) {
-      return items_.scores[more] != items_.scores[less] &&
-             items_.more_weights[more] * items_.less_weights[less] != 0;
+  __device__ __forceinline__ uint32_t max_over_block(uint32_t value) {
+#pragma unroll 1
+    for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+      value = larger(value, __shfl_xor_sync(kAllLanes, value, distance));
     }
-    return items_.label_ranks[more] > items_.label_ranks[less];
+    __syncthreads();  // of an earlier call, everyone has read
+    if (lane_index() == 0) shared_.highest.store(warp_index(), value);
+    __syncthreads();
+#pragma unroll 1
+    for (int warp = 0; warp < kWarps; ++warp) value = larger(value, shared_.highest.load(warp));
+    return value;
   }
+
+  FRL_HD static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
   const Team& team_;
   LambdaScanShared& shared_;

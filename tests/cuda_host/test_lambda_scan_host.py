@@ -304,6 +304,21 @@ def test_infinite_scores(
     check("grad", gradients[ranked.positions], wanted.grad, slope_floor)
 
 
+@pytest.mark.parametrize("copies", [1, 400])
+@pytest.mark.parametrize(
+    ("labels", "infinite"), [((2, 0), True), ((0, 2), True), ((0, 1), False), ((1, 1), False)]
+)
+def test_infinite_scores_beyond_the_top(
+    labels: tuple, infinite: bool, copies: int, scan_host
+) -> None:
+    """There, equal infinities are in no pair; a more relevant one is, with an item of the top."""
+    o = Pairs(scheme="none", k=1)
+    scores = [-math.inf] * 2 + [1.0, 0.5] + [0.25, -0.5] * copies
+    batch = Batch.of(scores, [*labels, 1, 2] + [1, 0] * copies, dtype=torch.float32)
+    gradients, sums = scan_host.scan(rank(batch, o, [0]), o)
+    assert sums[1, 0].isinf() == infinite and gradients.isfinite().all()
+
+
 @pytest.mark.parametrize("copies", [1, 12])
 def test_infinite_scores_without_labels(copies: int, scan_host) -> None:
     """In all pairs with the top; the gain of label 0 is 0."""

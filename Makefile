@@ -5,6 +5,8 @@ NVCC_FLAGS = $(shell python -c "from build_tools.native import *; \
 	print(*cpp_extension.COMMON_NVCC_FLAGS, *NVCC_FLAGS, '-Icsrc', \
 	      *('-isystem=' + folder for folder in cpp_extension.include_paths()))")
 SANITIZERS = $(shell g++ -print-file-name=libasan.so):$(shell g++ -print-file-name=libstdc++.so.6)
+SANITIZED = LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	PYTHONPATH=build/sanitize
 
 .PHONY: dev build test check fmt cuda-syntax sanitize
 
@@ -40,9 +42,13 @@ cuda-syntax:
 	done; \
 	ld -r "$$folder"/*.o -o "$$folder/linked.o"
 
-# The CPU kernels under AddressSanitizer and UBSan, installed aside. Python itself is compiled
-# without them, so the runtime is preloaded, and its leak reports would all be Python's.
+# The kernels of both kinds under AddressSanitizer and UBSan, installed aside. Python itself is
+# compiled without them, so the runtime is preloaded, and its leak reports would all be Python's.
+# The CUDA kernels, run on one CPU thread, take as long as all the rest: side by side with it.
 sanitize:
 	FUSED_RANKLOSS_SANITIZE=1 pip install --no-deps --upgrade --target build/sanitize .
-	LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	  PYTHONPATH=build/sanitize pytest -s -m sanitize
+	log=$$(mktemp); \
+	$(SANITIZED) pytest -s -m sanitize tests/cuda_host >"$$log" 2>&1 & host=$$!; \
+	$(SANITIZED) pytest -s -m sanitize --ignore=tests/cuda_host; rest=$$?; \
+	wait $$host; failed=$$?; \
+	cat "$$log"; rm "$$log"; exit $$((rest != 0 ? rest : failed))

@@ -66,7 +66,6 @@ def test_options(case: Case, name: str, dtype: torch.dtype, listwise_kernel: str
     hold(LISTWISE_GRID[name], graded(case, dtype), "cpu", case=case)
 
 
-@sanitize
 @cases(SMALL, "no_lists", "pairless_lists")
 @pytest.mark.parametrize("name", ["listnet", "list_mle"])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -314,7 +313,6 @@ def test_score_gaps_of_1e4(name: str, n: int, dtype: torch.dtype, listwise_kerne
 # ---- What is no number -----------------------------------------------------------------------
 
 
-@sanitize
 @pytest.mark.parametrize("what", ["scores", "labels", "weights", "gains"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @every_loss

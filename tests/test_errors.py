@@ -89,15 +89,6 @@ def test_other_devices() -> None:
     )
 
 
-def test_no_cuda_kernels() -> None:
-    with pytest.raises(NotImplementedError) as error:
-        check_device("lambda_loss", "scores", on("cuda"), cuda=False)
-    assert str(error.value) == (
-        "lambda_loss: expected scores on a cpu device (it has no CUDA kernels yet), got cuda; "
-        "impl='reference' runs on every device"
-    )
-
-
 def test_cuda_without_kernels(monkeypatch) -> None:
     monkeypatch.setattr(_extension, "_cuda_unavailable_reason", "a reason")
     with pytest.raises(RuntimeError) as raised:

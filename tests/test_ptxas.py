@@ -39,8 +39,7 @@ LAUNCH_BOUNDS = {
     "short_lists_kernelI.*(CountTermId|HingeEd)": (256, 1),  # fp64 scores
     "short_lists_kernel": (256, 2),
     "long_lists_kernel": (256, 2),
-    "lambda_short_kernelI.*EdEEv": (256, 1),  # fp64 scores
-    "lambda_short_kernel": (256, 2),
+    "lambda_short_kernel": (256, 1),  # two blocks for fp32 scores, before sm_100
     "prepare_kernel": (256, 1),
     "list_keys_kernel": (256, 1),
     "score_keys_kernel": (256, 1),

@@ -17,9 +17,15 @@ namespace fused_rankloss {
 // an H100's 132 multiprocessors 150 us.
 inline constexpr int64_t kShortLambda = kBlockListItems;
 
-// Blocks a multiprocessor that the compiler must leave registers for.
+// Blocks a multiprocessor that the compiler must leave registers for. Asked for two from sm_100 on,
+// it spills.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+template <typename Real>
+inline constexpr int kShortLambdaBlocks = 1;
+#else
 template <typename Real>
 inline constexpr int kShortLambdaBlocks = sizeof(Real) == 8 ? 1 : 2;
+#endif
 
 // ---- Long lists ------------------------------------------------------------
 

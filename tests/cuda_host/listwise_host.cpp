@@ -53,7 +53,7 @@ std::tuple<Tensor, Tensor, Tensor> listwise_forward(
   const ListwiseCall call(scores, labels, weights, gains, mask, lengths, offsets, position_weights,
                           loss, positions, temperature, gain, reduction, needs_grad);
   // So that what nobody writes shows.
-  if (needs_grad) {
+  if (needs_grad && call.results->raw_grad.numel() > 0) {
     const Tensor& raw_grad = call.results->raw_grad;
     std::memset(call.args.raw_grad, 0xff, raw_grad.numel() * raw_grad.element_size());
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from batches import FORMS, Call, evaluate, flat, padded_lengths, same_bits
 from cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, by_name
+from ltr import RANKING
 
 pytestmark = pytest.mark.gpu
 
@@ -36,9 +38,9 @@ def test_nothing_waits_for_the_host(loss: str, form: str) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@every_loss
+@pytest.mark.parametrize("loss", [*LOSSES.values(), *RANKING.values()], ids=[*LOSSES, *RANKING])
 @pytest.mark.parametrize("form", ["flat", "mask", "lengths"])
-def test_graph_replays_with_other_inputs(loss: str, form: str) -> None:
+def test_graph_replays_with_other_inputs(loss: Callable, form: str) -> None:
     """Also other lengths, offsets and masks: nothing about them is baked into the graph."""
     first, second = (cuda_call("n257", FORMS[form]) for _ in range(2))
     second.scores.copy_(second.scores.flip(-1) * 2)
@@ -50,7 +52,7 @@ def test_graph_replays_with_other_inputs(loss: str, form: str) -> None:
     scores = first.scores.detach().clone().requires_grad_()
 
     def step():
-        value = LOSSES[loss](scores, first.labels, **first.options)
+        value = loss(scores, first.labels, **first.options)
         return value, torch.autograd.grad(value, scores)[0]
 
     side = torch.cuda.Stream()
@@ -66,7 +68,7 @@ def test_graph_replays_with_other_inputs(loss: str, form: str) -> None:
         for name, tensor in first.options.items():
             tensor.copy_(second.options[name])
     graph.replay()
-    eager = evaluate(LOSSES[loss], second)
+    eager = evaluate(loss, second)
     assert same_bits(value.detach(), eager.loss)
     assert same_bits(second.items(grad), eager.grad)
 

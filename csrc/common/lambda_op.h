@@ -112,4 +112,22 @@ class LambdaCall {
   OptionalTensor discounts_;
 };
 
+// The op on a device that solves calls with `solve`.
+template <void (*solve)(const Tensor& scores, const LambdaCall& call)>
+std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
+    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
+    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
+    bool list_normalization, const std::string& weighting, const std::string& reduction,
+    bool needs_grad, bool needs_statistics) {
+  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
+                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
+                        score_normalization, list_normalization, weighting, reduction, needs_grad,
+                        needs_statistics);
+  solve(scores, call);
+  return call.tensors();
+}
+
 }  // namespace fused_rankloss

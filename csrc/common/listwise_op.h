@@ -76,4 +76,18 @@ class ListwiseCall {
   OptionalTensor position_weights_;
 };
 
+// The op on a device that solves calls with `solve`.
+template <void (*solve)(const Tensor& scores, const ListwiseCall& call)>
+std::tuple<Tensor, Tensor, Tensor> listwise_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+    const OptionalTensor& offsets, const OptionalTensor& position_weights, const std::string& loss,
+    const std::string& positions, double temperature, const std::string& gain,
+    const std::string& reduction, bool needs_grad) {
+  const ListwiseCall call(scores, labels, weights, gains, mask, lengths, offsets, position_weights,
+                          loss, positions, temperature, gain, reduction, needs_grad);
+  solve(scores, call);
+  return call.tensors();
+}
+
 }  // namespace fused_rankloss

@@ -94,4 +94,18 @@ class PairwiseCall {
   OptionalTensor margins_;
 };
 
+// The op on a device that solves calls with `solve`.
+template <void (*solve)(const Tensor& scores, const PairwiseCall& call)>
+std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
+    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
+    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
+    const OptionalTensor& margins, double margin, const std::string& loss,
+    const std::string& weighting, double boundary_grad, const std::string& reduction,
+    bool needs_grad) {
+  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
+                          weighting, boundary_grad, reduction, needs_grad);
+  solve(scores, call);
+  return call.results();
+}
+
 }  // namespace fused_rankloss

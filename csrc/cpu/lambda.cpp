@@ -30,18 +30,7 @@ std::vector<ListResult> solve_batch(const LambdaCall& call, const ListReader<Sco
   return results;
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
-    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
-    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
-    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
-    bool list_normalization, const std::string& weighting, const std::string& reduction,
-    bool needs_grad, bool needs_statistics) {
-  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
-                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
-                        score_normalization, list_normalization, weighting, reduction, needs_grad,
-                        needs_statistics);
+void solve(const Tensor& /*scores*/, const LambdaCall& call) {
   check_lists(call.args.lists, call.op);
   dispatch_scores(call.inputs.scores_dtype, call.op, [&](auto stored) {
     using Score = compute_t<decltype(stored)>;
@@ -52,12 +41,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
       reduce_results<float>(call.args, results);
     }
   });
-  return call.tensors();
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::cpu::lambda_forward));
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::cpu::solve>));
 }

@@ -30,14 +30,7 @@ std::vector<ListResult> solve_batch(const ListwiseCall& call, const ListReader<S
   return results;
 }
 
-std::tuple<Tensor, Tensor, Tensor> listwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
-    const OptionalTensor& offsets, const OptionalTensor& position_weights, const std::string& loss,
-    const std::string& positions, double temperature, const std::string& gain,
-    const std::string& reduction, bool needs_grad) {
-  const ListwiseCall call(scores, labels, weights, gains, mask, lengths, offsets, position_weights,
-                          loss, positions, temperature, gain, reduction, needs_grad);
+void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
   check_lists(call.args.lists, call.op);
   dispatch_scores(call.inputs.scores_dtype, call.op, [&](auto stored) {
     using Score = compute_t<decltype(stored)>;
@@ -48,12 +41,12 @@ std::tuple<Tensor, Tensor, Tensor> listwise_forward(
       reduce_results<float>(call.args, results);
     }
   });
-  return call.tensors();
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("listwise_forward", TORCH_BOX(&fused_rankloss::cpu::listwise_forward));
+  m.impl("listwise_forward",
+         TORCH_BOX(&fused_rankloss::listwise_forward<fused_rankloss::cpu::solve>));
 }

@@ -93,14 +93,7 @@ void solve_batch(const PairwiseCall& call, const ListReader<Score>& reader, Batc
   });
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                          weighting, boundary_grad, reduction, needs_grad);
+void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   check_lists(call.args.lists, call.op);
   BatchSums sums(call.args);
   std::fill_n(call.args.margin_slope, sums.value.size(), 0.0);
@@ -119,12 +112,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
   } else {
     reduce<float>(call.args, sums);
   }
-  return call.results();
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::cpu::pairwise_forward));
+  m.impl("pairwise_forward",
+         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::cpu::solve>));
 }

@@ -51,6 +51,26 @@ __device__ __forceinline__ Scanned<State> scan_warp(const State& own) {
   return {before, inclusive};
 }
 
+// Numbers become the sum of those before them; the sum of all is returned. All lanes of a warp call
+// this.
+__device__ __forceinline__ uint32_t scan_numbers(uint32_t* numbers, int64_t size) {
+  uint32_t total = 0;
+#pragma unroll 1
+  for (int64_t step = 0; step < size; step += kWarpSize) {
+    const int64_t index = step + lane_index();
+    const uint32_t own = index < size ? numbers[index] : 0;
+    uint32_t upto = own;
+#pragma unroll 1
+    for (int distance = 1; distance < kWarpSize; distance *= 2) {
+      const uint32_t earlier = __shfl_up_sync(kAllLanes, upto, distance);
+      if (lane_index() >= distance) upto += earlier;
+    }
+    if (index < size) numbers[index] = total + upto - own;
+    total += __shfl_sync(kAllLanes, upto, kWarpSize - 1);
+  }
+  return total;
+}
+
 // Every thread calls this.
 template <Sweep kSweep, int kThreads, typename State>
 __device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>& shared,

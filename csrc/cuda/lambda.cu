@@ -25,18 +25,7 @@ void run_long_lists(const Tensor& scores, const LambdaCall& call, const LaunchSc
   launch_long_lambda(args, partials, memory, scope);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
-    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
-    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
-    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
-    bool list_normalization, const std::string& weighting, const std::string& reduction,
-    bool needs_grad, bool needs_statistics) {
-  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
-                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
-                        score_normalization, list_normalization, weighting, reduction, needs_grad,
-                        needs_statistics);
+void solve(const Tensor& scores, const LambdaCall& call) {
   const LaunchScope scope(scores, call.op);
   if (longest_list(call.args.lists) <= kShortLambda) {
     const Tensor workspace = new_tensor(scores, {short_lambda_bytes(call.args)}, ScalarType::Byte);
@@ -44,12 +33,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
   } else {
     run_long_lists(scores, call, scope);
   }
-  return call.tensors();
 }
 
 }  // namespace
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward));
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::solve>));
 }

@@ -33,22 +33,8 @@ class ListLevels {
 
   // From changes in each tile to those before it.
   __device__ __forceinline__ void scan_changes(const LongList& list) const {
-    uint32_t* changes = params_.label_changes + list.first_tile;
     const int64_t tiles = num_list_tiles(list);
-    uint32_t total = 0;
-#pragma unroll 1
-    for (int64_t step = 0; step < tiles; step += kWarpSize) {
-      const int64_t tile = step + lane_index();
-      const uint32_t own = tile < tiles ? changes[tile] : 0;
-      uint32_t upto = own;
-#pragma unroll 1
-      for (int distance = 1; distance < kWarpSize; distance *= 2) {
-        const uint32_t earlier = __shfl_up_sync(kAllLanes, upto, distance);
-        if (lane_index() >= distance) upto += earlier;
-      }
-      if (tile < tiles) changes[tile] = total + upto - own;
-      total += __shfl_sync(kAllLanes, upto, kWarpSize - 1);
-    }
+    const uint32_t total = scan_numbers(params_.label_changes + list.first_tile, tiles);
     if (lane_index() == 0 && tiles > 0) atomicMax(&params_.table->most_levels, total + 1);
   }
 

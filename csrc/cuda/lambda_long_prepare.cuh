@@ -10,6 +10,7 @@
 #pragma once
 
 #include "cuda/lambda_long_params.cuh"
+#include "cuda/long_lists_prepare.cuh"
 
 namespace fused_rankloss {
 
@@ -31,45 +32,23 @@ __device__ __forceinline__ void store_rank_tables(const LambdaLongParams<Real>& 
       params.args.delta_factor() * fabs(discount - params.args.discount(rank + 1));
 }
 
-// A block has kScanTile slots.
 template <typename Real>
 __global__ void __launch_bounds__(kScanThreads)
     lambda_prepare_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
   const LambdaArgs& args = params.args;
-  uint64_t ones = 0, zeros = 0;
 #pragma unroll 1
-  for (int i = 0; i < kScanRun; ++i) {
-    const int64_t slot = static_cast<int64_t>(blockIdx.x) * kScanTile + i * kScanThreads +
-                         static_cast<int>(threadIdx.x);
-    if (slot >= args.lists.num_slots) break;
-    if (params.rank_discounts != nullptr && slot < params.longest) store_rank_tables(params, slot);
-    const int64_t list = list_of(args.lists, slot);
-    const auto key = params.sort_key(slot, list);
-    params.orders[0].keys[slot] = key;
-    params.orders[0].slots[slot] = static_cast<uint32_t>(slot);
-    if (key != kInertKey<decltype(key)>) {
-      const int64_t label = label_key_at(args.labels, args.label_type, slot);
-      const Real score = load_score<Real>(args, slot), weight = load_weight<Real>(args, slot);
-      const double gain = args.gains != nullptr ? args.gains[slot] : 0;
-      if (score != score || weight != weight || gain != gain ||
-          is_nan_label(label, args.label_type)) {
-        atomicExch(&params.facts[list].is_poisoned, 1u);
-      }
-      const uint64_t label_bits = LevelTable::key(label);
-      ones |= label_bits;
-      zeros |= ~label_bits;
-      params.levels->insert(label_bits);
-      raise(params.facts[list].max_label, label_bits);
-    } else if (params.is_long(list) && args.raw_grad != nullptr) {
-      static_cast<Real*>(args.raw_grad)[slot] = 0;  // of padding
-    }
+  for (int i = 0; params.rank_discounts != nullptr && i < kScanRun; ++i) {
+    const int64_t rank = slot_of_tile(i);
+    if (rank < params.longest && rank < args.lists.num_slots) store_rank_tables(params, rank);
   }
-#pragma unroll 1
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
-    ones |= __shfl_xor_sync(kAllLanes, ones, distance);
-    zeros |= __shfl_xor_sync(kAllLanes, zeros, distance);
-  }
-  if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
+  prepare_tile<Real>(
+      params,
+      [&](int64_t slot, int64_t list, uint64_t label_bits, bool has_nan) {
+        const double gain = args.gains != nullptr ? args.gains[slot] : 0;
+        if (has_nan || gain != gain) atomicExch(&params.facts[list].is_poisoned, 1u);
+        raise(params.facts[list].max_label, label_bits);
+      },
+      [&](int64_t slot) { static_cast<Real*>(args.raw_grad)[slot] = 0; });
 }
 
 }  // namespace fused_rankloss

@@ -105,27 +105,12 @@ class LambdaScan {
 
   // ---- Phase 3
 
-  // The list that has a tile of the table.
-  __device__ __forceinline__ const LongList& list_of_tile(int64_t tile) const {
-    int64_t low = 0, high = lists_.size - 1;
-#pragma unroll 1
-    while (low < high) {
-      const int64_t middle = high - (high - low) / 2;
-      if (lists_.lists[middle].first_tile <= tile) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
-    }
-    return lists_.lists[low];
-  }
-
   // A tile of the table is a block's, a part of it a warp's.
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
     for (int64_t tile = team_.rank(); tile < lists_.num_tiles; tile += team_.size()) {
-      const LongList& list = list_of_tile(tile);
+      const LongList& list = list_with<&LongList::first_tile>(lists_, tile);
       const int64_t part = (tile - list.first_tile) * kWarps + warp_index();
       const int64_t begin = list.begin + part * kPowerTile, end = list.begin + list.size;
       if (begin >= end) continue;

@@ -12,24 +12,17 @@
 //              blocks.
 #pragma once
 
-#include <algorithm>
-
 #include "cuda/lambda_short_pairs.cuh"
-#include "cuda/list_results.cuh"
 #include "cuda/lists.cuh"
+#include "cuda/short_batch.cuh"
 
 namespace fused_rankloss {
 
 // ---- Parameters ------------------------------------------------------------
 
-struct ShortLambdaParams {
+struct ShortLambdaParams : ShortListsEnd {
   LambdaArgs args;
-  ListPartials partials;      // takes the lists' sums where another kernel finishes the batch
-  BatchTotals* records;       // or else, workspace: [blocks]
-  uint32_t* finished_blocks;  // and this, 0
   int32_t lists_per_block;
-
-  FRL_HD bool finishes() const { return partials.data == nullptr; }
 };
 
 // ---- One list --------------------------------------------------------------
@@ -94,56 +87,15 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kShortLambdaBlocks<Re
   __shared__ LambdaCells<Real> cells;
 
   const LambdaArgs& args = params.args;
-  const Lists& lists = args.lists;
-  const int64_t first_list = static_cast<int64_t>(blockIdx.x) * params.lists_per_block;
-  const int num_lists =
-      static_cast<int>(Lists::clamp(lists.num_lists - first_list, 0, params.lists_per_block));
-
-  // At first every warp has a list. What is too long for a warp comes after that, one by one.
-  int steps = 1;
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    const bool is_block = step > 0;
-    const int i = is_block ? step - 1 : warp_index();
-    const Range range = i < num_lists ? lists.slots(first_list + i) : Range{0, 0};
-    const bool longer = range.size() > kWarpListItems && range.size() <= kShortLambda;
-    if (i < num_lists && (is_block ? longer : range.size() <= kWarpListItems)) {
-      const ListTeam team(cells.team, is_block);
-      const ShortSlots slots{first_list + i, range.begin, static_cast<int>(range.size())};
-      const ListPartial sum = solve_short_lambda<Loss>(args, team, cells, slots);
-      if (team.thread() == 0) cells.sums.store(i, sum);
-      team.sync();  // before the next list's items overwrite this one's
-    }
-    if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + num_lists;
-  }
-  __syncthreads();
-
-  // The block's lists, a thread each.
-  const PairwiseArgs results = reduction_args(args);
-  if (warp_index() == 0) {
-    BatchTotals totals;
-    const int64_t list = first_list + lane_index();
-    const Range range = lane_index() < num_lists ? lists.slots(list) : Range{0, 0};
-    if (lane_index() < num_lists && range.size() <= kShortLambda) {
-      const ListPartial sum = cells.sums.load(lane_index());
-      if (params.finishes()) {
-        totals = store_list<Real>(results, 0, list, sum);
-      } else {
-        params.partials.at(0, range.begin / kWarpSize, list) = sum;
-      }
-    }
-    totals = warp_sum(totals);
-    if (lane_index() == 0 && params.finishes()) params.records[blockIdx.x] = totals;
-  }
-  if (!params.finishes()) return;
-  // Each thread's results become visible to other blocks before its block counts as finished.
-  __threadfence();
-  __syncthreads();
-  const bool finished_last =
-      threadIdx.x == 0 && atomicAdd(params.finished_blocks, 1u) == gridDim.x - 1;
-  if (__syncthreads_or(finished_last) == 0) return;
-  __threadfence();
-  finish_batch<Real, ListTeam::kBlockThreads>(results, params.records, gridDim.x);
+  const BlockLists own = lists_of_block(args.lists, blockIdx.x, params.lists_per_block);
+  for_short_lists(args.lists, own, kShortLambda, [&](bool is_block, int i, const Range& range) {
+    const ListTeam team(cells.team, is_block);
+    const ShortSlots slots{own.first + i, range.begin, static_cast<int>(range.size())};
+    const ListPartial sum = solve_short_lambda<Loss>(args, team, cells, slots);
+    if (team.thread() == 0) cells.sums.store(i, sum);
+    team.sync();  // before the next list's items overwrite this one's
+  });
+  end_short_lists<Real>(params, reduction_args(args), 0, own, kShortLambda, cells.sums, gridDim.x);
 }
 
 // ---- Launch ----------------------------------------------------------------
@@ -173,42 +125,21 @@ class ShortLambdaPlan {
 
   // `partials`: where another kernel takes the longer lists and finishes the batch.
   explicit ShortLambdaPlan(const LambdaArgs& args, const ListPartials& partials = {})
-      : args_(args), partials_(partials) {
-    // A warp each if the average list is a warp's. Which block a list comes to changes nothing in
-    // its sums.
-    const Lists& lists = args.lists;
-    const bool short_on_average = lists.num_slots <= lists.num_lists * kWarpListItems;
-    lists_per_block_ = short_on_average ? kListWarps : 1;
-    num_blocks_ = std::max<int64_t>(1, (lists.num_lists + lists_per_block_ - 1) / lists_per_block_);
-  }
+      : args_(args), partials_(partials), grid_(args.lists) {}
 
-  int64_t num_blocks() const { return num_blocks_; }  // 1 for an empty batch, which has a loss
+  int64_t num_blocks() const { return grid_.num_blocks; }
 
-  // [blocks] records, then the counter.
-  int64_t workspace_bytes() const { return record_bytes() + int64_t{sizeof(uint32_t)}; }
+  int64_t workspace_bytes() const { return ShortListsEnd::workspace_bytes(num_blocks()); }
 
   // `workspace`: not used where there are partials.
   ShortLambdaParams params(void* workspace) const {
-    ShortLambdaParams params{.args = args_,
-                             .partials = partials_,
-                             .records = nullptr,
-                             .finished_blocks = nullptr,
-                             .lists_per_block = lists_per_block_};
-    if (params.finishes()) {
-      char* bytes = static_cast<char*>(workspace);
-      params.records = reinterpret_cast<BatchTotals*>(bytes);
-      params.finished_blocks = reinterpret_cast<uint32_t*>(bytes + record_bytes());
-    }
-    return params;
+    return {ShortListsEnd::of(partials_, workspace, num_blocks()), args_, grid_.lists_per_block};
   }
 
  private:
-  int64_t record_bytes() const { return num_blocks_ * int64_t{sizeof(BatchTotals)}; }
-
   const LambdaArgs& args_;
   ListPartials partials_;
-  int64_t num_blocks_;
-  int32_t lists_per_block_;
+  ShortListsGrid grid_;
 };
 
 }  // namespace fused_rankloss

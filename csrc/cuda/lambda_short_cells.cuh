@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The shared memory of a list in lambda_short.cuh, and what its team does in it: sorting, and sums
-// over all threads.
+// The shared memory of a list in lambda_short.cuh, and its team's sums over all threads.
 //
 // Cells         A warp has a slice of its own, a block all of them: ListTeam::first_cell.
-// Determinism   The bits of a result follow from the list's items alone. Sorts are stable. Sums are
-//               added up thread by thread within lanes 0 to 31 first: 32 threads with several rows
-//               each have the same order as 256 with one.
+// Determinism   The bits of a result follow from the list's items alone. Sums are added up thread
+// by
+//               thread within lanes 0 to 31 first: 32 threads with several rows each have the same
+//               order as 256 with one.
 #pragma once
 
+#include "cuda/cell_sort.cuh"
 #include "cuda/lambda_policy.h"
-#include "cuda/list_team.cuh"
 
 namespace fused_rankloss {
 
@@ -30,99 +30,16 @@ struct alignas(sizeof(Real) == 4 ? 16 : 8) CellItem {
   double gain;
 };
 
-// Bits of fp64 numbers, and of others in between.
-using CellWords = SharedArray<uint64_t, kShortLambda>;
-
 template <typename Real>
 struct LambdaCells {
   SharedArray<CellItem<Real>, kShortLambda> items;
-  CellWords discounts;  // as they enter the weights
+  CellWords discounts;  // bits of fp64 numbers, as they enter the weights
   CellWords words;      // sort keys; then discounts of ranks, for distances; sums of threads
   SharedArray<CellPlace, kShortLambda> places;
   SharedArray<int, ListTeam::kOwn * kListWarps> counts;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
   ListTeamShared team;
 };
-
-// The first of [begin, end) that `holds` is true for, given that it is for all that follow.
-template <typename Predicate>
-__device__ __forceinline__ int first_cell_that(int begin, int end, Predicate&& holds) {
-  while (begin < end) {
-    const int middle = (begin + end) / 2;
-    if (holds(middle)) {
-      end = middle;
-    } else {
-      begin = middle + 1;
-    }
-  }
-  return begin;
-}
-
-// ---- Sorting ---------------------------------------------------------------
-
-// Sorts the team's words [0, size) and takes the places with them; equal words keep their order.
-// All threads of the team call this, and it ends with their barrier.
-//
-// Groups of 32 by counting: a lane's place is the number of lanes that come before it. Then merges
-// of two neighbouring stretches: an item's place is its place in its own, and the number of items
-// that come before it in the other, which a binary search finds.
-template <typename Real>
-__device__ __forceinline__ void sort_cells(const ListTeam& team, LambdaCells<Real>& cells,
-                                           int size) {
-  constexpr int kOwn = ListTeam::kOwn;
-  const int first = team.first_cell();
-  const int lane = lane_index();
-#pragma unroll 1
-  for (int cell = team.thread(); cell - lane < size; cell += team.size()) {
-    const bool there = cell < size;
-    const uint64_t key = there ? cells.words.load(first + cell) : UINT64_MAX;
-    const CellPlace place = there ? cells.places.load(first + cell) : CellPlace{};
-    int before = 0;
-#pragma unroll 4
-    for (int other = 0; other < kWarpSize; ++other) {
-      const uint64_t other_key = __shfl_sync(kAllLanes, key, other);
-      before += other_key < key || (other_key == key && other < lane);
-    }
-    __syncwarp();
-    if (there) {
-      cells.words.store(first + cell - lane + before, key);
-      cells.places.store(first + cell - lane + before, place);
-    }
-  }
-  team.sync();
-
-#pragma unroll 1
-  for (int length = kWarpSize; length < size; length *= 2) {
-    uint64_t keys[kOwn];
-    CellPlace places[kOwn];
-    int targets[kOwn];
-#pragma unroll
-    for (int r = 0; r < kOwn; ++r) {
-      const int cell = team.thread() + r * team.size();
-      if (cell >= size) continue;
-      const int own = cell & -length;
-      const int other = own ^ length;
-      const int other_begin = other < size ? other : size;
-      const int other_end = other + length < size ? other + length : size;
-      keys[r] = cells.words.load(first + cell);
-      places[r] = cells.places.load(first + cell);
-      // Of equal keys, those on the left come first.
-      const int before = first_cell_that(other_begin, other_end, [&](int at) {
-        const uint64_t key = cells.words.load(first + at);
-        return own < other ? key >= keys[r] : key > keys[r];
-      });
-      targets[r] = (own < other ? own : other) + (cell - own) + (before - other_begin);
-    }
-    team.sync();
-#pragma unroll
-    for (int r = 0; r < kOwn; ++r) {
-      if (team.thread() + r * team.size() >= size) continue;
-      cells.words.store(first + targets[r], keys[r]);
-      cells.places.store(first + targets[r], places[r]);
-    }
-    team.sync();
-  }
-}
 
 // ---- Sums ------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ class LambdaItemsReader {
                                                           : label_word(label_key(slot)));
       }
       team_.sync();
-      sort_cells(team_, cells_, size);
+      sort_cells(team_, cells_.words, cells_.places, size);
       if (pass == kByScore && items.n > 0) {
         items.spread = cells_.words.load(first_) != cells_.words.load(first_ + items.n - 1);
       }
@@ -186,8 +186,8 @@ class LambdaItemsReader {
       CellPlace place = cells_.places.load(first_ + cell);
       const int64_t slot = slots_.begin + place.slot;
       const uint64_t key = cells_.words.load(first_ + cell);
-      const int level = first_cell_that(
-          0, cell, [&](int other) { return cells_.words.load(first_ + other) >= key; });
+      const int level =
+          first_that(0, cell, [&](int other) { return cells_.words.load(first_ + other) >= key; });
       place.level = static_cast<uint32_t>(level);
       double gain = label_of(cell);
       if (needs_gains()) {

@@ -300,7 +300,7 @@ class LambdaRows {
 
   // The first cell of a sorted stretch whose level is at least this one.
   __device__ __forceinline__ int first_of_level(int begin, int end, int level) const {
-    return first_cell_that(begin, end, [&](int cell) {
+    return first_that(begin, end, [&](int cell) {
       return static_cast<int>(cells_.places.load(first_ + cell).level) >= level;
     });
   }

@@ -62,20 +62,6 @@ FRL_HD bool is_before(unsigned run, uint64_t score, int lane, unsigned other_run
   return score < other_score || (score == other_score && lane < other_lane);
 }
 
-// The first of [begin, end) that `holds` is true for, given that it is for all that follow.
-template <typename Predicate>
-__device__ __forceinline__ int first_that(int begin, int end, Predicate&& holds) {
-  while (begin < end) {
-    const int middle = (begin + end) / 2;
-    if (holds(middle)) {
-      end = middle;
-    } else {
-      begin = middle + 1;
-    }
-  }
-  return begin;
-}
-
 template <typename Real>
 using SortShared = SharedArray<SortKey<Real>, kBlockListItems>;
 using Places = SharedArray<Place, kBlockListItems>;

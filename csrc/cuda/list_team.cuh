@@ -10,6 +10,20 @@
 
 namespace fused_rankloss {
 
+// The first of [begin, end) that `holds` is true for, given that it is for all that follow.
+template <typename Predicate>
+__device__ __forceinline__ int first_that(int begin, int end, Predicate&& holds) {
+  while (begin < end) {
+    const int middle = (begin + end) / 2;
+    if (holds(middle)) {
+      end = middle;
+    } else {
+      begin = middle + 1;
+    }
+  }
+  return begin;
+}
+
 // The smaller key of two lanes that are 1, 2, 4, .. apart, until all have the smallest.
 template <typename Key>
 __device__ __forceinline__ Key warp_min(Key key) {

@@ -17,12 +17,12 @@
 //              are the same for a warp and a block.
 #pragma once
 
-#include <algorithm>
-
+#include "cuda/cell_sort.cuh"
 #include "cuda/listwise.h"
 #include "cuda/listwise_runs.cuh"
 #include "cuda/listwise_team.cuh"
 #include "cuda/reduce_lists.cuh"
+#include "cuda/short_batch.cuh"
 
 namespace fused_rankloss {
 
@@ -46,8 +46,8 @@ template <ListwiseLoss kLoss, typename Real>
 struct ShortListwiseShared {
   static constexpr int kThreads = ListwiseTeam::kBlockThreads;
 
-  SortKeys keys;
-  SortSlots slots;
+  CellWords keys;
+  SharedArray<uint16_t, kBlockListItems> slots;
   // Of approx_ndcg over the temperature; of list_mle what MleRun keeps.
   SharedArray<double, kLoss != ListwiseLoss::kListNet ? kBlockListItems : 1> scores;
   // At first the soft rank, then d value / d rank.
@@ -275,39 +275,17 @@ __global__ void __launch_bounds__(ListwiseTeam::kBlockThreads, kListwiseBlocks)
   __shared__ ShortListwiseShared<kLoss, Real> shared;
 
   const ListwiseArgs& args = params.args;
-  const Lists& lists = args.lists;
-  const int64_t first_list = static_cast<int64_t>(blockIdx.x) * params.lists_per_block;
-  const int num_lists =
-      static_cast<int>(Lists::clamp(lists.num_lists - first_list, 0, params.lists_per_block));
-
-  // At first every warp has a list. What is too long for a warp comes after that, one by one.
-  int steps = 1;
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    const bool is_block = step > 0;
-    const int i = is_block ? step - 1 : warp_index();
-    const Range slots = i < num_lists ? lists.slots(first_list + i) : Range{0, 0};
-    const bool is_short = i < num_lists && slots.size() <= params.partials.crossover;
-    const bool longer = is_short && slots.size() > kWarpListItems;
-    if (is_short && longer == is_block) {
-      const ListwiseTeam team(shared.team, is_block);
-      const ListPartial sum = ShortListwise<kLoss, Real>(team, shared, args, slots)
-                                  .solve(static_cast<int>(slots.size()));
-      if (team.thread() == 0) {
-        params.partials.at(0, slots.begin / kWarpSize, first_list + i) = sum;
-      }
-    }
-    if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + num_lists;
-  }
-  if (params.finished_blocks == nullptr) return;
-
-  // The block's results become visible to other blocks before it counts as finished.
-  __threadfence();
-  __syncthreads();
-  const bool finished_last =
-      threadIdx.x == 0 && atomicAdd(params.finished_blocks, 1u) == gridDim.x - 1;
-  if (__syncthreads_or(finished_last) == 0) return;
-  __threadfence();
+  const BlockLists own = lists_of_block(args.lists, blockIdx.x, params.lists_per_block);
+  for_short_lists(args.lists, own, params.partials.crossover,
+                  [&](bool is_block, int i, const Range& slots) {
+                    const ListwiseTeam team(shared.team, is_block);
+                    const ListPartial sum = ShortListwise<kLoss, Real>(team, shared, args, slots)
+                                                .solve(static_cast<int>(slots.size()));
+                    if (team.thread() == 0) {
+                      params.partials.at(0, slots.begin / kWarpSize, own.first + i) = sum;
+                    }
+                  });
+  if (params.finished_blocks == nullptr || !is_last_block(params.finished_blocks)) return;
   reduce_lists<Real, ListwiseTeam::kBlockThreads>(reduction_args(args), params.partials);
 }
 
@@ -320,14 +298,9 @@ class ShortListwisePlan {
 
   // Lists of more than `crossover` slots are left to another kernel.
   ShortListwisePlan(const ListwiseArgs& args, int64_t crossover)
-      : args_(args), crossover_(crossover) {
-    const Lists& lists = args.lists;
-    const bool short_on_average = lists.num_slots <= lists.num_lists * kWarpListItems;
-    lists_per_block_ = short_on_average ? kListWarps : 1;
-    num_blocks_ = std::max<int64_t>(1, (lists.num_lists + lists_per_block_ - 1) / lists_per_block_);
-  }
+      : args_(args), crossover_(crossover), grid_(args.lists) {}
 
-  int64_t num_blocks() const { return num_blocks_; }
+  int64_t num_blocks() const { return grid_.num_blocks; }
 
   // The partials, then the counter.
   int64_t workspace_bytes() const { return partial_bytes() + int64_t{sizeof(uint32_t)}; }
@@ -338,7 +311,7 @@ class ShortListwisePlan {
     return {.args = args_,
             .partials = ListPartials::of_whole_lists(args_.lists, crossover_, bytes),
             .finished_blocks = may_have_longer_lists(args_.lists, crossover_) ? nullptr : counter,
-            .lists_per_block = lists_per_block_};
+            .lists_per_block = grid_.lists_per_block};
   }
 
  private:
@@ -346,8 +319,7 @@ class ShortListwisePlan {
 
   const ListwiseArgs& args_;
   int64_t crossover_;
-  int64_t num_blocks_;
-  int32_t lists_per_block_;
+  ShortListsGrid grid_;
 };
 
 }  // namespace fused_rankloss

@@ -62,16 +62,22 @@ FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
   }
 }
 
-// A block has kScanTile slots.
-template <typename Real>
-__global__ void __launch_bounds__(kScanThreads)
-    prepare_kernel(const __grid_constant__ LongListsParams<Real> params) {
-  const PairwiseArgs& args = params.args;
+// Where a thread finds the slots of its block's tile.
+__device__ __forceinline__ int64_t slot_of_tile(int i) {
+  return static_cast<int64_t>(blockIdx.x) * kScanTile + i * kScanThreads +
+         static_cast<int>(threadIdx.x);
+}
+
+// Makes keys and slots to sort of a tile, and takes its labels' levels. Calls take_item(slot, list,
+// label bits, has NaN) for the items of long lists, take_padding(slot) for what lies between them.
+template <typename Real, class Params, typename TakeItem, typename TakePadding>
+__device__ __forceinline__ void prepare_tile(const Params& params, TakeItem&& take_item,
+                                             TakePadding&& take_padding) {
+  const auto& args = params.args;
   uint64_t ones = 0, zeros = 0;
 #pragma unroll 1
   for (int i = 0; i < kScanRun; ++i) {
-    const int64_t slot = static_cast<int64_t>(blockIdx.x) * kScanTile + i * kScanThreads +
-                         static_cast<int>(threadIdx.x);
+    const int64_t slot = slot_of_tile(i);
     if (slot >= args.lists.num_slots) break;
     const int64_t list = list_of(args.lists, slot);
     const auto key = params.sort_key(slot, list);
@@ -80,17 +86,15 @@ __global__ void __launch_bounds__(kScanThreads)
     if (key != kInertKey<decltype(key)>) {
       const int64_t label = label_key_at(args.labels, args.label_type, slot);
       const Real score = load_score<Real>(args, slot), weight = load_weight<Real>(args, slot);
-      if (score != score || weight != weight || is_nan_label(label, args.label_type)) {
-        atomicExch(&params.poisoned[list], 1u);
-      }
+      const bool has_nan =
+          score != score || weight != weight || is_nan_label(label, args.label_type);
       const uint64_t label_bits = LevelTable::key(label);
       ones |= label_bits;
       zeros |= ~label_bits;
       params.levels->insert(label_bits);
+      take_item(slot, list, label_bits, has_nan);
     } else if (params.is_long(list) && args.raw_grad != nullptr) {
-      for (int64_t k = 0; k < args.num_margins; ++k) {
-        store_zero<Real>(args, k * args.lists.num_slots + slot);
-      }
+      take_padding(slot);
     }
   }
 #pragma unroll 1
@@ -99,6 +103,22 @@ __global__ void __launch_bounds__(kScanThreads)
     zeros |= __shfl_xor_sync(kAllLanes, zeros, distance);
   }
   if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
+}
+
+template <typename Real>
+__global__ void __launch_bounds__(kScanThreads)
+    prepare_kernel(const __grid_constant__ LongListsParams<Real> params) {
+  const PairwiseArgs& args = params.args;
+  prepare_tile<Real>(
+      params,
+      [&](int64_t /*slot*/, int64_t list, uint64_t /*label_bits*/, bool has_nan) {
+        if (has_nan) atomicExch(&params.poisoned[list], 1u);
+      },
+      [&](int64_t slot) {
+        for (int64_t k = 0; k < args.num_margins; ++k) {
+          store_zero<Real>(args, k * args.lists.num_slots + slot);
+        }
+      });
 }
 
 // The list of each sorted slot, to sort by. For whatever has `orders`, `segments` and `args`.

@@ -52,22 +52,14 @@ class CallOnStream {
   OptionalTensor workspace_;
 };
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                          weighting, boundary_grad, reduction, needs_grad);
+void solve(const Tensor& scores, const PairwiseCall& call) {
   CallOnStream device(scores, call);
   run_pairwise(call.args, device);
-  return call.results();
 }
 
 }  // namespace
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::pairwise_forward));
+  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::solve>));
 }

@@ -25,6 +25,7 @@
 
 #include <algorithm>
 
+#include "cuda/last_block.cuh"
 #include "cuda/list_partials.cuh"
 #include "cuda/lists.cuh"
 #include "cuda/pairwise_terms.cuh"
@@ -191,12 +192,7 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
   }
   if (params.partials.crossover != kNoLongLists) return;
 
-  // Each thread's partials become visible to other blocks before its block counts as finished.
-  __threadfence();
-  __syncthreads();
-  const bool finished_last = thread == 0 && atomicAdd(params.finished_blocks, 1u) == gridDim.x - 1;
-  if (__syncthreads_or(finished_last) == 0) return;
-  __threadfence();
+  if (!is_last_block(params.finished_blocks)) return;
   reduce_lists<typename Term::Real, kThreads>(args, params.partials);
 }
 

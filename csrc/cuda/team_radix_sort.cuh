@@ -125,20 +125,7 @@ struct TeamSort {
     const int64_t first = team.rank() * kWarps + warp_index();
 #pragma unroll 1
     for (int64_t digit = first; digit < kDigits; digit += team.size() * kWarps) {
-      uint32_t* row = histograms + digit * num_tiles;
-      uint32_t total = 0;
-#pragma unroll 1
-      for (int64_t step = 0; step < num_tiles; step += kWarpSize) {
-        const int64_t tile = step + lane_index();
-        const uint32_t own = tile < num_tiles ? row[tile] : 0;
-        uint32_t upto = own;
-        for (int distance = 1; distance < kWarpSize; distance *= 2) {
-          const uint32_t earlier = __shfl_up_sync(kAllLanes, upto, distance);
-          if (lane_index() >= distance) upto += earlier;
-        }
-        if (tile < num_tiles) row[tile] = total + upto - own;
-        total += __shfl_sync(kAllLanes, upto, kWarpSize - 1);
-      }
+      const uint32_t total = scan_numbers(histograms + digit * num_tiles, num_tiles);
       if (lane_index() == 0) histograms[kDigits * num_tiles + digit] = total;
     }
   }

@@ -4,6 +4,7 @@
 // blocks sum rows of their own, and the last block to finish adds the blocks' sums up.
 #pragma once
 
+#include "cuda/last_block.cuh"
 #include "cuda/shared_array.cuh"
 #include "cuda/triplet_policy.h"
 #include "cuda/warp.cuh"
@@ -54,14 +55,8 @@ template <typename Body>
 __device__ __forceinline__ void sum_over_grid(const TermPartials& partials, const TermSums& sums,
                                               Body body) {
   const TermSums block = sum_over_block(sums);
-  bool last = false;
-  if (threadIdx.x == 0) {
-    partials.blocks[blockIdx.x] = block;
-    __threadfence();
-    last = atomicAdd(partials.finished, 1u) == gridDim.x - 1;
-  }
-  if (__syncthreads_or(last) == 0) return;
-  __threadfence();
+  if (threadIdx.x == 0) partials.blocks[blockIdx.x] = block;
+  if (!is_last_block(partials.finished)) return;
   TermSums total;
   for (unsigned other = threadIdx.x; other < gridDim.x; other += kTripletThreads) {
     total.add(partials.blocks[other]);

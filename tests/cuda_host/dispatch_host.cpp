@@ -24,9 +24,8 @@ class HostCall {
     check(args_.counts || call.loss_name == "squared_hinge", "expected counts or squared_hinge");
   }
 
-  // Bytes of NaN, in an allocation of the exact size.
   void* workspace(int64_t bytes) {
-    workspace_.assign(static_cast<std::size_t>(bytes), std::byte{0xff});
+    workspace_ = workspace_of(bytes);
     return workspace_.data();
   }
 
@@ -98,27 +97,13 @@ class HostCall {
   std::vector<std::byte> workspace_;
 };
 
-// So that what nobody writes shows. Of nothing, too, where memory is null.
-void poison(Tensor& tensor) {
-  const int64_t bytes = tensor.numel() * tensor.element_size();
-  std::fill_n(static_cast<unsigned char*>(tensor.mutable_data_ptr()), bytes, 0xff);
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                    weighting, boundary_grad, reduction, needs_grad);
-  for (auto* result : {&call.loss, &call.raw_grad, &call.list_scale, &call.margin_slope}) {
-    poison(**result);
+void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
+  for (const auto* result : {&call.loss, &call.raw_grad, &call.list_scale, &call.margin_slope}) {
+    leave_traces(**result);
   }
   kernels = 0;
   HostCall device(call);
   run_pairwise(call.args, device);
-  return call.results();
 }
 
 void set_seed(int64_t value) { seed = value; }
@@ -138,7 +123,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_dispatch_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_dispatch_host, CompositeExplicitAutograd, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
+  m.impl("pairwise_forward",
+         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("last_kernels", TORCH_BOX(&fused_rankloss::host::last_kernels));
 }

@@ -6,6 +6,7 @@
 #include "common/torch.h"
 #include "cuda/exponential_scan.cuh"
 #include "cuda/workspace.h"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -130,7 +131,7 @@ void run(const TableSource<kSides>& source, const ScanFunctions& functions, cons
   };
   Workspace sizes(nullptr);
   lay_out(sizes);
-  std::vector<std::byte> memory(static_cast<std::size_t>(sizes.bytes()), std::byte{0xff});
+  std::vector<std::byte> memory = workspace_of(sizes.bytes());
   Workspace workspace(memory.data());
   lay_out(workspace);
   cuda_host::launch({.grid = {static_cast<unsigned>(most_blocks)},

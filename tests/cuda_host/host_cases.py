@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -22,11 +24,39 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 sanitize = pytest.mark.sanitize
 
+# They cut 100 slots into no lists; nobody can check them on a GPU without waiting for it.
+invalid_offsets = pytest.mark.parametrize(
+    "offsets",
+    [
+        [0, 50, 30, 100],  # falls
+        [0, 40, 80, 101],  # beyond the end
+        [0, 40, 80, 99],  # short of it
+        [1, 40, 80, 100],  # not from 0
+        [1, 40, 80, 99],
+        [0, -5, 80, 100],
+        [0, 2**40, 80, 100],
+        [100, 100, 0, 0],
+    ],
+)
+
 
 def cases(table: list[Case], *names: str):
     """All cases of a table, or those named."""
     chosen = [by_name(table)[name] for name in names] if names else table
     return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
+
+
+def many_labels(label_dtype: torch.dtype, n: int, generator: torch.Generator) -> Tensor:
+    """Labels ``[n]``, among them the extreme ones of their dtype."""
+    low, high = {torch.bool: (0, 2), torch.uint8: (0, 256)}.get(label_dtype, (-128, 128))
+    labels = torch.randint(low, high, (n,), generator=generator).to(label_dtype)
+    if not label_dtype.is_floating_point and label_dtype.itemsize > 2:
+        labels[:2] = torch.tensor([torch.iinfo(label_dtype).min, torch.iinfo(label_dtype).max])
+    if label_dtype == torch.int64:
+        labels[2:4] = torch.tensor([2**53, 2**53 + 1])  # equal as doubles
+    if label_dtype.is_floating_point:
+        labels[:3] = torch.tensor([-math.inf, math.inf, -0.0])
+    return labels
 
 
 def hold(case: Case, loss: str, dtype: torch.dtype, *, form=flat, **options) -> None:

@@ -12,6 +12,7 @@
 
 #include "cuda/policy.h"
 #include "cuda/sort_buffers.h"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 
@@ -64,10 +65,5 @@ class HostDevice {
   int64_t most_blocks_;
   std::uint64_t sorts_ = 0;
 };
-
-// Bytes of NaN, in an allocation of the exact size.
-inline std::vector<std::byte> workspace_of(int64_t bytes) {
-  return std::vector<std::byte>(static_cast<std::size_t>(bytes), std::byte{0xff});
-}
 
 }  // namespace fused_rankloss::host

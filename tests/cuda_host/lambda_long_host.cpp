@@ -15,32 +15,15 @@ int64_t crossover = 0;
 int64_t most_blocks = 2;  // of kernels whose blocks go over their work again and again
 bool scans = false;       // where weights factor
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
-    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
-    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
-    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
-    bool list_normalization, const std::string& weighting, const std::string& reduction,
-    bool needs_grad, bool needs_statistics) {
-  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
-                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
-                        score_normalization, list_normalization, weighting, reduction, needs_grad,
-                        needs_statistics);
+void solve(const Tensor& /*scores*/, const LambdaCall& call) {
   const LambdaArgs& args = call.args;
   const Lists& lists = args.lists;
-  // So that what nobody writes shows.
-  if (needs_grad) {
-    const Tensor& raw_grad = call.results->raw_grad;
-    if (raw_grad.numel() > 0) {
-      std::memset(args.raw_grad, 0xff, raw_grad.numel() * raw_grad.element_size());
-    }
-  }
+  leave_traces(call.results->raw_grad);
   std::vector<std::byte> partials = workspace_of(ListPartials::bytes_of_whole_lists(lists));
   const ListPartials view = ListPartials::of_whole_lists(lists, crossover, partials.data());
   for (int64_t list = 0; list < lists.num_lists; ++list) {
     if (is_long(lists, list, crossover)) continue;
-    if (needs_statistics) {
+    if (args.statistics != nullptr) {
       double* statistics = args.statistics + 3 * list;
       statistics[0] = statistics[1] = 0;
       statistics[2] = kNan<double>;
@@ -62,7 +45,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
                              scan.params(params.ranked_lists(), memory.data()));
     });
   });
-  return call.tensors();
 }
 
 void set_seed(int64_t value) { seed = value; }
@@ -88,7 +70,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_long_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_long_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::host::lambda_forward));
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::host::solve>));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
   m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));

@@ -3,6 +3,7 @@
 // lambda_scan_kernel over ranked lists that the test makes.
 #include "common/torch.h"
 #include "cuda/lambda_scan_plan.cuh"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -32,8 +33,7 @@ LambdaArgs args_of(int64_t positions, int64_t num_lists, int64_t scheme, int64_t
 template <typename Real>
 void run(const LambdaArgs& args, const RankedLists<Real>& items) {
   const LambdaScanPlan<Real> plan(args, items.long_lists->size);
-  std::vector<std::byte> workspace(static_cast<std::size_t>(plan.workspace_bytes()),
-                                   std::byte{0xff});
+  std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
   const int64_t blocks = std::max<int64_t>(1, std::min(plan.num_tiles(), most_blocks));
   cuda_host::launch({.grid = {static_cast<unsigned>(blocks)},
                      .block = {kScanThreads},

@@ -3,6 +3,7 @@
 // The op lambda_forward with lambda_short_kernel, for batches of which no list is too long for it.
 #include "common/lambda_op.h"
 #include "cuda/lambda_short.cuh"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -15,8 +16,7 @@ std::uint64_t blocks = 0;
 void run(const LambdaCall& call, const ListPartials& partials) {
   dispatch_short_lambda(call.args, [&]<class Loss, typename Real>() {
     const ShortLambdaPlan plan(call.args, partials);
-    // Bytes of NaN, in an allocation of the exact size.
-    std::vector<std::byte> workspace(plan.workspace_bytes(), std::byte{0xff});
+    std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     const ShortLambdaParams params = plan.params(workspace.data());
     if (params.finishes()) *params.finished_blocks = 0;
     blocks = plan.num_blocks();
@@ -28,67 +28,34 @@ void run(const LambdaCall& call, const ListPartials& partials) {
   });
 }
 
-// Places for the sums of lists, all NaN.
-struct Partials {
-  explicit Partials(const LambdaArgs& args)
-      : num_chunks((args.lists.num_slots + kWarpSize - 1) / kWarpSize),
-        memory(num_chunks + args.lists.num_lists + 1),  // a place at least
-        view{.data = memory.data(),
-             .num_chunks = num_chunks,
-             .num_lists = args.lists.num_lists,
-             .crossover = kShortLambda,
-             .whole_lists = true} {
-    std::memset(static_cast<void*>(memory.data()), 0xff, memory.size() * sizeof(ListPartial));
-  }
-
-  int64_t num_chunks;
-  std::vector<ListPartial> memory;
-  ListPartials view;
-};
-
 // The last step of the kernels of longer lists.
 template <typename Real>
 __global__ void finish_kernel(PairwiseArgs args, ListPartials partials) {
   reduce_lists<Real, ShortLambdaPlan::kThreads>(args, partials);
 }
 
-void poison(void* memory, int64_t bytes) {
-  if (memory != nullptr && bytes > 0) std::memset(memory, 0xff, bytes);
-}
-
-std::tuple<Tensor, Tensor, Tensor, Tensor> lambda_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
-    const OptionalTensor& offsets, const OptionalTensor& discounts, const std::string& scheme,
-    const std::string& pair_loss, double sigma, double margin, double scale, double mu,
-    const std::string& gain, int64_t k, const std::string& truncation, bool score_normalization,
-    bool list_normalization, const std::string& weighting, const std::string& reduction,
-    bool needs_grad, bool needs_statistics) {
-  const LambdaCall call(scores, labels, weights, gains, mask, lengths, offsets, discounts, scheme,
-                        pair_loss, sigma, margin, scale, mu, gain, k, truncation,
-                        score_normalization, list_normalization, weighting, reduction, needs_grad,
-                        needs_statistics);
+void solve(const Tensor& /*scores*/, const LambdaCall& call) {
   const LambdaArgs& args = call.args;
-  // So that what nobody writes shows.
-  const int64_t real_bytes = args.score_type == ScoreType::kDouble ? 8 : 4;
-  poison(args.raw_grad, args.lists.num_slots * real_bytes);
-  poison(args.list_scale, args.lists.num_lists * int64_t{sizeof(double)});
-  poison(args.statistics, 3 * args.lists.num_lists * int64_t{sizeof(double)});
+  leave_traces(call.results->raw_grad);
+  leave_traces(call.results->list_scale);
+  leave_traces(*call.statistics);
   if (!others_finish) {
     run(call, {});
-    return call.tensors();
+    return;
   }
-  const Partials partials(args);
-  run(call, partials.view);
+  // A byte at least: null would mean that nobody finishes the call but the kernel.
+  std::vector<std::byte> memory = workspace_of(ListPartials::bytes_of_whole_lists(args.lists) + 1);
+  const ListPartials partials =
+      ListPartials::of_whole_lists(args.lists, kShortLambda, memory.data());
+  run(call, partials);
   atomics = blocks;
   const cuda_host::LaunchConfig config{
       .grid = {1}, .block = {ShortLambdaPlan::kThreads}, .seed = seed};
   if (args.score_type == ScoreType::kDouble) {
-    cuda_host::launch(config, finish_kernel<double>, reduction_args(args), partials.view);
+    cuda_host::launch(config, finish_kernel<double>, reduction_args(args), partials);
   } else {
-    cuda_host::launch(config, finish_kernel<float>, reduction_args(args), partials.view);
+    cuda_host::launch(config, finish_kernel<float>, reduction_args(args), partials);
   }
-  return call.tensors();
 }
 
 // As for the kernels of longer lists: value and pairs [B, 2] of the lists, NaN where a list is left
@@ -99,13 +66,14 @@ std::tuple<Tensor, Tensor> list_sums(const Tensor& scores, const Tensor& labels,
                         1, 10, "exponential", 0, "either", false, false, "product", "sum", true,
                         false);
   const Lists& lists = call.args.lists;
-  poison(call.args.raw_grad, lists.num_slots * int64_t{sizeof(float)});
-  const Partials partials(call.args);
-  run(call, partials.view);
+  leave_traces(call.results->raw_grad);
+  std::vector<std::byte> memory = workspace_of(ListPartials::bytes_of_whole_lists(lists));
+  const ListPartials partials = ListPartials::of_whole_lists(lists, kShortLambda, memory.data());
+  run(call, partials);
   Tensor sums = new_tensor(scores, {lists.num_lists, 2}, ScalarType::Double);
   double* out = static_cast<double*>(sums.mutable_data_ptr());
   for (int64_t list = 0; list < lists.num_lists; ++list) {
-    const ListPartial& sum = partials.view.at(0, lists.slots(list).begin / kWarpSize, list);
+    const ListPartial& sum = partials.at(0, lists.slots(list).begin / kWarpSize, list);
     *out++ = sum.value.total();
     *out++ = sum.pairs;
   }
@@ -150,7 +118,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_short_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_short_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::host::lambda_forward));
+  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::host::solve>));
   m.impl("list_sums", TORCH_BOX(&fused_rankloss::host::list_sums));
   m.impl("float_logistic", TORCH_BOX(&fused_rankloss::host::float_logistic));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));

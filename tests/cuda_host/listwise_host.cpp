@@ -6,6 +6,7 @@
 #include "cuda/listwise_dispatch.h"
 #include "cuda/listwise_long_plan.cuh"
 #include "cuda/listwise_short.cuh"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -15,11 +16,6 @@ int64_t crossover = kBlockListItems;
 int64_t most_blocks = 2;    // of long lists, that run side by side
 std::uint64_t atomics = 0;  // of the last launch for short lists
 std::uint64_t blocks = 0;
-
-// Bytes of NaN, in an allocation of the exact size.
-std::vector<std::byte> workspace_of(int64_t bytes) {
-  return std::vector<std::byte>(static_cast<std::size_t>(bytes), std::byte{0xff});
-}
 
 template <ListwiseLoss kLoss, typename Real>
 void run(const ListwiseArgs& args) {
@@ -44,22 +40,10 @@ void run(const ListwiseArgs& args) {
                     plan.params(workspace.data(), params.partials));
 }
 
-std::tuple<Tensor, Tensor, Tensor> listwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
-    const OptionalTensor& offsets, const OptionalTensor& position_weights, const std::string& loss,
-    const std::string& positions, double temperature, const std::string& gain,
-    const std::string& reduction, bool needs_grad) {
-  const ListwiseCall call(scores, labels, weights, gains, mask, lengths, offsets, position_weights,
-                          loss, positions, temperature, gain, reduction, needs_grad);
-  // So that what nobody writes shows.
-  if (needs_grad && call.results->raw_grad.numel() > 0) {
-    const Tensor& raw_grad = call.results->raw_grad;
-    std::memset(call.args.raw_grad, 0xff, raw_grad.numel() * raw_grad.element_size());
-  }
+void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
+  leave_traces(call.results->raw_grad);
   dispatch_listwise(call.args,
                     [&]<ListwiseLoss kLoss, typename Real>() { run<kLoss, Real>(call.args); });
-  return call.tensors();
 }
 
 void set_seed(int64_t value) { seed = value; }
@@ -83,7 +67,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_listwise_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_listwise_host, CompositeExplicitAutograd, m) {
-  m.impl("listwise_forward", TORCH_BOX(&fused_rankloss::host::listwise_forward));
+  m.impl("listwise_forward",
+         TORCH_BOX(&fused_rankloss::listwise_forward<fused_rankloss::host::solve>));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
   m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));

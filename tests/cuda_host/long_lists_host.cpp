@@ -14,14 +14,7 @@ std::uint64_t seed = 0;
 int64_t crossover = 0;
 int64_t most_blocks = 2;  // that run side by side
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                          weighting, boundary_grad, reduction, needs_grad);
+void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   dispatch_term(call.args, call.loss_name, /*slow_double=*/false, [&]<class Term>() {
     const PairwisePlan plan(call.args, Term::kTile, crossover);
     std::vector<std::byte> tile_workspace = workspace_of(plan.workspace_bytes());
@@ -41,7 +34,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
       long_plan.run(device, workspace.data(), params.partials);
     });
   });
-  return call.results();
 }
 
 void set_seed(int64_t value) { seed = value; }
@@ -63,7 +55,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_long_lists_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_long_lists_host, CompositeExplicitAutograd, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
+  m.impl("pairwise_forward",
+         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
   m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));

@@ -6,7 +6,7 @@ from mutant import Mutant
 
 MUTANTS = [
     # Before the pairs.
-    Mutant("gains may be NaN", "lambda_long_prepare.cuh", "|| gain != gain ||\n", "||\n"),
+    Mutant("gains may be NaN", "lambda_long_prepare.cuh", "has_nan || gain != gain", "has_nan"),
     Mutant(
         "the lowest label is the highest",
         "lambda_long_prepare.cuh",
@@ -16,7 +16,7 @@ MUTANTS = [
     Mutant(
         "padding has no gradient",
         "lambda_long_prepare.cuh",
-        "static_cast<Real*>(args.raw_grad)[slot] = 0;  // of padding",
+        "static_cast<Real*>(args.raw_grad)[slot] = 0;",
         "",
     ),
     Mutant(

@@ -8,13 +8,13 @@ MUTANTS = [
     # Barriers.
     Mutant(
         "no barrier of a warp after keys are read",
-        "lambda_short_cells.cuh",
+        "cell_sort.cuh",
         "    __syncwarp();\n",
         "",
     ),
     Mutant(
         "no barrier between reads and writes of a merge",
-        "lambda_short_cells.cuh",
+        "cell_sort.cuh",
         "    team.sync();\n#pragma unroll\n",
         "#pragma unroll\n",
     ),
@@ -33,13 +33,13 @@ MUTANTS = [
     Mutant(
         "no barrier between two lists of a block",
         "lambda_short.cuh",
-        "      team.sync();  // before the next list's items overwrite this one's\n",
+        "    team.sync();  // before the next list's items overwrite this one's\n",
         "",
     ),
     # Order.
     Mutant(
         "merges are not stable",
-        "lambda_short_cells.cuh",
+        "cell_sort.cuh",
         "own < other ? key >= keys[r] : key > keys[r]",
         "own < other ? key > keys[r] : key >= keys[r]",
     ),

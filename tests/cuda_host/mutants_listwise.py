@@ -13,22 +13,11 @@ MUTANTS = [
         "0",
     ),
     Mutant(
-        "ties stay as they come",
-        "listwise_team.cuh",
-        "low_key < high_key || (low_key == high_key && low_slot < high_slot)",
-        "low_key <= high_key",
-    ),
-    Mutant(
-        "the second stretch is met forwards",
-        "listwise_team.cuh",
-        "begin + 2 * half - 1 - offset",
-        "begin + half + offset",
-    ),
-    Mutant(
-        "no barrier in the sort",
-        "listwise_team.cuh",
-        "        order(low, low + distance);\n      }\n      team.sync();",
-        "        order(low, low + distance);\n      }",
+        "ties come backwards",
+        "cell_sort.cuh",
+        "(other_key == key && other < lane)",
+        "(other_key == key && other > lane)",
+        "listwise_host.cpp",
     ),
     # Items.
     Mutant(
@@ -79,9 +68,10 @@ MUTANTS = [
     # Short lists.
     Mutant(
         "short lists of a block are left out",
-        "listwise_short.cuh",
-        "if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + num_lists;",
+        "short_batch.cuh",
+        "if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + own.size;",
         "",
+        "listwise_host.cpp",
     ),
     Mutant(
         "no barrier before the soft ranks",

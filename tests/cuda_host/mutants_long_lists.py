@@ -158,8 +158,8 @@ MUTANTS = [
     Mutant(
         "sorted NaN goes unnoticed",
         "long_lists_prepare.cuh",
-        "if (score != score || weight != weight ||",
-        "if (weight != weight ||",
+        "score != score || weight != weight ||",
+        "weight != weight ||",
     ),
     Mutant(
         "sorted equal infinities go unnoticed",

@@ -86,13 +86,13 @@ MUTANTS = [
     ),
     Mutant(
         "blocks are counted without an atomic",
-        "pairwise.cuh",
-        "atomicAdd(params.finished_blocks, 1u)",
-        "(*params.finished_blocks)++",
+        "last_block.cuh",
+        "atomicAdd(finished, 1u)",
+        "(*finished)++",
     ),
     Mutant(
         "the last block but one sums up",
-        "pairwise.cuh",
+        "last_block.cuh",
         "== gridDim.x - 1",
         "== gridDim.x - (gridDim.x > 1 ? 2 : 1)",
     ),

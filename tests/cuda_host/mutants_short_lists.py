@@ -49,15 +49,15 @@ MUTANTS = [
     ),
     Mutant(
         "nobody takes the blocks' lists",
-        "short_lists.cuh",
+        "short_batch.cuh",
         "__syncthreads_or(longer) != 0",
         "__syncthreads_or(false) != 0",
     ),
     Mutant(
         "sums of lists that were left to others",
-        "short_lists.cuh",
-        "if (lane_index() < num_lists && range.size() <= params.longest) {",
-        "if (lane_index() < num_lists) {",
+        "short_batch.cuh",
+        "if (is_own && slots.size() <= longest) {",
+        "if (is_own) {",
     ),
     Mutant(
         "the boundary is left out of a search",

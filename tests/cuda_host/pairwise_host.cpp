@@ -7,6 +7,7 @@
 #include "common/pairwise_op.h"
 #include "cuda/lists_backward.cuh"
 #include "cuda/pairwise.cuh"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -27,23 +28,14 @@ void launch(int64_t grid, int threads, void (*kernel)(Parameters...),
   atomics = cuda_host::Machine::get().atomics;
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                          weighting, boundary_grad, reduction, needs_grad);
+void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   dispatch_term(call.args, call.loss_name, slow_double, [&]<class Term>() {
     const PairwisePlan plan(call.args, Term::kTile, kNoLongLists);
-    // Bytes of NaN, in an allocation of the exact size.
-    std::vector<std::byte> workspace(plan.workspace_bytes(), std::byte{0xff});
+    std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     const PairwiseParams params = plan.params(workspace.data());
     *params.finished_blocks = 0;
     launch(plan.num_blocks(), Term::kTile.threads(), pairwise_kernel<Term>, params);
   });
-  return call.results();
 }
 
 Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
@@ -79,7 +71,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_host, CompositeExplicitAutograd, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
+  m.impl("pairwise_forward",
+         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("lists_backward", TORCH_BOX(&fused_rankloss::host::lists_backward));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_slow_double", TORCH_BOX(&fused_rankloss::host::set_slow_double));

@@ -4,6 +4,7 @@
 // choose: for batches of which no list is too long for it.
 #include "common/pairwise_op.h"
 #include "cuda/short_lists.cuh"
+#include "host_memory.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -17,8 +18,7 @@ std::uint64_t blocks = 0;
 void run(const PairwiseCall& call, const ListPartials& partials) {
   dispatch_term(call.args, call.loss_name, slow_double, [&]<class Term>() {
     const ShortListsPlan plan(call.args, partials);
-    // Bytes of NaN, in an allocation of the exact size.
-    std::vector<std::byte> workspace(plan.workspace_bytes(), std::byte{0xff});
+    std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     const ShortListsParams params = plan.params(workspace.data());
     if (params.finishes()) *params.finished_blocks = 0;
     blocks = plan.num_blocks();
@@ -30,26 +30,20 @@ void run(const PairwiseCall& call, const ListPartials& partials) {
   });
 }
 
-// So that what nobody writes shows: NaN, or -1. Of nothing, too, where memory is null.
-void leave_traces(void* memory, size_t bytes) {
-  std::fill_n(static_cast<unsigned char*>(memory), bytes, 0xff);
-}
-
 // Places for the sums of lists, all NaN.
 struct Partials {
   explicit Partials(const PairwiseArgs& args)
       : num_chunks((args.lists.num_slots + kWarpSize - 1) / kWarpSize),
-        memory(args.num_margins * (num_chunks + args.lists.num_lists)),
-        view{.data = memory.data(),
+        memory(workspace_of(args.num_margins * (num_chunks + args.lists.num_lists) *
+                            int64_t{sizeof(ListPartial)})),
+        view{.data = reinterpret_cast<ListPartial*>(memory.data()),
              .num_chunks = num_chunks,
              .num_lists = args.lists.num_lists,
              .crossover = kNoLongLists,
-             .whole_lists = true} {
-    leave_traces(memory.data(), memory.size() * sizeof(ListPartial));
-  }
+             .whole_lists = true} {}
 
   int64_t num_chunks;
-  std::vector<ListPartial> memory;
+  std::vector<std::byte> memory;
   ListPartials view;
 };
 
@@ -59,20 +53,11 @@ __global__ void finish_kernel(PairwiseArgs args, ListPartials partials) {
   reduce_lists<Real, ShortListsPlan::kThreads>(args, partials);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                          weighting, boundary_grad, reduction, needs_grad);
-  if (needs_grad) {
-    leave_traces(call.args.raw_grad, call.raw_grad->numel() * call.raw_grad->element_size());
-  }
+void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
+  leave_traces(*call.raw_grad);
   if (!others_finish) {
     run(call, {});
-    return call.results();
+    return;
   }
   const Partials partials(call.args);
   run(call, partials.view);
@@ -83,7 +68,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
   } else {
     cuda_host::launch(config, finish_kernel<float>, call.args, partials.view);
   }
-  return call.results();
 }
 
 // As for the kernels of longer lists: the sums [K, B, 4] of the lists (value in two parts, slope,
@@ -95,7 +79,7 @@ std::tuple<Tensor, Tensor> list_sums(const Tensor& scores, const Tensor& labels,
                           "sum", true);
   const Lists& lists = call.args.lists;
   const int64_t num_margins = call.args.num_margins;
-  leave_traces(call.args.raw_grad, call.raw_grad->numel() * sizeof(int32_t));
+  leave_traces(*call.raw_grad);
   const Partials partials(call.args);
   run(call, partials.view);
 
@@ -133,7 +117,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_short_lists_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_short_lists_host, CompositeExplicitAutograd, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::host::pairwise_forward));
+  m.impl("pairwise_forward",
+         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("list_sums", TORCH_BOX(&fused_rankloss::host::list_sums));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_slow_double", TORCH_BOX(&fused_rankloss::host::set_slow_double));

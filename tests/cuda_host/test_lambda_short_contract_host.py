@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import cases, same_bits, sanitize
+from host_cases import cases, invalid_offsets, same_bits, sanitize
 from torch import Tensor
 
 import fused_rankloss
@@ -111,16 +111,7 @@ def test_invalid_lengths(lambda_host) -> None:
 
 
 @sanitize
-@pytest.mark.parametrize(
-    "offsets",
-    [
-        [0, 50, 30, 100],  # falls
-        [0, 40, 80, 101],  # beyond the end
-        [0, 40, 80, 99],  # short of it
-        [1, 40, 80, 100],  # not from 0
-        [0, 2**40, 80, 100],
-    ],
-)
+@invalid_offsets
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_invalid_offsets(offsets: list[int], reduction: str, lambda_host) -> None:
     """Every list is poisoned, and nothing is read or written out of bounds."""

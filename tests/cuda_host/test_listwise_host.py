@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from host_cases import cases, every_dtype, same_bits, sanitize
+from host_cases import cases, every_dtype, invalid_offsets, same_bits, sanitize
 from listwise_cases import every_loss, forward
 
 from batches import FORMS, Batch, Outcome, evaluate, flat, one_list, padded_lengths
@@ -364,15 +364,7 @@ def test_invalid_lengths(name: str, listwise_kernel: str, on_listwise_host) -> N
 
 
 @sanitize
-@pytest.mark.parametrize(
-    "offsets",
-    [
-        [0, 50, 30, 100],  # falls
-        [0, 40, 80, 101],  # beyond the end
-        [1, 40, 80, 99],  # neither from 0 nor to the end
-        [100, 100, 0, 0],
-    ],
-)
+@invalid_offsets
 @every_loss
 def test_invalid_offsets(
     offsets: list[int], name: str, listwise_kernel: str, on_listwise_host

@@ -11,7 +11,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import cases, every_dtype, every_loss, forward, hold, same_bits, sanitize
+from host_cases import (
+    cases,
+    every_dtype,
+    every_loss,
+    forward,
+    hold,
+    invalid_offsets,
+    same_bits,
+    sanitize,
+)
 
 import fused_rankloss
 from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
@@ -284,18 +293,7 @@ def test_invalid_lengths(crossover: int, long_host) -> None:
 
 
 @sanitize
-@pytest.mark.parametrize(
-    "offsets",
-    [
-        [0, 50, 30, 100],  # falls
-        [0, 40, 80, 101],  # beyond the end
-        [0, 40, 80, 99],  # short of it
-        [1, 40, 80, 100],  # not from 0
-        [0, -5, 80, 100],
-        [0, 2**40, 80, 100],
-        [100, 100, 0, 0],
-    ],
-)
+@invalid_offsets
 @every_loss
 def test_invalid_offsets(offsets: list[int], loss: str, long_host) -> None:
     """Every list is poisoned, and nothing is read or written out of bounds."""

@@ -5,11 +5,9 @@ What they count is compared exactly: up to eight levels are looked up, more are 
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from host_cases import forward, sanitize
+from host_cases import forward, many_labels, sanitize
 
 from batches import Batch, one_list
 from cases import generator_for
@@ -27,14 +25,7 @@ def test_counts_are_exact(label_dtype: torch.dtype, long_host) -> None:
     generator = generator_for(f"{label_dtype}")
     n = 300
     scores = torch.randint(-12, 13, (n,), generator=generator) / 4
-    low, high = {torch.bool: (0, 2), torch.uint8: (0, 256)}.get(label_dtype, (-128, 128))
-    labels = torch.randint(low, high, (n,), generator=generator).to(label_dtype)
-    if not label_dtype.is_floating_point and label_dtype.itemsize > 2:
-        labels[:2] = torch.tensor([torch.iinfo(label_dtype).min, torch.iinfo(label_dtype).max])
-    if label_dtype == torch.int64:
-        labels[2:4] = torch.tensor([2**53, 2**53 + 1])  # equal as doubles
-    if label_dtype.is_floating_point:
-        labels[:3] = torch.tensor([-math.inf, math.inf, -0.0])
+    labels = many_labels(label_dtype, n, generator)
     for inclusive in (0.0, 1.0):
         call = one_list(Batch(scores, labels, (n,)))
         results = forward(long_host, call, "hinge", boundary_grad=inclusive)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from host_cases import every_dtype, every_loss, forward, same_bits, sanitize
+from host_cases import every_dtype, every_loss, forward, many_labels, same_bits, sanitize
 
 from batches import Batch, flat, one_list
 from cases import (
@@ -29,14 +27,7 @@ def test_counts_are_exact(dtype: torch.dtype, label_dtype: torch.dtype, host) ->
     generator = generator_for(f"{dtype} {label_dtype}")
     n = 300
     scores = torch.randint(-12, 13, (n,), generator=generator).to(dtype) / 4
-    low, high = {torch.bool: (0, 2), torch.uint8: (0, 256)}.get(label_dtype, (-128, 128))
-    labels = torch.randint(low, high, (n,), generator=generator).to(label_dtype)
-    if not label_dtype.is_floating_point and label_dtype.itemsize > 2:
-        labels[:2] = torch.tensor([torch.iinfo(label_dtype).min, torch.iinfo(label_dtype).max])
-    if label_dtype == torch.int64:
-        labels[2:4] = torch.tensor([2**53, 2**53 + 1])  # equal as doubles
-    if label_dtype.is_floating_point:
-        labels[:3] = torch.tensor([-math.inf, math.inf, -0.0])
+    labels = many_labels(label_dtype, n, generator)
     for inclusive in (0.0, 1.0):
         results = forward(
             host, one_list(Batch(scores, labels, (n,))), "hinge", boundary_grad=inclusive

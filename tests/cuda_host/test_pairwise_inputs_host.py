@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from host_cases import every_loss, forward, sanitize
+from host_cases import every_loss, forward, invalid_offsets, sanitize
 
 from batches import Batch, evaluate, one_list, padded_lengths
 from cases import (
@@ -85,18 +85,7 @@ def test_invalid_lengths(index_dtype: torch.dtype, host) -> None:
 
 
 @sanitize
-@pytest.mark.parametrize(
-    "offsets",
-    [
-        [0, 50, 30, 100],  # falls
-        [0, 40, 80, 101],  # beyond the end
-        [0, 40, 80, 99],  # short of it
-        [1, 40, 80, 100],  # not from 0
-        [0, -5, 80, 100],
-        [0, 2**40, 80, 100],
-        [100, 100, 0, 0],
-    ],
-)
+@invalid_offsets
 def test_invalid_offsets(offsets: list[int], host) -> None:
     """Every list is poisoned, and nothing is read or written out of bounds."""
     scores = torch.randn(100, generator=generator_for("offsets"))

@@ -10,7 +10,15 @@ import math
 
 import pytest
 import torch
-from host_cases import cases, every_loss, forward, hold, same_bits, sanitize
+from host_cases import (
+    cases,
+    every_loss,
+    forward,
+    hold,
+    invalid_offsets,
+    same_bits,
+    sanitize,
+)
 
 from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
 from cases import LOSSES, REDUCTIONS, SMALL, WEIGHTINGS, Case, by_name, generator_for
@@ -219,16 +227,7 @@ def test_invalid_lengths(short_host) -> None:
 
 
 @sanitize
-@pytest.mark.parametrize(
-    "offsets",
-    [
-        [0, 50, 30, 100],  # falls
-        [0, 40, 80, 101],  # beyond the end
-        [0, 40, 80, 99],  # short of it
-        [1, 40, 80, 100],  # not from 0
-        [0, 2**40, 80, 100],
-    ],
-)
+@invalid_offsets
 @pytest.mark.parametrize("reduction", ["none", "sum"])
 def test_invalid_offsets(offsets: list[int], reduction: str, short_host) -> None:
     """Every list is poisoned, and nothing is read or written out of bounds."""

@@ -106,10 +106,10 @@ MUTANTS = [
         "} else if (args.raw_grad != nullptr) {",
     ),
     Mutant(
-        "rows of long lists get a gradient twice",
+        "columns end with the first list before a long one",
         "pairwise.cuh",
-        "slot < lists.num_slots && is_own)",
-        "slot < lists.num_slots)",
+        "crossover) ? last.begin : last.end",
+        "crossover) ? first.end : last.end",
     ),
     Mutant(
         "gradients of earlier rounds are lost",

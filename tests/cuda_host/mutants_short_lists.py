@@ -169,9 +169,9 @@ MUTANTS = [
         "",
     ),
     Mutant(
-        "low parts do not decide",
+        "low parts are forgotten in the end",
         "two_float.cuh",
-        "return a.high == b && a.low == 0;",
-        "return a.high == b;",
+        "static_cast<double>(high) + low : ",
+        "static_cast<double>(high) : ",
     ),
 ]

@@ -156,6 +156,24 @@ def test_a_row_far_from_all_others(mining: str, host) -> None:
     assert torch.equal(result.negative, wanted.negative)
 
 
+def test_rows_that_fp16_rounds(host) -> None:
+    """What the search compares is off by more than its sums are; its bounds say so."""
+    generator = torch.Generator().manual_seed(1)
+    axis = torch.arange(28)
+    grid = torch.cartesian_prod(axis, axis, axis)
+    # The anchors lie around 0, and all the same refs 545 away but for these small parts, which fp16
+    # has no room for beside the refs' mean of 16.
+    near = grid[(grid**2).sum(1) == 545]
+    anchors = 0.005 * torch.randn(24, 3, generator=generator)
+    refs = 17 + 0.8 * torch.randn(72, 3, generator=generator)
+    refs[torch.arange(72) % 8 < 3] = near[
+        torch.randperm(len(near), generator=generator)[:27]
+    ].float()
+    labels = torch.full((24,), 71)
+    batch = Batch(anchors.double(), labels, refs.double(), torch.arange(72))
+    hold(host.ops, batch, "hard", torch.bfloat16)
+
+
 # ---- Nothing, and NaN ------------------------------------------------------------------------
 
 

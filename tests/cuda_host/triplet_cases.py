@@ -96,6 +96,7 @@ class Result(NamedTuple):
     distances: Tensor
     grad: Tensor
     ref_grad: Tensor
+    margin_grad: Tensor
 
 
 def solve(ops, batch: Batch, mining: str, **options) -> Result:
@@ -107,7 +108,8 @@ def solve(ops, batch: Batch, mining: str, **options) -> Result:
     reduction = options.get("reduction", "mean")
     forward = ops.batch_triplet_forward(*pairs, reduction, False, True)
     grads = ops.batch_triplet_backward(upstream(forward[0]), *pairs, *forward[1:6])
-    return Result(*forward[:4], *grads)
+    slope, anchor_scale = forward[4:6]
+    return Result(*forward[:4], *grads, (upstream(forward[0]) * anchor_scale * slope).sum())
 
 
 def upstream(loss: Tensor) -> Tensor:
@@ -118,12 +120,15 @@ def specified(batch: Batch, mining: str, **options) -> Result:
     """The same by the specification, in float64."""
     x = batch.embeddings.double().clone().requires_grad_()
     y = None if batch.refs is None else batch.refs.double().clone().requires_grad_()
+    margin = options.get("margin", 0.5)
+    if margin != "soft":
+        margin = torch.tensor(margin, dtype=torch.float64, requires_grad=True)
     loss, positive, negative, distances = batch_triplet(
         x,
         batch.labels,
         y,
         batch.ref_labels,
-        margin=options.get("margin", 0.5),
+        margin=margin,
         mining=mining,
         distance=options.get("distance", "euclidean"),
         boundary_grad=options.get("boundary", 0.0),
@@ -131,7 +136,8 @@ def specified(batch: Batch, mining: str, **options) -> Result:
     )
     loss.backward(upstream(loss))
     ref_grad = x.new_zeros(0) if y is None else y.grad
-    return Result(loss.detach(), positive, negative, distances, x.grad, ref_grad)
+    margin_grad = x.new_zeros(()) if margin == "soft" else margin.grad
+    return Result(loss.detach(), positive, negative, distances, x.grad, ref_grad, margin_grad)
 
 
 # Relative to the largest number of a result. A loss and gradients of mined pairs are computed in
@@ -156,6 +162,8 @@ def hold(ops, batch: Batch, mining: str, dtype: torch.dtype, **options) -> None:
     close("loss", result.loss, wanted.loss, 2 * ROUNDING[loss_type] + sums)
     close("grad", result.grad, wanted.grad, 2 * ROUNDING[dtype] + sums)
     close("ref_grad", result.ref_grad, wanted.ref_grad, 2 * ROUNDING[dtype] + sums)
+    if options.get("margin") != "soft":
+        close("margin_grad", result.margin_grad, wanted.margin_grad, ROUNDING[torch.float64] + sums)
 
 
 def close(what: str, result: Tensor, wanted: Tensor, tolerance: float) -> None:

@@ -19,6 +19,8 @@ namespace fused_rankloss {
 template <ProductTile kTile, int kPieces>
 class TileProduct {
  public:
+  static constexpr int kRows = kTile.rows();
+  static constexpr int kColumns = kTile.columns;
   static constexpr int kRowTiles = kTile.row_tiles;
   static constexpr int kColumnTiles = kTile.columns / 8;
   static constexpr int kStageRows = kTile.rows() + kTile.columns;

@@ -23,22 +23,22 @@ MUTANTS = [
         "",
     ),
     # Search and choice.
-    Mutant("half a turn is missing", "hardest_search.cuh", "(shared_last ? 0 : 1)", "0"),
+    Mutant("half a turn is missing", "search_tiles.cuh", "(shared_last ? 0 : 1)", "0"),
     Mutant(
         "columns get no candidates",
-        "hardest_search.cuh",
+        "search_tiles.cuh",
         "if (reaches(tile[r][c], column_limit))",
         "if (false)",
     ),
     Mutant(
         "mixed tiles are negative",
-        "hardest_search.cuh",
+        "search_tiles.cuh",
         "return inside && !diagonal && first_class_.size() > kDirectClass ? Kind::kPositive",
         "return true ? Kind::kNegative",
     ),
     Mutant(
         "what slots give up is forgotten",
-        "hardest_search.cuh",
+        "search_candidates.cuh",
         "if (lost != 0)",
         "if (false && lost != 0)",
     ),

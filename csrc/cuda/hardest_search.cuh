@@ -68,16 +68,28 @@ __global__ void __launch_bounds__(kSearchTile.threads(), kSearchBlocksEach)
 
 // ---- Launch -----------------------------------------------------------------
 
+// How many blocks share a row block's tiles: enough for so many blocks, of so many tiles at least.
+inline int32_t splits_of(const SearchParams& params, int64_t columns, int64_t blocks,
+                         int64_t least_tiles) {
+  const int64_t tiles = params.data.refs.padded_rows / columns / (params.half_band ? 2 : 1);
+  const int64_t wanted = ceil_div(blocks, std::max(1, params.num_row_blocks));
+  return static_cast<int32_t>(std::max<int64_t>(1, std::min(wanted, tiles / least_tiles)));
+}
+
+// With `hopper`, by launch_hopper_search(queue, params).
 template <class Queue>
 SearchParams launch_search(Queue& queue, const OrderedBatch& ordered, const SearchData& data,
-                           int64_t half_band_rows) {
+                           int64_t half_band_rows, bool hopper) {
   const int64_t padded = data.anchors.padded_rows;
   SearchParams params{ordered, data, new_candidates(queue, padded), new_candidates(queue, padded)};
   params.num_row_blocks = static_cast<int32_t>(padded / kSearchTile.rows());
   params.half_band = ordered.batch.self && ordered.batch.num_anchors >= half_band_rows;
-  const int64_t tiles = data.refs.padded_rows / kSearchTile.columns / (params.half_band ? 2 : 1);
-  const int64_t wanted = ceil_div(kSearchBlocks, std::max(1, params.num_row_blocks));
-  params.splits = static_cast<int32_t>(std::max<int64_t>(1, std::min(wanted, tiles)));
+  if (hopper) {
+    params.splits = splits_of(params, kSearchTile.rows(), kHopperBlocks, kHopperTilesEach);
+    launch_hopper_search(queue, params);
+    return params;
+  }
+  params.splits = splits_of(params, kSearchTile.columns, kSearchBlocks, 1);
   const auto launch = [&](auto kernel) {
     queue.launch(int64_t{params.num_row_blocks} * params.splits, kSearchTile.threads(), kernel,
                  params);

@@ -16,8 +16,9 @@
 //              row reaches the row's limit do its threads look which elements do.
 #pragma once
 
+#include "cuda/ordered_batch.cuh"
 #include "cuda/search_candidates.cuh"
-#include "cuda/search_operands.cuh"
+#include "cuda/search_data.cuh"
 
 namespace fused_rankloss {
 

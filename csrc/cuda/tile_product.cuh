@@ -12,7 +12,7 @@
 // Numerics     search_operands.cuh. Two pieces a number: high high + high low + low high.
 #pragma once
 
-#include "cuda/search_operands.cuh"
+#include "cuda/search_data.cuh"
 
 namespace fused_rankloss {
 

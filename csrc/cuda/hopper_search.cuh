@@ -47,9 +47,15 @@ class HopperSearch {
   };
 
   // Of dynamic shared memory, which need not begin where the swizzle does.
-  static int64_t dynamic_bytes(int chunks) {
+  static constexpr int64_t dynamic_bytes(int chunks) {
     return int64_t{chunks + kStages} * kTileBytes + kSwizzleBytes;
   }
+#ifdef __CUDACC__
+  static_assert(sizeof(Mbarrier) * (1 + 2 * kStages + kHopperGroups) +
+                    sizeof(typename Tiles::Limits::Shared) * kHopperGroups +
+                    dynamic_bytes(kHopperRowChunks) <=
+                kHopperSharedBytes);
+#endif
 
   __device__ __forceinline__ HopperSearch(const HopperSearchParams& params, Shared& shared)
       : params_(params),

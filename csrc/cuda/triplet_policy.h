@@ -41,14 +41,15 @@ inline constexpr int kSearchBlocksEach = 2;
 // warpgroups multiply, by turns, and one copies.
 //
 // Predictions. The products of a tile of 128 numbers take the tensor cores 1,024 cycles; what its
-// warpgroup does beside them, an addition and two maxima an element, takes half of that and runs
-// behind the other's products. Streaming the columns takes 32 bytes a cycle and multiprocessor, 7
-// TB/s of an H100's second-level cache at full rate, which it does not have: half to two thirds of
-// the peak, 1 to 1.2 ms for 65,536 rows of 128 bf16, half a band. 16 KiB a chunk of rows and 96 KiB
-// of columns, of 227; 128 accumulators of the 240 registers of a thread.
+// warpgroup does beside them, an addition and two maxima an element, takes 650 and runs behind the
+// other's products. Streaming the columns takes 32 bytes a cycle and multiprocessor, at full rate 7
+// TB/s of an H100's second-level cache, which it does not have: half to two thirds of the peak, 0.9
+// to 1.2 ms for 65,536 rows of 128 bf16, half a band. Two blocks that share what they stream would
+// halve that. 128 accumulators of the 240 registers of a thread.
 inline constexpr int kHopperGroups = 2;
-inline constexpr int kHopperStages = 6;     // chunks of columns in flight
+inline constexpr int kHopperStages = 5;     // chunks of columns in flight, 16 KiB each
 inline constexpr int kHopperRowChunks = 8;  // that fit beside them: 512 numbers, 256 of two pieces
+inline constexpr int64_t kHopperSharedBytes = 227 * 1024;  // that a block can have in all
 inline constexpr int kHopperRegisters = 240;
 inline constexpr int kHopperCopyRegisters = 24;
 

@@ -47,7 +47,7 @@ def test_values_and_gradients(dtype, distance: str, host) -> None:
 
 
 # A tile is 128 rows and 128 columns; a chunk 64 numbers of one piece, or 32 of two, and there are
-# six places for the chunks of columns: one tile's are fewer or more than that.
+# five places for the chunks of columns: one tile's are fewer or more than that.
 @pytest.mark.parametrize(
     ("size", "dim", "classes"),
     [(127, 1, 30), (129, 33, 20), (257, 64, 40), (2, 48, 1), (260, 256, 3), (150, 224, 3)],

@@ -38,7 +38,8 @@ fmt:
 cuda-syntax:
 	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	for file in csrc/cuda/*.cu; do \
-	  echo $$file; nvcc $(NVCC_FLAGS) -c $$file -o "$$folder/$$(basename $$file).o"; \
+	  case $$file in */hopper_*) for=-arch=sm_90a;; *) for=;; esac; \
+	  echo $$file; nvcc $(NVCC_FLAGS) $$for -c $$file -o "$$folder/$$(basename $$file).o"; \
 	done; \
 	ld -r "$$folder"/*.o -o "$$folder/linked.o"
 

@@ -9,8 +9,9 @@
 #   benchmark   times and memory on the GPU, beside the baselines; figures; the goals
 #
 # Without a STEP: all four. The default presets take minutes a step; --full adds the slow tests and
-# the whole matrix of sizes, up to a million embeddings. FOLDER gets environment.txt, a log for each
-# step, and the CSV and figures of the benchmark.
+# the whole matrix of sizes, up to a million embeddings. On Hopper, what concerns triplets is done
+# once more with the search of its own (FUSED_RANKLOSS_HOPPER=1). FOLDER gets environment.txt, a log
+# for each step, and the CSV and figures of the benchmark.
 #
 # Needs a torch with CUDA, nvcc, compute-sanitizer (both in the CUDA toolkit) and the packages of
 # the extras test and bench. $PYTHON names the interpreter, $CUDA_HOME the toolkit.
@@ -61,6 +62,8 @@ PYTHON
 }
 capability=$(probe) || refuse "$capability"
 capability=${capability##*$'\n'}  # without warnings
+hopper=
+[ "$capability" = 9.0 ] && hopper=1
 
 # The first of: the PATH, $CUDA_HOME, the places where the build looks.
 toolkit_program() {
@@ -134,6 +137,10 @@ if wants test; then
   slow=()
   [ "$preset" = --full ] && slow=(-m "slow or not slow")
   FUSED_RANKLOSS_REQUIRE_GPU=1 step test "$python" -m pytest -q -ra "${slow[@]}"
+  if [ "$hopper" ]; then
+    FUSED_RANKLOSS_HOPPER=1 FUSED_RANKLOSS_REQUIRE_GPU=1 \
+      step test_hopper "$python" -m pytest -q -ra "${slow[@]}" -k triplet --ignore=tests/cuda_host
+  fi
 fi
 
 if wants sanitize; then
@@ -143,6 +150,14 @@ if wants sanitize; then
     step "$tool" "$sanitizer" --tool "$tool" --kernel-name kns=fused_rankloss --error-exitcode 1 \
       --launch-timeout 0 "$python" -m benchmarks.gpu_kernels
   done
+  # Its own kernel, which small batches do not reach; racecheck does not know all its barriers.
+  if [ "$hopper" ]; then
+    for tool in memcheck synccheck; do
+      FUSED_RANKLOSS_HOPPER=1 step "${tool}_hopper" "$sanitizer" --tool "$tool" \
+        --kernel-name kns=hopper_search --error-exitcode 1 --launch-timeout 0 \
+        "$python" -m benchmarks.gpu_kernels --large-triplets
+    done
+  fi
   unset PYTORCH_NO_CUDA_MEMORY_CACHING
 fi
 
@@ -150,6 +165,15 @@ if wants benchmark; then
   step benchmark "$python" -m benchmarks run "$preset" --device cuda --memory all --output "$folder"
   step plot "$python" -m benchmarks plot --device cuda --output "$folder"
   step goals "$python" -m benchmarks goals --device cuda --output "$folder"
+  if [ "$hopper" ]; then  # batches of all sizes, without its search and with it
+    larger=()
+    [ "$preset" = --full ] && larger=(--full)
+    for value in 0 1; do
+      FUSED_RANKLOSS_HOPPER=$value step "benchmark_hopper_$value" "$python" -m benchmarks run \
+        "${larger[@]}" --device cuda --only batch_hard --providers fused matmul --memory none \
+        --output "$folder/hopper_$value"
+    done
+  fi
 fi
 
 printf '\nIn %s: %s\n' "$folder" "$(cd "$folder" && echo *)"

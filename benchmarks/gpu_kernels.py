@@ -3,7 +3,8 @@
     compute-sanitizer --tool racecheck python -m benchmarks.gpu_kernels
 
 The results are those of the tests; here they must only be finite. Lengths and widths are chosen
-against tiles: below one, one more than one, several.
+against tiles: below one, one more than one, several. Batches large enough for the search of Hopper
+GPUs, FUSED_RANKLOSS_HOPPER=1, come with --large-triplets, and alone.
 """
 
 from __future__ import annotations
@@ -90,6 +91,17 @@ def batch_triplet_losses(device: str) -> Iterator[tuple[str, Tensor]]:
             yield f"{name} against a bank", soft
 
 
+def large_batch_triplet_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    """Among the batch and against references; an odd and an even number of row blocks."""
+    loss = EMBEDDING_LOSSES["batch_hard_triplet"].fused
+    for n, dim, dtype in ((4096, 200, torch.bfloat16), (4300, 40, torch.float32)):
+        x = torch.randn(n, dim, device=device, dtype=dtype).requires_grad_()
+        labels = torch.arange(n, device=device) % 100
+        yield f"{n}x{dim} {dtype}", loss(x, labels)
+        bank = {"ref_embeddings": x.detach().flip(0), "ref_labels": labels}
+        yield f"{n}x{dim} {dtype} against a bank", loss(x, labels, **bank)
+
+
 def triplet_losses(device: str) -> Iterator[tuple[str, Tensor]]:
     given = EMBEDDING_LOSSES["triplet"].fused
     options = [{"distance": "euclidean", "p": p} for p in (1.0, 2.0, 3.0, torch.inf)]
@@ -104,10 +116,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--large-triplets", action="store_true")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     calls = 0
-    for losses in (list_losses, ranking_losses, batch_triplet_losses, triplet_losses):
+    kinds = (list_losses, ranking_losses, batch_triplet_losses, triplet_losses)
+    for losses in (large_batch_triplet_losses,) if options.large_triplets else kinds:
         for name, loss in losses(options.device):
             loss.backward()
             if not loss.isfinite():

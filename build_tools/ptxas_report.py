@@ -8,6 +8,9 @@ does what `nvcc ...` does and leaves the table of the kernels in kernel.o in ker
 puts all of them together beside the extension, where tests/test_ptxas.py reads them: they cost
 nothing, and are about the very code that is installed. Where nvcc fails, the first error that it
 prints is left in kernel.o.error, for the build to quote.
+
+Files hopper_*.cu are compiled for sm_90a alone, whatever the architectures of the others: torch's
+build command has one set of flags for all files.
 """
 
 import csv
@@ -17,6 +20,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+HOPPER = "-gencode=arch=compute_90a,code=sm_90a"
 
 
 class Usage(NamedTuple):
@@ -93,10 +98,21 @@ def is_error(line: str) -> bool:
     return re.search(said, line) is not None
 
 
+def for_its_architecture(command: list[str]) -> list[str]:
+    """The command, with the one architecture of a file that is for one."""
+    if not any(re.fullmatch(r"hopper_\w+\.cu", Path(word).name) for word in command):
+        return command
+    others = [word for word in command if not re.match(r"-arch=|-gencode=", word)]
+    return [*others, HOPPER]
+
+
 def compile_and_report(command: list[str]) -> int:
     """Runs a compiler command; returns its exit status."""
     done = subprocess.run(
-        [*command, "-Xptxas=-v"], stderr=subprocess.PIPE, text=True, errors="replace"
+        [*for_its_architecture(command), "-Xptxas=-v"],
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
     )
     said = re.compile(r"ptxas info *:|\s+\d+ bytes stack frame|\s*$")
     sys.stderr.writelines(line for line in done.stderr.splitlines(True) if not said.match(line))

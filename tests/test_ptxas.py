@@ -54,6 +54,7 @@ LAUNCH_BOUNDS = {
     "long_listwise_kernelILNS_12ListwiseLossE2": (256, 1),  # soft ranks
     "long_listwise_kernel": (256, 2),
     "hardest_search_kernel": (128, 2),
+    "hopper_search_kernel": (384, 1),
     "sweep_kernel": (128, 1),
     "sweep_gradients_kernel": (128, 1),
     **{f"{name}_kernel": (256, 1) for name in A_ROW_A_WARP},
@@ -109,10 +110,12 @@ def test_kernels_keep_to_their_means(built: list[Usage]) -> None:
 def test_every_kernel_is_there_on_every_architecture(built: list[Usage]) -> None:
     architectures = set(fused_rankloss.build_info()["cuda_architectures"])
     own = [usage for usage in built if is_own(usage)]
-    kernels = {usage.kernel for usage in own}
     assert {pattern_of(usage) for usage in own} == set(LAUNCH_BOUNDS)
+    kernels = {usage.kernel: pattern_of(usage).startswith("hopper_") for usage in own}
     assert {usage[:2] for usage in own} == {
-        (kernel, name) for kernel in kernels for name in architectures
+        (kernel, name)
+        for kernel, hopper in kernels.items()
+        for name in ({"sm_90a"} if hopper else architectures)
     }
 
 
@@ -159,6 +162,16 @@ def test_nvcc_is_run_and_reported(tmp_path: Path, capfd, status: int) -> None:
     else:
         assert not ptxas_report.error_beside(compiled).exists()
         assert ptxas_report.read(ptxas_report.path_beside(compiled)) == TOLD
+
+
+def test_files_for_one_architecture() -> None:
+    command = ["nvcc", "-O3", "-c", "/hopper_x/kernel.cu", "-arch=all-major", "-o", "kernel.o"]
+    assert ptxas_report.for_its_architecture(command) == command
+    command[3] = "/a/hopper_search.cu"
+    others = ["nvcc", "-O3", "-c", "/a/hopper_search.cu", "-o", "kernel.o"]
+    assert ptxas_report.for_its_architecture(command) == [*others, ptxas_report.HOPPER]
+    command[4:5] = ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=sm_90"]
+    assert ptxas_report.for_its_architecture(command) == [*others, ptxas_report.HOPPER]
 
 
 @pytest.mark.parametrize(

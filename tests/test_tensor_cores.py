@@ -36,6 +36,15 @@ template __global__ void hardest_search_kernel<2>(const __grid_constant__ Search
 """
 
 
+HOPPER_SEARCH = """
+#include "cuda/hopper_search.cuh"
+namespace fused_rankloss {
+template __global__ void hopper_search_kernel<1>(const __grid_constant__ HopperSearchParams);
+template __global__ void hopper_search_kernel<2>(const __grid_constant__ HopperSearchParams);
+}
+"""
+
+
 def compile_source(source: str, output: Path, *flags: str) -> None:
     file = output.with_suffix(".cu")
     file.write_text(source)
@@ -61,6 +70,20 @@ def test_ptx(
     assert len(re.findall(re.escape(instruction), text)) == products
     assert "ldmatrix.sync.aligned.m8n8.x4" in text
     assert ("cp.async.cg.shared.global" in text) == copies
+
+
+@pytest.mark.parametrize(
+    ("architecture", "products"), [("compute_90a", 2 * 4 + 2 * 2 * 3), ("compute_90", 0)]
+)
+def test_hopper_ptx(architecture: str, products: int, tmp_path: Path) -> None:
+    """The body is for sm_90a; elsewhere the kernel compiles, to nothing."""
+    ptx = tmp_path / "hopper.ptx"
+    compile_source(HOPPER_SEARCH, ptx, f"-arch={architecture}", "-ptx")
+    text = ptx.read_text()
+    wgmma = "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16"
+    assert len(re.findall(re.escape(wgmma), text)) == products
+    copy = "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+    assert (copy in text) == ("setmaxnreg.inc" in text) == (products > 0)
 
 
 # ---- Machine code ----------------------------------------------------------------------------
@@ -120,6 +143,14 @@ def built(request, cuobjdump: Path, tmp_path_factory) -> tuple[int, dict[str, li
     return request.param, instructions(cuobjdump, cubin)
 
 
+@pytest.fixture(scope="module")
+def hopper(cuobjdump: Path, tmp_path_factory) -> dict[str, list[str]]:
+    """The opcodes of the kernels for sm_90a alone."""
+    cubin = tmp_path_factory.mktemp("sass") / "hopper.cubin"
+    compile_source(HOPPER_SEARCH, cubin, "-arch=sm_90a", "-cubin")
+    return instructions(cuobjdump, cubin)
+
+
 def of(kernels: dict[str, list[str]], name: str) -> list[str]:
     (found,) = (code for kernel, code in kernels.items() if name in kernel)
     return found
@@ -150,6 +181,19 @@ def test_slabs_are_copied_by_16_bytes(built, kernel: str) -> None:
     copies = r"LDG\.E\.128\.SYS" if architecture == 75 else r"LDGSTS\.E\.BYPASS\.128"
     assert count(code, copies) > 0
     assert count(code, r"LDGSTS.*") == (0 if architecture == 75 else count(code, copies))
+
+
+# A chunk: two row tiles, in 4 steps of one product or 2 steps of three.
+@pytest.mark.parametrize(("kernel", "products"), [("ILi1EE", 2 * 4), ("ILi2EE", 2 * 2 * 3)])
+def test_hopper_search_runs_on_warpgroups(hopper, kernel: str, products: int) -> None:
+    code = of(hopper, f"hopper_search_kernel{kernel}")
+    assert count(code, r"HGMMA\.64x128x16\.F32") == count(code, r"HGMMA.*") == products
+    assert count(code, r"HMMA.*") == 0
+    # One wait between chunks, one behind the last: products are not made to wait for one another.
+    assert count(code, r"WARPGROUP\.DEPBAR.*") == 2
+    assert count(code, r"UTMALDG\.2D") == 2  # rows, columns
+    assert count(code, r"USETMAXREG.*") > 0
+    assert count(code, r"(LDL|STL).*") == 0
 
 
 def test_runs_of_positions_are_loaded_by_16_bytes(built) -> None:

@@ -26,7 +26,7 @@ BatchTripletCall::Results batch_triplet_forward(
   check(!needs_grad, call.op, ": expected no needs_grad on CUDA");
   check_sizes(call.args.batch, call.op);
   DeviceQueue queue(embeddings, call.op);
-  launch_batch_triplet(queue, call.args);
+  launch_batch_triplet(queue, call.args, {.hopper_rows = hopper_search_rows(queue)});
   return call.results();
 }
 

@@ -4,19 +4,28 @@
 #pragma once
 
 #include "cuda/anchor_terms.cuh"
+#include "cuda/batch_order.cuh"
 #include "cuda/hardest_choice.cuh"
+#include "cuda/hopper_search.h"
 #include "cuda/mined_gradients.cuh"
+#include "cuda/search_operands.cuh"
 #include "cuda/sweep_gradients.cuh"
 
 namespace fused_rankloss {
 
-// What tests choose differently: sizes that make small batches take the paths of large ones.
+// What the device decides, and what tests choose differently: sizes that make small batches take
+// the paths of large ones.
 struct BatchTripletPolicy {
   int64_t half_band_rows = kHalfBandRows;
+  int64_t hopper_rows = kNoHopperRows;
   int32_t chunk = 0;  // 0: chunk_size()
 
   int32_t chunk_of(const TripletBatch& batch) const {
     return chunk > 0 ? chunk : chunk_size(batch);
+  }
+  bool takes_hopper(const SearchData& data) const {
+    return data.anchors.num_rows >= hopper_rows && data.refs.num_rows >= hopper_rows &&
+           hopper_search_fits(data);
   }
 };
 
@@ -28,7 +37,7 @@ void launch_batch_triplet(Queue& queue, const BatchTripletArgs& args,
   const SearchData data = prepare_search(queue, ordered, kSearchTile.rows());
   // All triplets' greatest term is that of the hardest pair, too.
   if (batch.mining != Mining::kSemiHard) {
-    launch_hardest(queue, ordered, data, args, policy.half_band_rows);
+    launch_hardest(queue, ordered, data, args, policy.half_band_rows, policy.takes_hopper(data));
   }
   const AnchorTerms* terms = nullptr;
   if (batch.mining != Mining::kHard) {

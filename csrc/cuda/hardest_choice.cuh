@@ -174,9 +174,9 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 // Finds every anchor's hardest pair; results by index, -1 and NaN without a triplet.
 template <class Queue>
 void launch_hardest(Queue& queue, const OrderedBatch& ordered, const SearchData& data,
-                    const BatchTripletArgs& args, int64_t half_band_rows) {
+                    const BatchTripletArgs& args, int64_t half_band_rows, bool hopper) {
   const int64_t num_anchors = ordered.batch.num_anchors;
-  const ChoiceParams params{launch_search(queue, ordered, data, half_band_rows),
+  const ChoiceParams params{launch_search(queue, ordered, data, half_band_rows, hopper),
                             queue.template allocate<uint32_t>(2 * num_anchors),
                             queue.template allocate<uint32_t>(1),
                             args.positive,

@@ -59,6 +59,12 @@ class LaunchScope {
     return device_attribute(cudaDevAttrSingleToDoublePrecisionPerfRatio) > 8;
   }
 
+  // Whether it runs what is compiled for sm_90a.
+  bool is_hopper() const {
+    return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+           device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
+  }
+
   // How many blocks of a kernel the device holds at once.
   int64_t resident_blocks(const void* kernel, int threads) const {
     static DeviceFacts<const void*> facts;
@@ -102,6 +108,9 @@ class DeviceQueue {
  public:
   DeviceQueue(const Tensor& like, std::string_view op) : scope_(like, op), like_(like), op_(op) {}
 
+  const std::string& op() const { return op_; }
+  bool is_hopper() const { return scope_.is_hopper(); }
+
   // Uninitialised memory that lives as long as the queue; the caching allocator gives it to later
   // work of the same stream only.
   template <typename T>
@@ -121,6 +130,18 @@ class DeviceQueue {
               const Arguments&... arguments) {
     if (blocks == 0) return;
     kernel<<<scope_.grid(blocks), threads, 0, scope_.stream()>>>(arguments...);
+    scope_.check_launch();
+  }
+
+  // The same with so many bytes of dynamic shared memory, more than a kernel has unasked.
+  template <typename... Parameters, typename... Arguments>
+  void launch_with_shared(int64_t blocks, int threads, int64_t bytes, void (*kernel)(Parameters...),
+                          const Arguments&... arguments) {
+    if (blocks == 0) return;
+    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(bytes)),
+               op_);
+    kernel<<<scope_.grid(blocks), threads, bytes, scope_.stream()>>>(arguments...);
     scope_.check_launch();
   }
 

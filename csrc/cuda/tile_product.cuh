@@ -12,13 +12,15 @@
 // Numerics     search_operands.cuh. Two pieces a number: high high + high low + low high.
 #pragma once
 
-#include "cuda/search_operands.cuh"
+#include "cuda/search_data.cuh"
 
 namespace fused_rankloss {
 
 template <ProductTile kTile, int kPieces>
 class TileProduct {
  public:
+  static constexpr int kRows = kTile.rows();
+  static constexpr int kColumns = kTile.columns;
   static constexpr int kRowTiles = kTile.row_tiles;
   static constexpr int kColumnTiles = kTile.columns / 8;
   static constexpr int kStageRows = kTile.rows() + kTile.columns;

@@ -24,7 +24,7 @@
 // plain __shared__ variables. Those are static variables here, and are not poisoned. Dynamic shared
 // memory is a heap block of the exact size, filled with 0xff bytes; AddressSanitizer sees overruns.
 // What does not show: memory order between blocks, registers, launch limits, speed, instructions
-// that only a GPU has.
+// that only a GPU has, but for those that mma_host.h and hopper_host.h know.
 //
 // A kernel joins with a launcher that calls cuda_host::launch as above (as in pairwise_host.cpp), a
 // test that compares it with the reference under several seeds, and its mutants in a mutants_*.py.

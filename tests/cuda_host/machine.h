@@ -57,6 +57,7 @@ class Poisonable {
 class Machine {
  public:
   static constexpr int kWarpSize = 32;
+  static constexpr int kGroupSize = 128;  // of a warpgroup
 
   // What a lane puts into a warp-wide operation, and gets of every lane.
   struct Slot {
@@ -103,6 +104,8 @@ class Machine {
   int lane() const { return thread() % kWarpSize; }
   int epoch() const { return own_block().epoch; }      // barriers passed
   int warp_epoch() const { return own_warp().epoch; }  // __syncwarp passed
+  int group() const { return thread() / kGroupSize; }
+  int group_epoch() const { return own_block().groups[group()].epoch; }  // group barriers passed
   std::vector<std::byte>& dynamic_shared() { return own_block().dynamic_shared; }
   std::uint64_t blocks_run() const { return blocks_run_; }  // ever
   void add_poisonable(Poisonable* memory) {
@@ -121,6 +124,27 @@ class Machine {
   // Lets others run, if the schedule says so.
   void yield() {
     ready_.push_back(current_);
+    pause();
+  }
+
+  // Waits until somebody calls wake(): at what, where.
+  void park(const char* what, const Where& where) {
+    threads_[current_].waits_for = what;
+    threads_[current_].where = where;
+    pause();
+  }
+  void wake(int thread) { ready_.push_back(first_thread() + thread); }
+
+  // What hardware does beside the threads, some time from now. It may wake(), but not fail().
+  void later(std::function<void()> event) { events_.push_back(std::move(event)); }
+
+  // The barrier of a warpgroup.
+  void group_barrier(const Where& where) {
+    Group& own = own_block().groups[group()];
+    if (meet(own.barrier, kGroupSize, "a barrier of its warpgroup", where)) {
+      ++own.epoch;
+      release(own.barrier.waiters);
+    }
     pause();
   }
 
@@ -229,10 +253,15 @@ class Machine {
     std::vector<int> waiters;
     Where where;
   };
+  struct Group {
+    Barrier barrier;
+    int epoch = 0;
+  };
   struct Block {
     Dim3 index;
     std::vector<std::byte> dynamic_shared;
     std::vector<Warp> warps;
+    std::vector<Group> groups;
     Barrier barrier;
     int barrier_count = 0;
     int num_exited = 0;
@@ -301,6 +330,7 @@ class Machine {
                           static_cast<unsigned>(index / grid_.x % grid_.y),
                           static_cast<unsigned>(index / grid_.x / grid_.y)};
       blocks_[b].warps.resize((num_threads_ + kWarpSize - 1) / kWarpSize);
+      blocks_[b].groups.resize((num_threads_ + kGroupSize - 1) / kGroupSize);
       // An allocation of the exact size, so that AddressSanitizer sees an overrun.
       blocks_[b].dynamic_shared.assign(dynamic_bytes, std::byte{0xff});
     }
@@ -308,6 +338,7 @@ class Machine {
     const int all_threads = static_cast<int>(blocks_.size()) * num_threads_;
     if (static_cast<int>(threads_.size()) < all_threads) threads_.resize(all_threads);
     ready_.clear();
+    events_.clear();
     for (int t = 0; t < all_threads; ++t) {
       threads_[t].exited = false;
       threads_[t].fiber.prepare(&Machine::enter);
@@ -317,7 +348,15 @@ class Machine {
     error_.clear();
     ++blocks_run_;
 
-    while (!ready_.empty() && error_.empty()) {
+    while (!(ready_.empty() && events_.empty()) && error_.empty()) {
+      // Events come late, in any order: now and then, or where nobody can go on without.
+      if (!events_.empty() && (ready_.empty() || random_() % 64 == 0)) {
+        std::swap(events_[random_() % events_.size()], events_.back());
+        const auto event = std::move(events_.back());
+        events_.pop_back();
+        event();
+        continue;
+      }
       std::swap(ready_[random_() % ready_.size()], ready_.back());
       current_ = ready_.back();
       ready_.pop_back();
@@ -350,6 +389,7 @@ class Machine {
   std::vector<Block> blocks_;    // side by side
   std::vector<Thread> threads_;  // of all these, block by block
   std::vector<int> ready_;
+  std::vector<std::function<void()>> events_;
   Barrier grid_barrier_;
   int current_ = 0;
   int num_threads_ = 0;  // of a block

@@ -23,22 +23,22 @@ MUTANTS = [
         "",
     ),
     # Search and choice.
-    Mutant("half a turn is missing", "hardest_search.cuh", "(shared_last ? 0 : 1)", "0"),
+    Mutant("half a turn is missing", "search_tiles.cuh", "(shared_last ? 0 : 1)", "0"),
     Mutant(
         "columns get no candidates",
-        "hardest_search.cuh",
+        "search_tiles.cuh",
         "if (reaches(tile[r][c], column_limit))",
         "if (false)",
     ),
     Mutant(
         "mixed tiles are negative",
-        "hardest_search.cuh",
+        "search_tiles.cuh",
         "return inside && !diagonal && first_class_.size() > kDirectClass ? Kind::kPositive",
         "return true ? Kind::kNegative",
     ),
     Mutant(
         "what slots give up is forgotten",
-        "hardest_search.cuh",
+        "search_candidates.cuh",
         "if (lost != 0)",
         "if (false && lost != 0)",
     ),
@@ -51,6 +51,86 @@ MUTANTS = [
         "hardest_choice.cuh",
         "    __syncthreads();\n    if (threadIdx.x == 0)",
         "    if (threadIdx.x == 0)",
+    ),
+    # Hopper.
+    Mutant(
+        "products do not wait for columns",
+        "hopper_search.cuh",
+        "shared_.full[stage_of(use)].wait(parity_of(use));",
+        "",
+    ),
+    Mutant("products do not wait for rows", "hopper_search.cuh", "shared_.rows_full.wait(0);", ""),
+    Mutant(
+        "copies do not wait for an empty place",
+        "hopper_search.cuh",
+        "shared_.empty[stage].wait(1 - parity_of(use));",
+        "",
+    ),
+    Mutant(
+        "copies wait for the phase to come",
+        "hopper_search.cuh",
+        "shared_.empty[stage].wait(1 - parity_of(use));",
+        "shared_.empty[stage].wait(parity_of(use));",
+    ),
+    Mutant(
+        "places are counted a tile too late",
+        "hopper_search.cuh",
+        "(index - range.begin) * chunks_, group)",
+        "(index - range.begin + 1) * chunks_, group)",
+    ),
+    Mutant(
+        "a place is given back with its products begun",
+        "hopper_search.cuh",
+        "wait_for_products<1>();",
+        "wait_for_products<2>();",
+    ),
+    Mutant(
+        "nobody waits for a tile's last products",
+        "hopper_search.cuh",
+        "wait_for_products<0>();",
+        "",
+    ),
+    Mutant(
+        "nobody has the other's turn",
+        "hopper_search.cuh",
+        "shared_.turns[1 - group]",
+        "shared_.turns[group]",
+    ),
+    Mutant(
+        "barriers for one warp",
+        "hopper_search.cuh",
+        "empty[stage].init(kGroupWarps)",
+        "empty[stage].init(1)",
+    ),
+    Mutant("no barrier for the column limits", "hopper_search.cuh", "sync_group();", ""),
+    Mutant(
+        "one place for both warpgroups' column limits",
+        "hopper_search.cuh",
+        "shared_.column_limits[group], turn",
+        "shared_.column_limits[0], turn",
+    ),
+    Mutant(
+        "the second warpgroup takes the first's tiles",
+        "hopper_search.cuh",
+        "index = range.begin + group;",
+        "index = range.begin;",
+    ),
+    Mutant("tiles are not aligned", "hopper_search.cuh", " / kSwizzleBytes * kSwizzleBytes", ""),
+    Mutant(
+        "the lower half has the upper half's rows",
+        "wgmma_product.cuh",
+        "rows + m * kProductRows * kTileRowBytes + high",
+        "rows + high",
+    ),
+    Mutant(
+        "the rows' low parts are left out",
+        "wgmma_product.cuh",
+        "multiply_tiles(sums[m], matrix_descriptor(a + kPart), matrix_descriptor(b));",
+        "",
+    ),
+    Mutant("products that do not begin", "wgmma_product.cuh", "    begin_products();\n", ""),
+    Mutant(
+        "steps of half the size", "wgmma_product.cuh", "kPart = 2 * kMmaDepth", "kPart = kMmaDepth"
     ),
     # Operands.
     Mutant(

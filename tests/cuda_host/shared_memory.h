@@ -2,7 +2,8 @@
 //
 // Shared memory of the host harness. SharedArray takes the place of csrc/cuda/shared_array.cuh and
 // checks every access: the index, that the cell was written since the block began, and that no
-// other thread touched it since a barrier (or __syncwarp, within a warp) unless both only read.
+// other thread touched it since a barrier (or __syncwarp, within a warp; or a barrier of their
+// warpgroup) unless both only read.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +23,15 @@ struct Access {
 
   int thread = kNobody;
   int warp = kNobody;
+  int group = kNobody;
   int epoch = 0;
   int warp_epoch = 0;
+  int group_epoch = 0;
 
   // No barrier lies between this access and one that the running thread makes now.
   bool races(const Machine& machine) const {
     if (thread == kNobody || thread == machine.thread() || epoch != machine.epoch()) return false;
+    if (group == machine.group() && group_epoch != machine.group_epoch()) return false;
     return warp != machine.warp() || warp_epoch == machine.warp_epoch();
   }
 
@@ -35,8 +39,10 @@ struct Access {
     const bool others = keep_others && races(machine);
     thread = others ? kSeveral : machine.thread();
     warp = others && warp != machine.warp() ? kSeveral : machine.warp();
+    group = others && group != machine.group() ? kSeveral : machine.group();
     epoch = machine.epoch();
     warp_epoch = machine.warp_epoch();
+    group_epoch = machine.group_epoch();
   }
 
   std::string name() const {

@@ -32,10 +32,13 @@ class TripletOps:
         self.ops = torch.ops.fused_rankloss_triplet_host
         self.choose()
 
-    def choose(self, *, seed: int = 0, half_band: bool = False, chunk: int = 0) -> None:
-        """The schedule; whether pairs are met once for both sides; positives a round."""
+    def choose(
+        self, *, seed: int = 0, half_band: bool = False, hopper: bool = False, chunk: int = 0
+    ) -> None:
+        """The schedule; whether pairs are met once for both sides, and by which search; ``chunk``
+        positives a round."""
         self.ops.set_seed(seed)
-        self.ops.set_policy(1 if half_band else NEVER, chunk)
+        self.ops.set_policy(1 if half_band else NEVER, 1 if hopper else NEVER, chunk)
 
     def scans(self) -> int:
         """Choices that the last search could not settle."""

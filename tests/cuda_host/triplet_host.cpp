@@ -7,13 +7,15 @@
 
 #include "common/triplet_op.h"
 #include "cuda/batch_triplet.cuh"
+#include "cuda/hopper_search.cuh"
 
 namespace fused_rankloss::host {
 namespace {
 
 std::uint64_t seed = 0;
 BatchTripletPolicy policy;
-int64_t scans = 0;  // choices that the last search could not settle
+int64_t scans = 0;    // choices that the last search could not settle
+int64_t hoppers = 0;  // searches by the kernel for Hopper
 
 // The DeviceQueue of the harness: memory is filled with bytes of NaN, in allocations of the exact
 // size.
@@ -33,12 +35,19 @@ class HostQueue {
   template <typename... Parameters, typename... Arguments>
   void launch(int64_t blocks, int threads, void (*kernel)(Parameters...),
               const Arguments&... arguments) {
+    launch_with_shared(blocks, threads, 0, kernel, arguments...);
+    (note_scans(arguments), ...);
+  }
+
+  template <typename... Parameters, typename... Arguments>
+  void launch_with_shared(int64_t blocks, int threads, int64_t bytes, void (*kernel)(Parameters...),
+                          const Arguments&... arguments) {
     if (blocks == 0) return;
     cuda_host::launch({.grid = {static_cast<unsigned>(blocks)},
                        .block = {static_cast<unsigned>(threads)},
+                       .dynamic_bytes = static_cast<std::size_t>(bytes),
                        .seed = seed++},
                       kernel, arguments...);
-    (note_scans(arguments), ...);
   }
 
   void sort(KeyedValues from, KeyedValues to, int64_t count, int bits) {
@@ -62,6 +71,13 @@ class HostQueue {
 
   std::vector<std::vector<std::byte>> memory_;
 };
+
+void launch_hopper_search(HostQueue& queue, const SearchParams& search) {
+  ++hoppers;
+  run_hopper_search(queue, search, [](const Halves8* cells, int64_t rows, int64_t row_halves) {
+    return TensorMap{cells, rows, row_halves};
+  });
+}
 
 std::tuple<Tensor, Tensor, Tensor> triplet_forward(
     const Tensor& anchor, const Tensor& positive, const Tensor& negative,
@@ -115,10 +131,11 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
 }
 
 void set_seed(int64_t value) { seed = static_cast<std::uint64_t>(value) << 32; }
-void set_policy(int64_t half_band_rows, int64_t chunk) {
-  policy = {half_band_rows, static_cast<int32_t>(chunk)};
+void set_policy(int64_t half_band_rows, int64_t hopper_rows, int64_t chunk) {
+  policy = {half_band_rows, hopper_rows, static_cast<int32_t>(chunk)};
 }
 int64_t last_scans() { return scans; }
+int64_t hopper_searches() { return hoppers; }
 
 }  // namespace
 }  // namespace fused_rankloss::host
@@ -144,8 +161,9 @@ STABLE_TORCH_LIBRARY(fused_rankloss_triplet_host, m) {
       "str mining, str distance, float boundary_grad, Tensor positive, Tensor negative, "
       "Tensor distances, Tensor slope, Tensor anchor_scale) -> (Tensor, Tensor)");
   m.def("set_seed(int seed) -> ()");
-  m.def("set_policy(int half_band_rows, int chunk) -> ()");
+  m.def("set_policy(int half_band_rows, int hopper_rows, int chunk) -> ()");
   m.def("last_scans() -> int");
+  m.def("hopper_searches() -> int");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_triplet_host, CompositeExplicitAutograd, m) {
@@ -156,4 +174,5 @@ STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_triplet_host, CompositeExplicitAutograd
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_policy", TORCH_BOX(&fused_rankloss::host::set_policy));
   m.impl("last_scans", TORCH_BOX(&fused_rankloss::host::last_scans));
+  m.impl("hopper_searches", TORCH_BOX(&fused_rankloss::host::hopper_searches));
 }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// hardest_search.cuh for sm_90a: the same candidates' contract, with products of warpgroups and
+// copies that a thread of their own begins.
+//
+// Mapping      Two warpgroups take the block's tiles by turns: while one looks for candidates in
+// its
+//              products, the tensor cores have those of the other. A third one copies.
+// Memory       The rows stay in shared memory, all chunks of them. Columns pass through
+// kHopperStages
+//              places, a chunk each, in the order in which they are multiplied: tile by tile.
+// Order        full[s]: the chunk in place s has come. empty[s]: its products are done. turns[g]:
+// the
+//              other warpgroup has begun all products of the tile before, so that group g's come
+//              behind them; only then do the tensor cores have one tile after the other, and
+//              candidates are looked for meanwhile. Any number of places from two on goes: a
+//              warpgroup gives back the place of a chunk once it has begun the next one.
+#pragma once
+
+#include "cuda/hopper_search.h"
+#include "cuda/search_tiles.cuh"
+#include "cuda/wgmma_product.cuh"
+
+namespace fused_rankloss {
+
+struct HopperSearchParams {
+  SearchParams search;
+  TensorMap rows;
+  TensorMap columns;
+};
+
+template <int kPieces>
+class HopperSearch {
+  using Product = WgmmaProduct<kPieces>;
+  using Tiles = SearchTiles<Product>;
+  static constexpr int kStages = kHopperStages;
+
+ public:
+  static constexpr int kThreads = (kHopperGroups + 1) * kGroupThreads;
+
+  struct Shared {
+    Mbarrier rows_full;
+    Mbarrier full[kStages];
+    Mbarrier empty[kStages];
+    Mbarrier turns[kHopperGroups];
+    typename Tiles::Limits::Shared column_limits[kHopperGroups];
+  };
+
+  // Of dynamic shared memory, which need not begin where the swizzle does.
+  static constexpr int64_t dynamic_bytes(int chunks) {
+    return int64_t{chunks + kStages} * kTileBytes + kSwizzleBytes;
+  }
+#ifdef __CUDACC__
+  static_assert(sizeof(Mbarrier) * (1 + 2 * kStages + kHopperGroups) +
+                    sizeof(typename Tiles::Limits::Shared) * kHopperGroups +
+                    dynamic_bytes(kHopperRowChunks) <=
+                kHopperSharedBytes);
+#endif
+
+  __device__ __forceinline__ HopperSearch(const HopperSearchParams& params, Shared& shared)
+      : params_(params),
+        shared_(shared),
+        tiles_(params.search),
+        chunks_(num_chunks(params.search.data.num_slabs)),
+        memory_((dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes) {}
+
+  __device__ __forceinline__ void run() {
+    const Positions range = tiles_.range();
+    if (range.begin == range.end) return;
+    if (threadIdx.x == 0) {
+      shared_.rows_full.init(1);
+      for (int stage = 0; stage < kStages; ++stage) {
+        shared_.full[stage].init(1);
+        shared_.empty[stage].init(kGroupWarps);
+      }
+      for (int group = 0; group < kHopperGroups; ++group) shared_.turns[group].init(kGroupWarps);
+      publish_mbarriers();
+    }
+    __syncthreads();
+    if (group_index() == kHopperGroups) {
+      give_registers_back<kHopperCopyRegisters>();
+      if (threadIdx.x % kGroupThreads == 0) copy(range);
+    } else {
+      take_registers<kHopperRegisters>();
+      search(range);
+    }
+  }
+
+ private:
+  // The chunks of the rows, then the places of columns.
+  __device__ __forceinline__ uint32_t rows_at(int chunk) const {
+    return memory_ + chunk * kTileBytes;
+  }
+  __device__ __forceinline__ uint32_t columns_at(int stage) const {
+    return memory_ + (chunks_ + stage) * kTileBytes;
+  }
+
+  // Uses of the places are counted over the block's chunks. The n-th use of each place, from 0 on,
+  // is a phase of its full and of its empty.
+  __device__ __forceinline__ static int stage_of(int use) { return use % kStages; }
+  __device__ __forceinline__ static uint32_t parity_of(int use) { return use / kStages % 2; }
+
+  // One thread's work.
+  __device__ __forceinline__ void copy(Positions range) {
+    shared_.rows_full.arrive_expecting(chunks_ * kTileBytes);
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks_; ++chunk) {
+      copy_tile(rows_at(chunk), params_.rows, tiles_.first_row(), chunk * kTileRowHalves,
+                shared_.rows_full);
+    }
+    int use = 0;
+#pragma unroll 1
+    for (int32_t index = range.begin; index < range.end; ++index) {
+      const int32_t first_column = tiles_.column_of(index);
+#pragma unroll 1
+      for (int chunk = 0; chunk < chunks_; ++chunk, ++use) {
+        const int stage = stage_of(use);
+        shared_.empty[stage].wait(1 - parity_of(use));  // of the use before; none, the first time
+        shared_.full[stage].arrive_expecting(kTileBytes);
+        copy_tile(columns_at(stage), params_.columns, first_column, chunk * kTileRowHalves,
+                  shared_.full[stage]);
+      }
+    }
+  }
+
+  // A warpgroup's work.
+  __device__ __forceinline__ void search(Positions range) {
+    const int group = group_index();
+    tiles_.load_row_limits();
+    shared_.rows_full.wait(0);
+    int turn = 0;
+#pragma unroll 1
+    for (int32_t index = range.begin + group; index < range.end; index += kHopperGroups, ++turn) {
+      const typename Tiles::Tile tile = tiles_.tile(index);
+      const typename Tiles::Limits limits(shared_.column_limits[group], turn);
+      if (params_.search.half_band) {
+        tiles_.store_column_limits(tile, limits, static_cast<int>(threadIdx.x) % kGroupThreads);
+        sync_group();
+      }
+      typename Product::Accumulators values;
+      tiles_.subtract_norms(values, tile.first_column);
+      settle(values);
+      // Group 0 begins: its first turn follows none of the other's.
+      shared_.turns[group].wait((turn + group + 1) % 2);
+      multiply(values, (index - range.begin) * chunks_, group);
+      settle(values);
+      tiles_.add(values, tile, limits);
+    }
+  }
+
+  __device__ __forceinline__ void multiply(typename Product::Accumulators& values, int first_use,
+                                           int group) {
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks_; ++chunk) {
+      const int use = first_use + chunk;
+      shared_.full[stage_of(use)].wait(parity_of(use));
+      Product::add_chunk(values, rows_at(chunk), columns_at(stage_of(use)));
+      if (chunk > 0) {
+        wait_for_products<1>();
+        arrive(shared_.empty[stage_of(use - 1)]);
+      }
+    }
+    arrive(shared_.turns[1 - group]);
+    wait_for_products<0>();
+    arrive(shared_.empty[stage_of(first_use + chunks_ - 1)]);
+  }
+
+  // Once a warp: its lanes have done the same.
+  __device__ __forceinline__ static void arrive(Mbarrier& barrier) {
+    if (lane_index() == 0) barrier.arrive();
+  }
+
+  const HopperSearchParams& params_;
+  Shared& shared_;
+  Tiles tiles_;
+  int chunks_;
+  uint32_t memory_;
+};
+
+template <int kPieces>
+__global__ void __launch_bounds__(HopperSearch<kPieces>::kThreads, 1)
+    hopper_search_kernel(const __grid_constant__ HopperSearchParams params) {
+#if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  __shared__ typename HopperSearch<kPieces>::Shared shared;
+  HopperSearch<kPieces>(params, shared).run();
+#endif
+}
+
+// ---- Launch -----------------------------------------------------------------
+
+// make_map(cells, rows, halves of a row): a TensorMap.
+template <class Queue, class MakeMap>
+void run_hopper_search(Queue& queue, const SearchParams& search, MakeMap make_map) {
+  const SearchData& data = search.data;
+  const int64_t row_halves = int64_t{data.num_slabs} * kSlabCells * 8;
+  const HopperSearchParams params{
+      search, make_map(data.anchors.cells, data.anchors.padded_rows, row_halves),
+      make_map(data.refs.cells, data.refs.padded_rows, row_halves)};
+  const auto launch = [&]<int kPieces>(void (*kernel)(HopperSearchParams)) {
+    using Search = HopperSearch<kPieces>;
+    queue.launch_with_shared(int64_t{search.num_row_blocks} * search.splits, Search::kThreads,
+                             Search::dynamic_bytes(num_chunks(data.num_slabs)), kernel, params);
+  };
+  if (data.pieces == 2) {
+    launch.template operator()<2>(hopper_search_kernel<2>);
+  } else {
+    launch.template operator()<1>(hopper_search_kernel<1>);
+  }
+}
+
+}  // namespace fused_rankloss

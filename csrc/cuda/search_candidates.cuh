@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a search for hardest pairs leaves behind: a few candidates of each row.
+//
+// Memory       144 bytes a row for both sides
+// Candidates   kSearchSlots a row and side, by column, each the greatest of what came its way;
+//              `rest` is the greatest that any slot gave up or refused. All are atomic maxima of
+//              integers that sort as (hardness, column).
+// Determinism  Which candidates are left depends on the schedule; that the winner is among them, or
+//              that `rest` tells that it may not be, does not, and nothing else is used.
+#pragma once
+
+#include <cfloat>
+
+#include "cuda/triplet_rows.cuh"
+
+namespace fused_rankloss {
+
+// Candidates of one side; all 0 at first.
+struct Candidates {
+  unsigned long long* slots;  // [N, kSearchSlots], hardness above column
+  uint32_t* best;             // [N], the greatest hardness
+  uint32_t* rest;             // [N]
+};
+
+__device__ __forceinline__ void add_candidate(const Candidates& to, int32_t row, int32_t column,
+                                              float hardness) {
+  const uint32_t key = ordered_key(hardness);
+  const unsigned long long entry =
+      static_cast<unsigned long long>(key) << 32 | static_cast<uint32_t>(column);
+  const unsigned long long before =
+      atomicMax(&to.slots[int64_t{row} * kSearchSlots + column % kSearchSlots], entry);
+  const unsigned long long lost = before < entry ? before : entry;
+  if (lost != 0) atomicMax(&to.rest[row], static_cast<uint32_t>(lost >> 32));
+  atomicMax(&to.best[row], key);
+}
+
+// What a pair must reach to be a candidate of the row, by what is known so far.
+__device__ __forceinline__ float candidate_limit(const Candidates& of, const float* bounds,
+                                                 int32_t row) {
+  // Other blocks write it: not to be taken from a register or the first-level cache.
+  const uint32_t best = *const_cast<const volatile uint32_t*>(&of.best[row]);
+  return best == 0 ? -FLT_MAX : value_of_key(best) - 2 * bounds[row];
+}
+
+template <class Queue>
+Candidates new_candidates(Queue& queue, int64_t rows) {
+  Candidates candidates{queue.template allocate<unsigned long long>(rows * kSearchSlots),
+                        queue.template allocate<uint32_t>(rows),
+                        queue.template allocate<uint32_t>(rows)};
+  queue.zero(candidates.slots, rows * kSearchSlots);
+  queue.zero(candidates.best, rows);
+  queue.zero(candidates.rest, rows);
+  return candidates;
+}
+
+}  // namespace fused_rankloss

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A small kernel of copies and products of warpgroups (csrc/cuda/hopper.cuh), and what it is with
+// one bug: test_hopper_harness.py runs them.
+#include <string>
+
+#include "cuda/hopper.cuh"
+
+namespace fused_rankloss::host {
+namespace {
+
+enum Bug {
+  kRight,
+  kNotInitialised,
+  kNoBlockBarrier,
+  kNotPublished,
+  kTooManyArrivals,
+  kExpectsTooMuch,
+  kNoWaitForCopy,
+  kWrongParity,
+  kNoBegin,
+  kDivergingProducts,
+  kNoWaitForProduct,
+  kPlaceGivenBackEarly,
+  kCopyOntoCopy,
+  kNotAligned,
+  kOutsideOfMemory,
+  kUnsyncedGroup,
+};
+
+// Rows and columns beyond these are outside of the matrix.
+constexpr int kMatrixRows = 130, kMatrixHalves = 72;
+constexpr int kFirstRow = 64, kFirstColumn = 32;
+Halves8 matrix[kMatrixRows * kMatrixHalves / 8];
+
+int number(int row, int column) {
+  if (row >= kMatrixRows || column >= kMatrixHalves) return 0;
+  return (row * 7 + column * 3) % 11 - 5;
+}
+
+float products[2][kProductRows][kTileRows];  // of the first 16 columns of a tile, and of the next
+
+// Multiplies the first 64 rows of a tile with all of them. The second tile takes the place of the
+// first.
+template <Bug kBug>
+__global__ void multiplies_two_tiles(const TensorMap map) {
+  struct Shared {
+    Mbarrier full, empty;
+    SharedArray<int, kGroupThreads> numbers;
+  };
+  __shared__ Shared shared;
+  const int thread = static_cast<int>(threadIdx.x);
+  const uint32_t place =
+      (dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes;
+  if (thread == 0 && kBug != kNotInitialised) {
+    shared.full.init(1);
+    shared.empty.init(kGroupWarps);
+    if (kBug != kNotPublished) publish_mbarriers();
+  }
+  if (kBug != kNoBlockBarrier) __syncthreads();
+
+  if (group_index() == 1) {
+    if (thread % kGroupThreads != 0) return;
+    for (uint32_t tile = 0; tile < 2; ++tile) {
+      shared.empty.wait(1 - tile);
+      shared.full.arrive_expecting(kTileBytes + (kBug == kExpectsTooMuch));
+      if (kBug == kTooManyArrivals) shared.full.arrive();
+      uint32_t to = place;
+      if (kBug == kNotAligned) to += 128;
+      if (kBug == kOutsideOfMemory) to += kSwizzleBytes;
+      copy_tile(to, map, kFirstRow, kFirstColumn * static_cast<int>(tile), shared.full);
+      if (kBug == kCopyOntoCopy) copy_tile(to, map, 0, 0, shared.full);
+    }
+    return;
+  }
+  for (int tile = 0; tile < 2; ++tile) {
+    FragmentC c[16] = {};
+    if (kBug != kNoWaitForCopy) {
+      shared.full.wait(static_cast<uint32_t>(kBug == kWrongParity ? 1 - tile : tile));
+    }
+    if (kBug != kNoBegin) begin_products();
+    for (uint32_t step = 0; step < 2; ++step) {
+      const bool other = kBug == kDivergingProducts && warp_index() == 3;
+      const uint64_t operand = matrix_descriptor(place + 32 * (other ? 1 - step : step));
+      multiply_tiles(c, operand, operand);
+    }
+    commit_products();
+    const auto give_back = [&] {
+      if (lane_index() == 0) shared.empty.arrive();
+    };
+    if (kBug == kPlaceGivenBackEarly) give_back();
+    wait_for_products<kBug == kNoWaitForProduct>();
+    if (kBug != kPlaceGivenBackEarly) give_back();
+    for (int n = 0; n < 16; ++n) {
+      for (int i = 0; i < 4; ++i) {
+        const int row = warp_index() * 16 + FragmentC::row(lane_index(), i);
+        products[tile][row][n * 8 + FragmentC::column(lane_index(), i)] = c[n].values[i];
+      }
+    }
+    wait_for_products<0>();
+  }
+  shared.numbers.store(thread, thread);
+  if (kBug != kUnsyncedGroup) sync_group();
+  shared.numbers.load(kGroupThreads - 1 - thread);
+}
+
+template <Bug kBug = kRight>
+void launch(int bug, std::uint64_t seed) {
+  if constexpr (kBug < kUnsyncedGroup) {
+    if (bug != kBug) return launch<static_cast<Bug>(kBug + 1)>(bug, seed);
+  }
+  cuda_host::launch({.grid = {2},
+                     .block = {2 * kGroupThreads},
+                     .dynamic_bytes = kTileBytes + kSwizzleBytes,
+                     .seed = seed},
+                    multiplies_two_tiles<kBug>, TensorMap{matrix, kMatrixRows, kMatrixHalves});
+}
+
+std::string run_kernel(int bug, std::uint64_t seed) {
+  for (int row = 0; row < kMatrixRows; ++row) {
+    for (int column = 0; column < kMatrixHalves; ++column) {
+      const Half half = from_float<Half>(static_cast<float>(number(row, column)));
+      uint32_t& pair = matrix[(row * kMatrixHalves + column) / 8].pairs[column % 8 / 2];
+      pair = column % 2 == 0 ? half.bits : pair | static_cast<uint32_t>(half.bits) << 16;
+    }
+  }
+  for (auto& tile : products) {
+    for (auto& row : tile) std::fill(std::begin(row), std::end(row), -1.0f);
+  }
+  try {
+    launch(bug, seed);
+  } catch (const cuda_host::Error& error) {
+    return error.what();
+  }
+  int wrong = 0;
+  for (int tile = 0; tile < 2; ++tile) {
+    for (int i = 0; i < kProductRows; ++i) {
+      for (int j = 0; j < kTileRows; ++j) {
+        int sum = 0;
+        for (int k = 0; k < 2 * kMmaDepth; ++k) {
+          const int column = kFirstColumn * tile + k;
+          sum += number(kFirstRow + i, column) * number(kFirstRow + j, column);
+        }
+        wrong += products[tile][i][j] != static_cast<float>(sum);
+      }
+    }
+  }
+  return std::to_string(wrong);
+}
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+extern "C" __attribute__((visibility("default"))) const char* run(int bug, std::uint64_t seed) {
+  static std::string result;
+  result = fused_rankloss::host::run_kernel(bug, seed);
+  return result.c_str();
+}

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What the items of a listwise loss are worth. The sums that they need of their lists are made by
-// cpu/listwise_list.h and cuda/listwise_runs.cuh.
+// cpu/list_net.h, cpu/list_mle.h, cpu/approx_ndcg.h and cuda/listwise_runs.cuh.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
 #include "common/exponential.h"
+#include "common/logarithm.h"
 #include "common/platform.h"
 
 namespace fused_rankloss {
@@ -46,6 +47,19 @@ struct LogSumStep {
   // l - s: the term of the loss.
   FRL_HD double term(double behind) const { return (behind > 0 ? behind : 0) + tail; }
 };
+
+// The term l - s of such an item from sums of exponentials below a score `distance` above its own:
+// `own` is its exponential, `behind` the others' and `sum` both. Small terms are log(1 + behind /
+// own), whose rounded argument is made good; the others would be, too, but their exponential may
+// have left the range of numbers.
+template <int kLogTerms>
+FRL_HD double log_sum_term(double distance, double own, double behind, double sum) {
+  const double ratio = behind / own, rounded = 1 + ratio;
+  const double lost = (ratio - (rounded - 1)) / rounded;
+  const bool small = ratio <= 1;
+  const double argument = small ? rounded : sum;
+  return log_of_positive<kLogTerms>(argument) + (small ? lost : distance);
+}
 
 // ---- ApproxNDCG ------------------------------------------------------------
 

@@ -28,30 +28,23 @@ struct LaneSum {
   }
 };
 
+// By integers that sort as their floats do: no compiler may look for the largest of floats but one
+// by one.
 Extremes extremes(const double* x, int64_t size) {
-  Extremes found{x[0], x[0]};
-  if (size >= kLanes) {
-    double low[kLanes], high[kLanes];
-    for (int64_t lane = 0; lane < kLanes; ++lane) low[lane] = high[lane] = x[lane];
-    // The last lanes are looked at twice.
-    for (int64_t t = kLanes; t < size; t += kLanes) {
-      const double* at = x + (t + kLanes <= size ? t : size - kLanes);
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        low[lane] = at[lane] < low[lane] ? at[lane] : low[lane];
-        high[lane] = at[lane] > high[lane] ? at[lane] : high[lane];
-      }
-    }
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      found.lowest = low[lane] < found.lowest ? low[lane] : found.lowest;
-      found.highest = high[lane] > found.highest ? high[lane] : found.highest;
-    }
-    return found;
-  }
+  const auto key_of = [](double value) {
+    const int64_t bits = bit_cast<int64_t>(value);
+    return bits < 0 ? bits ^ 0x7fffffffffffffff : bits;
+  };
+  int64_t low = key_of(x[0]), high = low;
   for (int64_t t = 1; t < size; ++t) {
-    found.lowest = x[t] < found.lowest ? x[t] : found.lowest;
-    found.highest = x[t] > found.highest ? x[t] : found.highest;
+    const int64_t key = key_of(x[t]);
+    low = key < low ? key : low;
+    high = key > high ? key : high;
   }
-  return found;
+  const auto value_of = [](int64_t key) {
+    return bit_cast<double>(key < 0 ? key ^ 0x7fffffffffffffff : key);
+  };
+  return {value_of(low), value_of(high)};
 }
 
 bool has_nan(const double* x, int64_t size) {

@@ -15,6 +15,12 @@ namespace fused_rankloss {
 
 // ---- ListMLE ---------------------------------------------------------------
 
+// 2^-n, n >= 0.
+FRL_HD double power_of_half(int64_t n) {
+  if (n > 1022) return exp2(-static_cast<double>(n));
+  return bit_cast<double>(static_cast<uint64_t>(1023 - n) << 52);
+}
+
 // The weights of the positions of the order by labels, which are counted from 0.
 struct PositionWeights {
   const double* given;  // [num_given], 0 beyond; or null
@@ -24,9 +30,8 @@ struct PositionWeights {
   FRL_HD double at(int64_t position, int64_t size) const {
     if (given != nullptr) return position < num_given ? given[position] : 0;
     if (!exponential) return 1;
-    const double items = static_cast<double>(size);
-    const double last = exp2(-items);
-    return (exp2(-static_cast<double>(position + 1)) - last) / (1 - (1 + items) * last);
+    const double last = power_of_half(size);
+    return (power_of_half(position + 1) - last) / (1 - (1 + static_cast<double>(size)) * last);
   }
 };
 

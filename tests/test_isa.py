@@ -1,4 +1,4 @@
-"""The direct pair loops exist once for each instruction set: all of them give the same bits."""
+"""The inner loops exist once for each instruction set: all of them give the same bits."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ for loss, function in LOSSES.items():
         print(loss, dtype, digest.hexdigest())
 """
 
+# The same for learning to rank: lists that go by pairs and by scans, of one chunk and of several.
+LTR_DIGEST = """
+import hashlib, torch
+from batches import evaluate, flat
+from cases import MEDIUM, SMALL, by_name
+from ltr import RANKING, graded
+
+CASES = by_name(SMALL + MEDIUM)
+for name, ranking in RANKING.items():
+    for dtype in (torch.float32, torch.float64):
+        digest = hashlib.sha256()
+        for case in ("growing", "wide", "weighted", "n513", "n1025", "weighted_long", "n2049"):
+            if case == "n2049" and name in ("ndcg_loss2++", "arp"):
+                continue  # a quadratic number of pairs, which are direct anyway
+            got = evaluate(ranking, flat(graded(CASES[case], dtype)), reduction="none")
+            for tensor in (got.loss, got.grad):
+                digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        print(name, dtype, digest.hexdigest())
+"""
+
 
 def flags() -> set[str]:
     path = Path("/proc/cpuinfo")
@@ -42,19 +62,20 @@ def flags() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def baseline() -> str:
-    return run_python(DIGEST, FUSED_RANKLOSS_ISA="baseline")
+def baseline() -> tuple[str, str]:
+    return tuple(run_python(code, FUSED_RANKLOSS_ISA="baseline") for code in (DIGEST, LTR_DIGEST))
 
 
 @pytest.mark.parametrize("isa", ["avx2", "avx512", ""], ids=["avx2", "avx512", "unset"])
-def test_instruction_sets_agree(isa: str, baseline: str) -> None:
+def test_instruction_sets_agree(isa: str, baseline: tuple[str, str]) -> None:
     missing = NEEDS.get(isa, set()) - flags()
     if missing:
         pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
-    assert baseline.count("\n") == 8
+    assert [text.count("\n") for text in baseline] == [8, 20]
     chosen = run_python(
         "import fused_rankloss; print(fused_rankloss.build_info()['cpu_isa'])",
         FUSED_RANKLOSS_ISA=isa,
     )
     assert chosen.strip() == isa or (isa == "" and chosen.strip() in NEEDS)
-    assert run_python(DIGEST, FUSED_RANKLOSS_ISA=isa) == baseline
+    for code, wanted in zip((DIGEST, LTR_DIGEST), baseline, strict=True):
+        assert run_python(code, FUSED_RANKLOSS_ISA=isa) == wanted

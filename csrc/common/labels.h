@@ -5,6 +5,8 @@
 // label is ever rounded to a common float type.
 #pragma once
 
+#include <type_traits>
+
 #include "common/half.h"
 
 namespace fused_rankloss {
@@ -49,6 +51,16 @@ FRL_HD int64_t label_key(double label) {
 }
 FRL_HD int64_t label_key(Half label) { return label_key(to_float(label)); }
 FRL_HD int64_t label_key(BFloat16 label) { return label_key(to_float(label)); }
+
+FRL_HD double label_number(Bool label) { return label.byte != 0; }
+template <typename Label>
+FRL_HD double label_number(Label label) {
+  if constexpr (std::is_integral_v<Label>) {
+    return static_cast<double>(label);
+  } else {
+    return static_cast<double>(to_compute(label));
+  }
+}
 
 // The value of the label that a key is of.
 FRL_HD double label_value(int64_t key, LabelType type) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Brings the items of a list into ascending label order, and cuts that order into leaves: one
-// level, or several small ones whose pairs are cheaper to compare directly than to sort and sweep.
+// Brings the items of a list into the order of their labels, and cuts the ascending order into
+// leaves: one level, or several small ones whose pairs are cheaper to compare directly than to sort
+// and sweep.
 #pragma once
 
 #include <algorithm>
@@ -192,6 +193,8 @@ class ScoreBins {
   uint16_t bin_of_[kFineBins] = {};
 };
 
+enum class LabelOrder { kAscending, kDescending };
+
 // Counting sort by label, and within a label by score bin, of a list with few levels. `items`
 // receives (score key, slot in the list); `buckets` is scratch for [slots] of what the first pass
 // found, so that the second one need not look at labels and bins again. Returns where each bin of
@@ -199,7 +202,9 @@ class ScoreBins {
 template <typename Score, typename Key>
 std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range slots,
                                        const ListSummary& summary, const ScoreBins<Score>& bins,
-                                       Item<Key>* items, uint16_t* buckets, const Team& team) {
+                                       Item<Key>* items, uint16_t* buckets, const Team& team,
+                                       LabelOrder order = LabelOrder::kAscending) {
+  const bool descending = order == LabelOrder::kDescending;
   constexpr uint16_t kPadding = UINT16_MAX;
   const int64_t num_buckets = summary.num_levels() * bins.count();
   const int64_t tasks = num_stretches(slots.size());
@@ -211,7 +216,9 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
     for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
                [&](const Block<Score>& block, int64_t slot) {
                  for (int64_t t = 0; t < block.size; ++t) {
-                   const int64_t level = block.label[t] - summary.min_label;
+                   const int64_t label = block.label[t];
+                   const int64_t level =
+                       descending ? summary.max_label - label : label - summary.min_label;
                    const int64_t bin = bins.count() == 1 ? 0 : bins(ordered_key(block.score[t]));
                    const int64_t bucket = level * bins.count() + bin;
                    buckets[slot + block.position[t]] = static_cast<uint16_t>(bucket);
@@ -250,7 +257,9 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
 template <typename Score, typename Key>
 Item<Key>* order_by_sorting(const ListReader<Score>& reader, Range slots,
                             const ListSummary& summary, LabelType type, Item<Key>* items,
-                            Item<Key>* scratch, const Team& team) {
+                            Item<Key>* scratch, const Team& team,
+                            LabelOrder order = LabelOrder::kAscending) {
+  const Key flipped = order == LabelOrder::kDescending ? ~Key{0} : Key{0};
   const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;
   // 32 bits hold the ordered bits of fp32 and narrower labels as they are, others by their distance
   // from the smallest label; 64 bits hold all of them once the sign is out of the way.
@@ -273,7 +282,8 @@ Item<Key>* order_by_sorting(const ListReader<Score>& reader, Range slots,
                [&](const Block<Score>& block, int64_t slot) {
                  for (int t = 0; t < block.size; ++t) {
                    has_nan[task] |= is_nan_label(block.label[t], type);
-                   *out++ = {static_cast<Key>(static_cast<uint64_t>(block.label[t]) - base),
+                   const uint64_t key = static_cast<uint64_t>(block.label[t]) - base;
+                   *out++ = {static_cast<Key>(key) ^ flipped,
                              static_cast<Key>(slot + block.position[t])};
                  }
                });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The inner loops of the lambda and listwise losses: pairs one by one, and the recurrences of the
-// exponential scan. The same source (lambda_loops.inl) is compiled once per instruction set, as
+// The inner loops of the lambda losses and of soft ranks: pairs one by one, and the recurrences of
+// the exponential scan. The same source (lambda_loops.inl) is compiled once per instruction set, as
 // pair_loops.h is, and gives the same bits on each: fp64 throughout, sums over eight fixed lanes,
 // products and sums rounded one by one.
 #pragma once
@@ -81,9 +81,6 @@ struct LambdaLoops {
   // [terms][log2(lanes)].
   using Scan = void (*)(const ScanBlock& block, const double* series, ScanState& state);
   Scan scan[3][4];
-
-  // out[t] = exp(-x[t]), x >= 0, to fp64 accuracy.
-  void (*exponentials)(const double* x, int64_t size, double* out);
 
   // Of items in descending order of scores over the temperature: adds to ranks[i] the sum over
   // j != i of sigmoid(x_j - x_i), and to grads[i] that of (coefficient_j - coefficient_i)

@@ -203,7 +203,6 @@ constexpr LambdaLoops make_lambda_loops() {
         scan_exponentials<8, kNarrow>},
        {scan_exponentials<1, kWide>, scan_exponentials<2, kWide>, scan_exponentials<4, kWide>,
         scan_exponentials<8, kWide>}},
-      exponentials,
       soft_ranks,
   };
 }

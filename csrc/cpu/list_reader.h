@@ -28,6 +28,14 @@ struct Block {
   int64_t label[kBlock];
 };
 
+// Where the items of a block go as fp64: narrower scores exactly, labels as their nearest numbers.
+struct ItemValues {
+  double* score;
+  double* label;
+  double* weight;     // written if there are any
+  int32_t* position;  // of the item in the block's slots; written if there is a mask
+};
+
 template <typename Score>
 class ListReader {
  public:
@@ -44,6 +52,27 @@ class ListReader {
     block.integers = visit_labels(args_.labels, args_.label_type, [&](const auto* labels) {
       return load_labels(labels + slot, block, keys);
     });
+  }
+
+  // The real items of the block of `count <= kBlock` slots from `slot` on, as values. Returns how
+  // many there are.
+  int read_values(int64_t slot, int count, const ItemValues& out, bool& finite) const {
+    int32_t* kept = args_.lists.mask == nullptr ? nullptr : out.position;
+    const int size = kept == nullptr ? count : compact(slot, count, kept);
+    Score scores[kBlock];
+    finite = load_scores_(args_.scores, slot, kept, size, scores);
+    for (int64_t t = 0; t < size; ++t) out.score[t] = scores[t];
+    visit_labels(args_.labels, args_.label_type, [&](const auto* labels) {
+      if (is_dense(kept, size)) {
+        for (int64_t t = 0; t < size; ++t) out.label[t] = label_number(labels[slot + t]);
+      } else {
+        for (int64_t t = 0; t < size; ++t) out.label[t] = label_number(labels[slot + kept[t]]);
+      }
+    });
+    for (int64_t t = 0; weighted() && t < size; ++t) {
+      out.weight[t] = more_weight(slot + (kept == nullptr ? t : kept[t]));
+    }
+    return size;
   }
 
   // The scores of `count` slots, padding included.

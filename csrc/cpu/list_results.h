@@ -38,6 +38,18 @@ void clear_raw_grad(const Args& args, int64_t list) {
   visit_raw_grad(args, slots.begin, [&](auto* grad) { std::fill_n(grad, end - slots.begin, 0); });
 }
 
+// The same for losses that store a gradient for every item: only what they pass over is zeroed.
+template <typename Args>
+void clear_raw_grad_of_padding(const Args& args, int64_t list) {
+  if (args.raw_grad == nullptr) return;
+  if (args.lists.mask != nullptr) {
+    clear_raw_grad(args, list);
+  } else if (!args.lists.offsets) {
+    const int64_t begin = args.lists.slots(list).end, end = (list + 1) * args.lists.width;
+    visit_raw_grad(args, begin, [&](auto* grad) { std::fill_n(grad, end - begin, 0); });
+  }
+}
+
 template <typename Args>
 void poison_raw_grad(const Args& args, int64_t list) {
   if (args.raw_grad == nullptr) return;

@@ -3,15 +3,16 @@
 // The op listwise_forward on the CPU: check, solve list by list, reduce.
 #include "common/list_checks_op.h"
 #include "common/listwise_op.h"
+#include "cpu/approx_ndcg.h"
+#include "cpu/list_mle.h"
+#include "cpu/list_net.h"
 #include "cpu/list_tasks.h"
-#include "cpu/listwise_list.h"
 
 namespace fused_rankloss::cpu {
 namespace {
 
-template <typename Score>
-std::vector<ListResult> solve_batch(const ListwiseCall& call, const ListReader<Score>& reader) {
-  using List = ListwiseList<Score>;
+template <typename List, typename Score>
+std::vector<ListResult> solve_lists(const ListwiseCall& call, const ListReader<Score>& reader) {
   const ListwiseArgs& args = call.args;
   longest_list(args.lists, call.op);
   std::vector<ListResult> results(args.lists.num_lists);
@@ -28,6 +29,18 @@ std::vector<ListResult> solve_batch(const ListwiseCall& call, const ListReader<S
         results[b] = list.solve(b, team);
       });
   return results;
+}
+
+template <typename Score>
+std::vector<ListResult> solve_batch(const ListwiseCall& call, const ListReader<Score>& reader) {
+  switch (call.args.loss_kind) {
+    case ListwiseLoss::kListNet:
+      return solve_lists<ListNetList<Score>>(call, reader);
+    case ListwiseLoss::kListMle:
+      return solve_lists<ListMleList<Score>>(call, reader);
+    default:
+      return solve_lists<ApproxNdcgList<Score>>(call, reader);
+  }
 }
 
 void solve(const Tensor& /*scores*/, const ListwiseCall& call) {

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What the items of a listwise loss are worth. The sums that they need of their lists are made by
-// cpu/listwise_list.h and cuda/listwise_runs.cuh.
+// cpu/list_net.h, cpu/list_mle.h, cpu/approx_ndcg.h and cuda/listwise_runs.cuh.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
 #include "common/exponential.h"
+#include "common/logarithm.h"
 #include "common/platform.h"
 
 namespace fused_rankloss {
 
 // ---- ListMLE ---------------------------------------------------------------
+
+// 2^-n, n >= 0.
+FRL_HD double power_of_half(int64_t n) {
+  if (n > 1022) return exp2(-static_cast<double>(n));
+  return bit_cast<double>(static_cast<uint64_t>(1023 - n) << 52);
+}
 
 // The weights of the positions of the order by labels, which are counted from 0.
 struct PositionWeights {
@@ -23,9 +30,8 @@ struct PositionWeights {
   FRL_HD double at(int64_t position, int64_t size) const {
     if (given != nullptr) return position < num_given ? given[position] : 0;
     if (!exponential) return 1;
-    const double items = static_cast<double>(size);
-    const double last = exp2(-items);
-    return (exp2(-static_cast<double>(position + 1)) - last) / (1 - (1 + items) * last);
+    const double last = power_of_half(size);
+    return (power_of_half(position + 1) - last) / (1 - (1 + static_cast<double>(size)) * last);
   }
 };
 
@@ -46,6 +52,19 @@ struct LogSumStep {
   // l - s: the term of the loss.
   FRL_HD double term(double behind) const { return (behind > 0 ? behind : 0) + tail; }
 };
+
+// The term l - s of such an item from sums of exponentials below a score `distance` above its own:
+// `own` is its exponential, `behind` the others' and `sum` both. Small terms are log(1 + behind /
+// own), whose rounded argument is made good; the others would be, too, but their exponential may
+// have left the range of numbers.
+template <int kLogTerms>
+FRL_HD double log_sum_term(double distance, double own, double behind, double sum) {
+  const double ratio = behind / own, rounded = 1 + ratio;
+  const double lost = (ratio - (rounded - 1)) / rounded;
+  const bool small = ratio <= 1;
+  const double argument = small ? rounded : sum;
+  return log_of_positive<kLogTerms>(argument) + (small ? lost : distance);
+}
 
 // ---- ApproxNDCG ------------------------------------------------------------
 

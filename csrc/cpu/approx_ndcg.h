@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ApproxNDCG over one list, with gradient: -sum_i w_i g_i / log2(1 + r_i) with soft ranks
+// r_i = 1 + sum_j sigmoid((s_j - s_i) / T), see soft_ranks.h. g are gains over the maximal DCG.
+//
+// Everything is fp64 and in the order of the scores, by one thread; memory is O(n).
+//
+// Source: Qin et al., "A general approximation framework for direct optimization of information
+// retrieval measures" (2010).
+#pragma once
+
+#include <cmath>
+
+#include "common/listwise_args.h"
+#include "cpu/list_results.h"
+#include "cpu/ranked_list.h"
+#include "cpu/soft_ranks.h"
+#include "losses/listwise_terms.h"
+
+namespace fused_rankloss::cpu {
+
+template <typename Score>
+class ApproxNdcgList {
+ public:
+  ApproxNdcgList(const ListwiseArgs& args, const ListReader<Score>& reader, std::byte* memory,
+                 int64_t slots)
+      : ApproxNdcgList(args, reader, Arena(memory), slots) {}
+
+  static int64_t workspace_bytes(const ListwiseArgs& args, const ListReader<Score>& reader,
+                                 int64_t slots) {
+    return ApproxNdcgList(args, reader, Arena(), slots).arena_.used();
+  }
+
+  ListResult solve(int64_t b, const Team& team) {
+    const Range slots = args_.lists.slots(b);
+    clear_raw_grad(args_, b);
+    if (!list_.read(reader_, slots, args_.label_type, args_.gain, args_.gains, team) ||
+        !list_.finite) {
+      poison_raw_grad(args_, b);
+      return {std::nan(""), 0, true};
+    }
+    const int64_t size = list_.size;
+    for (int64_t r = 0; r < size; ++r) factors_[r] = log2_discount(r + 1);
+    const double maximum = max_dcg(list_, factors_, size, args_.gains == nullptr, terms_);
+    if (!(maximum > 0)) return {};
+    double* distances = factors_;
+    for (int64_t r = 0; r < size; ++r) {
+      distances[r] = (list_.score[r] - list_.score[0]) / args_.temperature;
+    }
+    double* ranks = terms_;
+    SoftRanks::ranks(distances, size, kWide, ranks);
+    ListResult result{0, 1, false};
+    for (int64_t r = 0; r < size; ++r) {
+      const auto term = SoftRankTerm::of(list_.weight[r] * list_.gain[r] / maximum, ranks[r]);
+      result.value += term.value;
+      ranks[r] = term.slope;
+    }
+    if (args_.raw_grad != nullptr) {
+      SoftRanks::gradients(distances, ranks, size, kWide, list_.grad);
+      visit_raw_grad(args_, slots.begin, [&](auto* grad) {
+        using Real = std::remove_pointer_t<decltype(grad)>;
+        for (int64_t r = 0; r < size; ++r) {
+          grad[list_.position[r]] = static_cast<Real>(list_.grad[r] / args_.temperature);
+        }
+      });
+    }
+    return result;
+  }
+
+ private:
+  static constexpr bool kWide = std::is_same_v<Score, double>;
+
+  ApproxNdcgList(const ListwiseArgs& args, const ListReader<Score>& reader, Arena arena,
+                 int64_t slots)
+      : args_(args),
+        reader_(reader),
+        arena_(arena),
+        list_(arena_, slots),
+        terms_(arena_.take<double>(slots)),
+        factors_(arena_.take<double>(slots)) {}
+
+  const ListwiseArgs& args_;
+  const ListReader<Score>& reader_;
+  Arena arena_;
+  RankedList<Score> list_;
+  double* terms_;
+  double* factors_;
+};
+
+}  // namespace fused_rankloss::cpu

@@ -88,6 +88,7 @@ def _cases() -> Iterable[ListCase]:
     for loss in LOSSES:
         if loss != MAIN_LOSS:
             yield from (ListCase(n, loss=loss) for n in (64, 10_000, 1_000_000))
+            yield ListCase(1_000_000, data="1% positive", loss=loss)
             yield ListCase(128, num_lists=4096, loss=loss)
 
 

@@ -20,11 +20,17 @@ struct ListSummary {
   int64_t num_items = 0;
   int64_t min_label = INT64_MAX;
   int64_t max_label = INT64_MIN;
+  int64_t num_lowest = 0;  // items of min_label and of max_label, as far as count_ends was asked
+  int64_t num_highest = 0;
   bool integers = true;
   bool finite = true;
 
   void add(const ListSummary& other) {
     num_items += other.num_items;
+    num_lowest = (min_label <= other.min_label ? num_lowest : 0) +
+                 (other.min_label <= min_label ? other.num_lowest : 0);
+    num_highest = (max_label >= other.max_label ? num_highest : 0) +
+                  (other.max_label >= max_label ? other.num_highest : 0);
     min_label = std::min(min_label, other.min_label);
     max_label = std::max(max_label, other.max_label);
     integers &= other.integers;
@@ -40,6 +46,15 @@ struct ListSummary {
     }
     integers &= block.integers;
     finite &= block.finite;
+  }
+
+  // For a summary of this block alone.
+  template <typename Score>
+  void count_ends(const Block<Score>& block) {
+    for (int t = 0; t < block.size; ++t) {
+      num_lowest += block.label[t] == min_label;
+      num_highest += block.label[t] == max_label;
+    }
   }
 
   // Levels as a difference of labels, exact for the whole int64 range.
@@ -136,7 +151,12 @@ ListSummary summarize(const ListReader<Score>& reader, Range slots, const Team& 
   team.run(parts.size(), [&](int64_t task, int) {
     const Range range = stretch(task, slots.size());
     for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
-               [&](const Block<Score>& block, int64_t) { parts[task].add(block); });
+               [&](const Block<Score>& block, int64_t) {
+                 ListSummary part;
+                 part.add(block);
+                 part.count_ends(block);
+                 parts[task].add(part);
+               });
   });
   ListSummary summary;
   for (const ListSummary& part : parts) summary.add(part);

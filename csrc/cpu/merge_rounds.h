@@ -97,12 +97,6 @@ void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const Team
   });
 }
 
-inline PairSums sum_of(const std::vector<PairSums>& parts) {
-  PairSums total;
-  for (const PairSums& part : parts) total.add(part);
-  return total;
-}
-
 template <typename Key, typename Count>
 PairSums sweep_round_counts(const Runs<Key>& runs, double margin, bool inclusive, Count* grad,
                             const Team& team) {

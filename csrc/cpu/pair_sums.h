@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <vector>
+
 namespace fused_rankloss::cpu {
 
 // What the pairs of a list add up to, besides their gradients.
@@ -13,5 +15,11 @@ struct PairSums {
     slope += other.slope;
   }
 };
+
+inline PairSums sum_of(const std::vector<PairSums>& parts) {
+  PairSums total;
+  for (const PairSums& part : parts) total.add(part);
+  return total;
+}
 
 }  // namespace fused_rankloss::cpu

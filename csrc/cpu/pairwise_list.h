@@ -21,6 +21,8 @@
 #include "cpu/label_order.h"
 #include "cpu/leaves.h"
 #include "cpu/merge_rounds.h"
+#include "cpu/pairwise_output.h"
+#include "cpu/small_class.h"
 
 namespace fused_rankloss::cpu {
 
@@ -31,10 +33,11 @@ struct ListSums {
 };
 
 template <typename Score, typename Loss, typename Sum>
-class PairwiseList {
+class PairwiseList : private PairwiseOutput<Score, Sum> {
  public:
+  using Output = PairwiseOutput<Score, Sum>;
+  using Output::kCounts;
   using Key = decltype(ordered_key(Score{}));
-  static constexpr bool kCounts = std::is_integral_v<Sum>;
   static constexpr int kDirect = kCounts ? kDirectCounts : kDirectMoments;
   static_assert(kDirect <= kBlock);
 
@@ -49,13 +52,11 @@ class PairwiseList {
 
   // `value` and `slope` point at [K] numbers that lie `margin_stride` apart.
   PairwiseList(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team)
-      : args_(args), reader_(reader), team_(team) {}
+      : Output(args, reader, team) {}
 
   ListSums solve(Range slots, std::byte* workspace, double* value, double* slope) {
-    slots_ = slots;
+    begin_list(slots, workspace + slots.size() * 2 * item_bytes(args_), value, slope);
     workspace_ = workspace;
-    value_ = value;
-    slope_ = slope;
     pairs_ = 0;
     poisoned_ = false;
     for (int64_t k = 0; k < args_.num_margins; ++k) {
@@ -70,53 +71,16 @@ class PairwiseList {
   }
 
  private:
+  using Output::add, Output::sums, Output::store, Output::visit_result;
+  using Output::args_, Output::reader_, Output::team_, Output::slots_;
+  using Output::begin_list, Output::clear_sums, Output::store_sums;
+  using Output::margin, Output::inclusive, Output::wants_grad, Output::weights;
   using Direct = DirectItems<Score, kDirect>;
 
   static int64_t item_bytes(const PairwiseArgs& args) {
     const bool wide_labels =
         args.label_type == LabelType::kInt64 || args.label_type == LabelType::kDouble;
     return wide_labels ? sizeof(Item<uint64_t>) : sizeof(Item<Key>);
-  }
-
-  double margin(int64_t k) const { return args_.margins ? args_.margins[k] : args_.margin; }
-  bool inclusive() const { return args_.boundary_grad > 0; }
-  bool wants_grad() const { return args_.raw_grad != nullptr; }
-  ListWeights<Score> weights() const { return {reader_, slots_.begin}; }
-
-  void add(int64_t k, const PairSums& sums) const {
-    value_[k * args_.lists.num_lists] += sums.value;
-    slope_[k * args_.lists.num_lists] += sums.slope;
-  }
-
-  // Where gradients are summed by slot in the list: counts in the result itself.
-  Sum* sums(int64_t k) const {
-    if (!wants_grad()) return nullptr;
-    if constexpr (kCounts) {
-      return static_cast<Sum*>(args_.raw_grad) + k * args_.lists.num_slots + slots_.begin;
-    } else {
-      return reinterpret_cast<double*>(workspace_ + slots_.size() * 2 * item_bytes(args_)) +
-             k * slots_.size();
-    }
-  }
-
-  // Calls `body` with a pointer to where the result holds this list's gradients for margin k.
-  template <typename Body>
-  void visit_result(int64_t k, Body&& body) const {
-    const int64_t first = k * args_.lists.num_slots + slots_.begin;
-    if constexpr (kCounts) {
-      body(static_cast<Sum*>(args_.raw_grad) + first);
-    } else if (reader_.double_results()) {
-      body(static_cast<double*>(args_.raw_grad) + first);
-    } else {
-      body(static_cast<float*>(args_.raw_grad) + first);
-    }
-  }
-
-  template <typename Real>
-  void store(int64_t k, int64_t index, Real sum) const {
-    visit_result(k, [&](auto* result) {
-      result[index] = static_cast<std::remove_pointer_t<decltype(result)>>(sum);
-    });
   }
 
   // ---- Short lists
@@ -187,6 +151,14 @@ class PairwiseList {
       store_sums();
       return;
     }
+    if (solves_small_class(summary)) {
+      SmallClass<Score, Loss, Sum> small(args_, reader_, team_, slots_, *this, summary);
+      pairs_ = small.pairs();
+      poisoned_ = std::isnan(pairs_);
+      if (!poisoned_) small.solve(workspace_);
+      store_sums();
+      return;
+    }
     const int64_t half = slots_.size() * item_bytes(args_);
     std::byte* halves[2] = {workspace_, workspace_ + half};
     LevelTable<Key> table(kDirect);
@@ -206,6 +178,12 @@ class PairwiseList {
       merge_runs_by_label(runs);
     }
     store_sums();
+  }
+
+  bool solves_small_class(const ListSummary& summary) const {
+    bool finite = finite_;
+    for (int64_t k = 0; k < args_.num_margins; ++k) finite &= std::isfinite(margin(k));
+    return finite && SmallClass<Score, Loss, Sum>::suits(summary, slots_);
   }
 
   bool poisons(const ListSummary& summary) const {
@@ -323,33 +301,7 @@ class PairwiseList {
     }
   }
 
-  void clear_sums() const {
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
-      for (int64_t k = 0; k < args_.num_margins; ++k) {
-        std::fill(sums(k) + range.begin, sums(k) + range.end, Sum{0});
-      }
-    });
-  }
-
-  // Counts are in their place already.
-  void store_sums() const {
-    if (kCounts || !wants_grad()) return;
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
-      for (int64_t k = 0; k < args_.num_margins; ++k) {
-        for (int64_t t = range.begin; t < range.end; ++t) store(k, t, sums(k)[t]);
-      }
-    });
-  }
-
-  const PairwiseArgs& args_;
-  const ListReader<Score>& reader_;
-  const Team& team_;
-  Range slots_{0, 0};
   std::byte* workspace_ = nullptr;
-  double* value_ = nullptr;
-  double* slope_ = nullptr;
   double pairs_ = 0;
   bool poisoned_ = false;
   bool finite_ = true;

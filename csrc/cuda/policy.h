@@ -84,6 +84,9 @@ inline constexpr int kScanThreads = 256;
 inline constexpr int kScanRun = 8;
 inline constexpr int kScanTile = kScanThreads * kScanRun;
 
+// Calls with long lists are one launch up to so many slots, and sort within it. TODO
+inline constexpr int64_t kOneLaunchSlots = 98 * kScanTile;
+
 // Every so many positions, the moments of what lies below and above are kept: 1.5 bytes a position.
 inline constexpr int kCheckpoint = 32;
 

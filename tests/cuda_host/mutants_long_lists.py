@@ -33,21 +33,114 @@ MUTANTS = [
     Mutant(
         "lanes go on before all have read a digit's place",
         "team_radix_sort.cuh",
-        "if (digit != kNoDigit) other[first + __popc(earlier)] = index;\n        __syncwarp();",
-        "if (digit != kNoDigit) other[first + __popc(earlier)] = index;",
+        "shared.counts.load(cell) : 0;\n    __syncwarp();",
+        "shared.counts.load(cell) : 0;",
+    ),
+    Mutant(
+        "a warp counts its next tile before all lanes have moved their items",
+        "team_radix_sort.cuh",
+        "      __syncwarp();  // before the warp's counts of the next tile\n",
+        "",
+    ),
+    Mutant(
+        "a tile's items move before all of its warps are counted",
+        "team_radix_sort.cuh",
+        "        places[i] = count_item(shared, there ? items.digit(own[i], digit) : kNoDigit);\n"
+        "      }\n      __syncthreads();",
+        "        places[i] = count_item(shared, there ? items.digit(own[i], digit) : kNoDigit);\n"
+        "      }",
+    ),
+    Mutant(
+        "no grid barrier after the last pass",
+        "team_radix_sort.cuh",
+        "      team.sync();\n      items.swap();",
+        "      if (digits != 0) team.sync();\n      items.swap();",
+    ),
+    Mutant(
+        "flags are used before they are cleared",
+        "long_lists_sort.cuh",
+        "  team.sync();\n\n  const Range tiles",
+        "  const Range tiles",
+    ),
+    Mutant(
+        "items are counted before they are prepared",
+        "long_lists_sort.cuh",
+        "  block_barrier();\n",
+        "",
     ),
     # Indices and masks.
     Mutant(
         "sorting is not stable",
         "team_radix_sort.cuh",
-        "other[first + __popc(earlier)] = index;",
-        "other[first + __popc(peers) - 1 - __popc(earlier)] = index;",
+        "return before + __popc(earlier);",
+        "return before + __popc(peers) - 1 - __popc(earlier);",
     ),
     Mutant(
         "a digit that varies is skipped",
         "team_radix_sort.cuh",
-        "if ((varying >> shift & (kDigits - 1)) == 0) continue;",
-        "if ((varying >> shift & (kDigits - 1)) < 2) continue;",
+        "(varying >> 8 * digit & 0xff) != 0)",
+        "(varying >> 8 * digit & 0xff) > 1)",
+    ),
+    Mutant(
+        "a chunk counts its own items as earlier ones",
+        "team_radix_sort.cuh",
+        "if (chunk < team.rank()) before += count;",
+        "if (chunk <= team.rank()) before += count;",
+    ),
+    Mutant(
+        "items are counted where they come from",
+        "team_radix_sort.cuh",
+        "next[chunks.chunk_of(to) * kDigits",
+        "next[team.rank() * kDigits",
+    ),
+    Mutant(
+        "counts of an earlier pass stay",
+        "team_radix_sort.cuh",
+        "    histogram(following(following(turn)), team.rank())[thread] = 0;\n",
+        "",
+    ),
+    Mutant(
+        "the next tile's items go where this one's did",
+        "team_radix_sort.cuh",
+        "        place += count;\n",
+        "        if (warp + 1 < kWarps || tile + 1 == tiles.end) place += count;\n",
+    ),
+    Mutant(
+        "fp16 scores are bf16",
+        "long_lists_sort.cuh",
+        "if (score_type == ScoreType::kHalf) digits &= ~1u;",
+        "if (score_type == ScoreType::kHalf) digits &= ~3u;",
+    ),
+    Mutant(
+        "bf16 scores have no mantissa",
+        "long_lists_sort.cuh",
+        "if (score_type == ScoreType::kBFloat16) digits &= ~3u;",
+        "if (score_type == ScoreType::kBFloat16) digits &= ~7u;",
+    ),
+    Mutant(
+        "255 lists at most",
+        "long_lists_sort.cuh",
+        "num_lists > 1 && num_lists >> 8 * d != 0;",
+        "num_lists > 1 && d < 1;",
+    ),
+    Mutant(
+        "no list has no number",
+        "long_lists_prepare.cuh",
+        "list == kNoList ? lists.num_lists : list);",
+        "list == kNoList ? 0 : list);",
+    ),
+    Mutant(
+        "lists stay where scores were",
+        "long_lists_sort.cuh",
+        "    if (has_lists) to.ranks[place] = item.list;\n",
+        "",
+    ),
+    Mutant(
+        "lists without an item are not long",
+        "long_lists_prepare.cuh",
+        "if (params.is_long(list) && *static_cast",
+        "if (params.is_long(list) && params.orders[0].keys[slot] != kInertKey<ScoreKey<Real>> &&\n"
+        "            *static_cast",
     ),
     Mutant(
         "a ninth level fits",

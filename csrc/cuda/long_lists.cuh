@@ -19,7 +19,7 @@
 // Mapping      A block a tile of consecutive positions, over and over; as many blocks as the GPU
 //              holds at once. The scans over tiles are one block's. K margins share sort, scans and
 //              partitions.
-// Memory       36 bytes a slot for fp32 scores, 27 where gradients are counts, see LongListsPlan. A
+// Memory       37 bytes a slot for fp32 scores, 28 where gradients are counts, see LongListsPlan. A
 //              round streams some 30 and gathers labels, weights and gradients by slot.
 // Numerics     Which pairs violate the margin is decided exactly; counts are integers, everything
 //              else is in fp64 from non-negative terms, but for the loss of counts: see CountTerm.

@@ -15,9 +15,9 @@
 // Mapping      A block a chunk, tile by tile; in a tile, a warp has consecutive items, 8 a lane,
 //              which wait in registers for their places. Lanes with one digit find each other by a
 //              vote.
-// Memory       An item is read and written once a pass. A block reads the histograms of all blocks,
-//              1 KB each: what a scan in a phase of its own would save with many blocks, its
-//              barrier costs
+// Memory       An item is read and written once a pass; the histograms are 1.5 bytes an item. A
+//              block reads those of all blocks, 1 KB each: what a scan in a phase of its own would
+//              save with many blocks, its barrier costs
 // Determinism  the sort is stable: there is one result, whatever the team. Atomics count.
 #pragma once
 

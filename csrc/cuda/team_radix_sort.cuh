@@ -143,11 +143,14 @@ struct TeamSort {
     clear_counts(shared);
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
+      int own[kScanRun];
 #pragma unroll
       for (int i = 0; i < kScanRun; ++i) {
         const int64_t at = position(tile, i);
-        count_item(shared, at < size ? items.digit(items.load(at), digit) : kNoDigit);
+        own[i] = at < size ? items.digit(items.load(at), digit) : kNoDigit;
       }
+#pragma unroll
+      for (int i = 0; i < kScanRun; ++i) count_item(shared, own[i]);
     }
     __syncthreads();
     if (team.rank() >= chunks.count) return;
@@ -233,16 +236,21 @@ struct TeamSort {
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
       typename Items::Item own[kScanRun];
-      uint32_t places[kScanRun];
+      // The digit, then the next digit, each a byte, and the place among the warp's.
+      uint32_t facts[kScanRun] = {};
       clear_counts(shared);
 #pragma unroll
       for (int i = 0; i < kScanRun; ++i) {
-        if (position(tile, i) < size) own[i] = items.load(position(tile, i));
+        if (position(tile, i) >= size) continue;
+        own[i] = items.load(position(tile, i));
+        facts[i] = items.digit(own[i], digit);
+        if (next_digit != kNoDigit) facts[i] |= items.digit(own[i], next_digit) << 8;
       }
 #pragma unroll
       for (int i = 0; i < kScanRun; ++i) {
         const bool there = position(tile, i) < size;
-        places[i] = count_item(shared, there ? items.digit(own[i], digit) : kNoDigit);
+        const int own_digit = there ? static_cast<int>(facts[i] & 0xff) : kNoDigit;
+        facts[i] |= count_item(shared, own_digit) << 16;
       }
       __syncthreads();
 #pragma unroll
@@ -256,11 +264,11 @@ struct TeamSort {
 #pragma unroll
       for (int i = 0; i < kScanRun; ++i) {
         if (position(tile, i) >= size) continue;
-        const int cell = warp_index() * kDigits + items.digit(own[i], digit);
-        const uint32_t to = shared.counts.load(cell) + places[i];
+        const int cell = warp_index() * kDigits + static_cast<int>(facts[i] & 0xff);
+        const uint32_t to = shared.counts.load(cell) + (facts[i] >> 16);
         items.store(to, own[i]);
         if (next_digit != kNoDigit) {
-          atomicAdd(&next[chunks.chunk_of(to) * kDigits + items.digit(own[i], next_digit)], 1u);
+          atomicAdd(&next[chunks.chunk_of(to) * kDigits + (facts[i] >> 8 & 0xff)], 1u);
         }
       }
       __syncwarp();  // before the warp's counts of the next tile

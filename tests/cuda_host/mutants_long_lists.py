@@ -45,10 +45,8 @@ MUTANTS = [
     Mutant(
         "a tile's items move before all of its warps are counted",
         "team_radix_sort.cuh",
-        "        places[i] = count_item(shared, there ? items.digit(own[i], digit) : kNoDigit);\n"
-        "      }\n      __syncthreads();",
-        "        places[i] = count_item(shared, there ? items.digit(own[i], digit) : kNoDigit);\n"
-        "      }",
+        "        facts[i] |= count_item(shared, own_digit) << 16;\n      }\n      __syncthreads();",
+        "        facts[i] |= count_item(shared, own_digit) << 16;\n      }",
     ),
     Mutant(
         "no grid barrier after the last pass",

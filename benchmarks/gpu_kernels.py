@@ -24,6 +24,7 @@ from fused_rankloss import approx_ndcg_loss, lambda_loss, list_mle_loss, listnet
 from fused_rankloss.functional.lambda_loss import PAIR_LOSSES, SCHEMES, TRUNCATIONS
 
 LENGTHS = (5, 129, 1000)
+LONG = (11_000, 210_000)  # sorted within their one kernel, and by a library (csrc/cuda/policy.h)
 SHAPES = ((5, 3), (129, 65), (300, 128))
 
 
@@ -41,6 +42,18 @@ def list_losses(device: str) -> Iterator[tuple[str, Tensor]]:
         yield f"{name} padded", loss.fused(scores, labels, lengths=lengths, weights=weights)
         flat = loss.fused(scores.flatten(), labels.flatten(), offsets=offsets, margin=margins)
         yield f"{name} flat", flat.sum()
+
+
+def long_list_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    """One list, and a weighted batch with a short one before it."""
+    for loss, dtype, n in product(LIST_LOSSES.values(), DTYPES.values(), LONG):
+        scores = torch.randn(n, device=device, dtype=dtype).requires_grad_()
+        labels = torch.randint(3, (n,), device=device)
+        weights = torch.rand(n, device=device)
+        offsets = torch.tensor([0, 300, n], device=device)
+        name = f"{loss.name} {dtype} {n}"
+        yield f"{name} one list", loss.fused(scores, labels)
+        yield f"{name} flat", loss.fused(scores, labels, offsets=offsets, weights=weights)
 
 
 def ranking_losses(device: str) -> Iterator[tuple[str, Tensor]]:
@@ -120,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     calls = 0
-    kinds = (list_losses, ranking_losses, batch_triplet_losses, triplet_losses)
+    kinds = (list_losses, long_list_losses, ranking_losses, batch_triplet_losses, triplet_losses)
     for losses in (large_batch_triplet_losses,) if options.large_triplets else kinds:
         for name, loss in losses(options.device):
             loss.backward()

@@ -107,16 +107,17 @@ struct LabelRanks {
                                             const ListInputs& args) const {
     read_labels(team, args);
     team.sync();
-    TeamSort sorter{labels, order.ranks, other, words, size, num_tiles};
-    sorter.sort(team, shared.sort, levels->ones & levels->zeros);
+    KeyedIndices indices{labels, order.ranks, other};
+    const TeamSort sorter{words, size, num_tiles};
+    sorter.sort(team, shared.sort, indices, KeyedIndices::digits_of(levels->ones & levels->zeros));
     uint32_t* changes = words + TeamSort::workspace_words(num_tiles);
-    count_changes(team, shared, sorter.indices, changes);
+    count_changes(team, shared, indices.from, changes);
     team.sync();
     if (team.rank() == 0) scan_changes(shared, changes);
     team.sync();
-    number_levels(team, shared, sorter.indices, changes, sorter.other);
+    number_levels(team, shared, indices.from, changes, indices.to);
     team.sync();
-    return sorter.other;
+    return indices.to;
   }
 
  private:

@@ -38,11 +38,11 @@ __global__ void __launch_bounds__(kScanThreads)
   const LambdaArgs& args = params.args;
 #pragma unroll 1
   for (int i = 0; params.rank_discounts != nullptr && i < kScanRun; ++i) {
-    const int64_t rank = slot_of_tile(i);
+    const int64_t rank = slot_of_tile(blockIdx.x, i);
     if (rank < params.longest && rank < args.lists.num_slots) store_rank_tables(params, rank);
   }
   prepare_tile<Real>(
-      params,
+      params, blockIdx.x, [](int64_t /*slot*/, int64_t /*list*/) {},
       [&](int64_t slot, int64_t list, uint64_t label_bits, bool has_nan) {
         const double gain = args.gains != nullptr ? args.gains[slot] : 0;
         if (has_nan || gain != gain) atomicExch(&params.facts[list].is_poisoned, 1u);

@@ -200,10 +200,10 @@ class LambdaRanking {
   }
 
   __device__ __forceinline__ uint32_t* sort(uint32_t* places, uint32_t* other, int bits) const {
-    TeamSort sorter{params_.sort_keys,     places,     other, params_.words,
-                    params_.segments.size, num_tiles()};
-    sorter.sort(team_, shared_.labels.sort, lowest_bits(bits));
-    return sorter.indices;
+    KeyedIndices indices{params_.sort_keys, places, other};
+    const TeamSort sorter{params_.words, params_.segments.size, num_tiles()};
+    sorter.sort(team_, shared_.labels.sort, indices, KeyedIndices::digits_of(lowest_bits(bits)));
+    return indices.from;
   }
 
   // Positions, those of each list in ascending order of labels. Keys are there already.

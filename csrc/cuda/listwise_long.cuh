@@ -11,7 +11,7 @@
 //
 // Mapping      A block a tile, over and over; the scans over the tiles of a list are one block's,
 //              for soft ranks a warp's (exponential_scan.cuh)
-// Memory       24 bytes a slot for list_mle, 34 for approx_ndcg (36 for fp64 scores), 4 for listnet
+// Memory       25 bytes a slot for list_mle, 35 for approx_ndcg (37 for fp64 scores), 4 for listnet
 // Numerics     fp64, see listwise_runs.cuh
 // Determinism  Bitwise, whatever the grid and the other lists: tiles are counted from the first
 //              position of their list, one thread stores a gradient, every sum has a fixed order

@@ -196,8 +196,9 @@ class LongListwiseItems {
     const LongListwiseTotals& totals = *params_.totals;
     const int64_t num_tiles = (totals.num_items + kScanTile - 1) / kScanTile;
     uint32_t* other = sorted_ == params_.indices ? params_.other : params_.indices;
-    TeamSort sort{params_.keys, sorted_, other, params_.words, totals.num_items, num_tiles};
-    sort.sort(team_, shared_.sort, varying);
+    KeyedIndices indices{params_.keys, sorted_, other};
+    const TeamSort sorter{params_.words, totals.num_items, num_tiles};
+    sorter.sort(team_, shared_.sort, indices, KeyedIndices::digits_of(varying));
     if (totals.num_lists > 1) {
       for_tiles([&](const Tile& tile) {
         const unsigned real = real_slots(tile);
@@ -210,9 +211,10 @@ class LongListwiseItems {
       });
       team_.sync();
       const uint64_t last = static_cast<uint64_t>(totals.num_lists - 1);
-      sort.sort(team_, shared_.sort, ~uint64_t{0} >> __clzll(static_cast<long long>(last)));
+      const uint64_t lists = ~uint64_t{0} >> __clzll(static_cast<long long>(last));
+      sorter.sort(team_, shared_.sort, indices, KeyedIndices::digits_of(lists));
     }
-    sorted_ = sort.indices;
+    sorted_ = indices.from;
   }
 
   const LongListwiseParams& params_;

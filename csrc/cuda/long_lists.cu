@@ -14,7 +14,9 @@ namespace {
 template <typename Body>
 void with_plan(const PairwiseArgs& args, const std::string& loss_name, Body&& body) {
   dispatch_long_term(args, loss_name, [&]<class Term>() {
-    body(LongListsPlan<Term>(args, sort_bytes<ScoreKey<typename Term::Real>>(args.lists)));
+    using Key = ScoreKey<typename Term::Real>;
+    const bool one_launch = args.lists.num_slots <= kOneLaunchSlots;
+    body(LongListsPlan<Term>(args, one_launch ? 0 : sort_bytes<Key>(args.lists)));
   });
 }
 

@@ -7,6 +7,8 @@
 //   radix sort          by score, and stably by list where there are several
 //   long_lists_kernel   everything else, in phases with a barrier of the whole grid between them
 //
+// Calls of up to kOneLaunchSlots are one launch: that kernel does all of it (long_lists_sort.cuh).
+//
 // Sorted, the items of a list have the positions that are its slots' numbers, padding at their end.
 // A round (score_order.cuh) takes these phases:
 //
@@ -17,7 +19,7 @@
 // Mapping      A block a tile of consecutive positions, over and over; as many blocks as the GPU
 //              holds at once. The scans over tiles are one block's. K margins share sort, scans and
 //              partitions.
-// Memory       36 bytes a slot for fp32 scores, 27 where gradients are counts, see LongListsPlan. A
+// Memory       37 bytes a slot for fp32 scores, 28 where gradients are counts, see LongListsPlan. A
 //              round streams some 30 and gathers labels, weights and gradients by slot.
 // Numerics     Which pairs violate the margin is decided exactly; counts are integers, everything
 //              else is in fp64 from non-negative terms, but for the loss of counts: see CountTerm.
@@ -25,7 +27,7 @@
 //              and every sum has a fixed order
 #pragma once
 
-#include "cuda/long_lists_prepare.cuh"
+#include "cuda/long_lists_sort.cuh"
 #include "cuda/long_terms.cuh"
 #include "cuda/reduce_lists.cuh"
 
@@ -51,8 +53,19 @@ class LongLists {
 
   // All threads of the team call this.
   __device__ __forceinline__ void solve() {
-    Round<Real> round{params_.orders[0], params_.segments, params_.moments, params_.gradients};
-    Order<Key> next = params_.orders[1];
+    SortedSlots<Key> slots{params_.orders[0], params_.orders[1], args_.lists.num_lists > 1};
+    if (params_.sort_digits != 0) sort_slots(team_, shared_.labels.sort, params_, slots);
+    if (*params_.any_long != 0) {
+      solve_rounds(slots.from, slots.to);
+      sum_long_lists();
+      team_.sync();
+    }
+    if (team_.rank() == 0) reduce_lists<Real, kScanThreads>(args_, params_.partials);
+  }
+
+ private:
+  __device__ __forceinline__ void solve_rounds(const Order<Key>& sorted, Order<Key> next) {
+    Round<Real> round{sorted, params_.segments, params_.moments, params_.gradients};
     const LevelTable& levels = *params_.levels;
     if (levels.is_sorted_by()) rank_labels(round.order, next);
     const uint32_t last_rank = levels.size() == 0 ? 0 : levels.size() - 1;
@@ -66,12 +79,8 @@ class LongLists {
       next = round.order;
       round.order = order;
     }
-    sum_long_lists();
-    team_.sync();
-    if (team_.rank() == 0) reduce_lists<Real, kScanThreads>(args_, params_.partials);
   }
 
- private:
   __device__ __forceinline__ void rank_labels(Order<Key>& order, Order<Key>& next) {
     const LabelRanks<Key> ranks{order,
                                 next.ranks,

@@ -22,9 +22,10 @@ class LongListsPlan {
   using Real = typename Term::Real;
   using Key = ScoreKey<Real>;
 
-  // `sort_bytes`: what the radix sorts of so many slots need.
-  LongListsPlan(const PairwiseArgs& args, int64_t sort_bytes)
-      : args_(args), sort_bytes_(sort_bytes) {}
+  // Calls of up to `one_launch` slots are one launch; `sort_bytes` is what the radix sorts of
+  // others need.
+  LongListsPlan(const PairwiseArgs& args, int64_t sort_bytes, int64_t one_launch = kOneLaunchSlots)
+      : args_(args), sort_bytes_(sort_bytes), one_launch_(one_launch) {}
 
   int64_t workspace_bytes() const {
     Workspace workspace(nullptr);
@@ -44,9 +45,13 @@ class LongListsPlan {
     Layout layout = lay_out(workspace);
     LongListsParams<Real>& params = layout.params;
     params.partials = partials;
-    Order<Key>(&orders)[2] = params.orders;
     const int64_t size = args_.lists.num_slots;
-
+    if (size <= one_launch_) {
+      params.sort_digits = SortedSlots<Key>::digits_of(args_.score_type, args_.lists.num_lists);
+      device.launch_together(long_lists_kernel<Term>, num_tiles(), params);
+      return;
+    }
+    Order<Key>(&orders)[2] = params.orders;
     device.zero(params.levels, layout.zero_bytes);
     device.launch(prepare_kernel<Real>, num_tiles(), params);
 
@@ -93,6 +98,7 @@ class LongListsPlan {
     params.args = args_;
     params.levels = workspace.take<LevelTable>(1);
     params.poisoned = workspace.take<uint32_t>(args_.lists.num_lists);
+    params.any_long = workspace.take<uint32_t>(1);
     layout.zero_bytes = workspace.bytes();
     for (Order<Key>& order : params.orders) {
       // LabelRanks has 64-bit keys of labels where the keys begin; of fp32 scores, these and slots.
@@ -117,6 +123,7 @@ class LongListsPlan {
 
   const PairwiseArgs& args_;
   int64_t sort_bytes_;
+  int64_t one_launch_;
 };
 
 template <typename Real, typename Body>

@@ -27,12 +27,14 @@ struct LongListsParams {
   // Workspace: zero
   LevelTable* levels;
   uint32_t* poisoned;  // [num_lists]
+  uint32_t* any_long;  // whether some list is long
   // Workspace: uninitialised, for whole tiles
   Order<Key> orders[2];
   Segments segments;
   MomentArrays moments;
-  double* gradients;  // [K, num_slots]
-  uint32_t* words;    // of LabelRanks
+  double* gradients;     // [K, num_slots]
+  uint32_t* words;       // of LabelRanks, and of the sort by score
+  uint32_t sort_digits;  // of SortedSlots, where the kernel sorts for itself; or none
 
   FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
 
@@ -62,27 +64,29 @@ FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
   }
 }
 
-// Where a thread finds the slots of its block's tile.
-__device__ __forceinline__ int64_t slot_of_tile(int i) {
-  return static_cast<int64_t>(blockIdx.x) * kScanTile + i * kScanThreads +
-         static_cast<int>(threadIdx.x);
+// Where a thread finds the slots of a tile.
+__device__ __forceinline__ int64_t slot_of_tile(int64_t tile, int i) {
+  return tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);
 }
 
-// Makes keys and slots to sort of a tile, and takes its labels' levels. Calls take_item(slot, list,
-// label bits, has NaN) for the items of long lists, take_padding(slot) for what lies between them.
-template <typename Real, class Params, typename TakeItem, typename TakePadding>
-__device__ __forceinline__ void prepare_tile(const Params& params, TakeItem&& take_item,
+// Makes keys and slots to sort of a tile, and takes its labels' levels. Calls take_slot(slot, list)
+// for all slots, then take_item(slot, list, label bits, has NaN) for the items of long lists and
+// take_padding(slot) for what lies between them.
+template <typename Real, class Params, typename TakeSlot, typename TakeItem, typename TakePadding>
+__device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
+                                             TakeSlot&& take_slot, TakeItem&& take_item,
                                              TakePadding&& take_padding) {
   const auto& args = params.args;
   uint64_t ones = 0, zeros = 0;
 #pragma unroll 1
   for (int i = 0; i < kScanRun; ++i) {
-    const int64_t slot = slot_of_tile(i);
+    const int64_t slot = slot_of_tile(tile, i);
     if (slot >= args.lists.num_slots) break;
     const int64_t list = list_of(args.lists, slot);
     const auto key = params.sort_key(slot, list);
     params.orders[0].keys[slot] = key;
     params.orders[0].slots[slot] = static_cast<uint32_t>(slot);
+    take_slot(slot, list);
     if (key != kInertKey<decltype(key)>) {
       const int64_t label = label_key_at(args.labels, args.label_type, slot);
       const Real score = load_score<Real>(args, slot), weight = load_weight<Real>(args, slot);
@@ -105,12 +109,25 @@ __device__ __forceinline__ void prepare_tile(const Params& params, TakeItem&& ta
   if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
 }
 
+// What a list is to sort by; of no list, what comes after all.
+__device__ __forceinline__ uint32_t list_key(const Lists& lists, int64_t list) {
+  return static_cast<uint32_t>(list == kNoList ? lists.num_lists : list);
+}
+
 template <typename Real>
-__global__ void __launch_bounds__(kScanThreads)
-    prepare_kernel(const __grid_constant__ LongListsParams<Real> params) {
+__device__ __forceinline__ void prepare_long_tile(const LongListsParams<Real>& params,
+                                                  int64_t tile) {
   const PairwiseArgs& args = params.args;
+  const bool keeps_lists = params.sort_digits != 0 && args.lists.num_lists > 1;
   prepare_tile<Real>(
-      params,
+      params, tile,
+      [&](int64_t slot, int64_t list) {
+        if (keeps_lists) params.orders[0].ranks[slot] = list_key(args.lists, list);
+        // Looks before it writes: mostly somebody else has done so.
+        if (params.is_long(list) && *static_cast<const volatile uint32_t*>(params.any_long) == 0) {
+          atomicExch(params.any_long, 1u);
+        }
+      },
       [&](int64_t /*slot*/, int64_t list, uint64_t /*label_bits*/, bool has_nan) {
         if (has_nan) atomicExch(&params.poisoned[list], 1u);
       },
@@ -121,6 +138,12 @@ __global__ void __launch_bounds__(kScanThreads)
       });
 }
 
+template <typename Real>
+__global__ void __launch_bounds__(kScanThreads)
+    prepare_kernel(const __grid_constant__ LongListsParams<Real> params) {
+  prepare_long_tile(params, blockIdx.x);
+}
+
 // The list of each sorted slot, to sort by. For whatever has `orders`, `segments` and `args`.
 template <class Params>
 __global__ void __launch_bounds__(kScanThreads)
@@ -128,8 +151,7 @@ __global__ void __launch_bounds__(kScanThreads)
   const int64_t position = static_cast<int64_t>(blockIdx.x) * kScanThreads + threadIdx.x;
   if (position >= params.segments.size) return;
   const Lists& lists = params.args.lists;
-  const int64_t list = list_of(lists, params.orders[0].slots[position]);
-  keys[position] = static_cast<uint32_t>(list == kNoList ? lists.num_lists : list);
+  keys[position] = list_key(lists, list_of(lists, params.orders[0].slots[position]));
 }
 
 // The scores' keys once more, after slots were sorted by list.

@@ -8,6 +8,9 @@
 //   other lists, and some very long    the same, then that of long lists, which finishes the call
 //   very long lists alone              that of long lists
 //
+// That of long lists is one launch with up to kOneLaunchSlots slots in the call, whether it finds
+// any long list or none; with more, a library sorts for it (long_lists_plan.cuh).
+//
 // The host knows the number of lists and slots, but not how long each list is: lists that turn out
 // to be some other kernel's are left to it on the device, by their number of slots.
 #pragma once

@@ -73,16 +73,32 @@ inline constexpr int kListBlocks = sizeof(Real) == 8 ? 1 : 2;
 inline constexpr int kCountListRows = 2;
 inline constexpr int kValueListRows = 1;
 
-// Lists longer than this are sorted, the others' pairs are enumerated. A prediction: enumerating
-// one list of 16,000 takes an H100 about 10 us, and as long as a sort of that size and the barriers
-// of the kernel behind it.
-inline constexpr int64_t kLongList = 16 * 1024;
+// Lists longer than this are sorted, the others' pairs are enumerated. A prediction for one list on
+// an H100: of n scores, n / 128 blocks enumerate n columns each, side by side, which takes a warp 5
+// n instructions, and two warps share a scheduler: 6 us for every 1,000 scores. One launch that
+// sorts takes some 40 us for two labels (see kOneLaunchSlots), 75 us for five: they meet between
+// 7,000 and 13,000.
+inline constexpr int64_t kLongList = 10 * 1024;
 
 // Long lists are worked on in tiles of kScanThreads runs of kScanRun consecutive positions, one run
 // a thread: 490 tiles for a million items, so that 132 multiprocessors have four blocks each.
 inline constexpr int kScanThreads = 256;
 inline constexpr int kScanRun = 8;
 inline constexpr int kScanTile = kScanThreads * kScanRun;
+
+// Calls with long lists are one launch up to so many slots, and sort within it. A prediction for an
+// H100, at 1.5 us for a barrier of the grid:
+//
+//   one launch   7 us until the items are counted, two barriers among them; then 4 passes for fp32
+//                scores: 2 us to move a tile of items, 1 us to read 98 histograms of 1 KB, and a
+//                barrier. 25 us; fp64 takes 8 passes, fp16 3, bf16 2, and up to 255 lists one more
+//   CUB          57 to 75 us for 65,000 fp32 keys and about as many for fewer (measured on a B200:
+//                bound by its launches), twice that for several lists; and two launches more
+//
+// Twice as many tiles still are a block each, but each reads twice as many histograms and counts
+// arrivals among twice as many items, while the library's time hardly grows: 98 leaves a gain of
+// two to three times.
+inline constexpr int64_t kOneLaunchSlots = 98 * kScanTile;
 
 // Every so many positions, the moments of what lies below and above are kept: 1.5 bytes a position.
 inline constexpr int kCheckpoint = 32;

@@ -5,8 +5,8 @@
 //   for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) ...  a block a tile
 //   team.sync();                                  everybody's writes are now seen by everybody
 //
-// GridTeam is all blocks of a cooperative launch, SingleBlockTeam one block with work of its own.
-// What a tile yields depends on neither, so that both give the same bits.
+// GridTeam is all blocks of a cooperative launch, which may be one, SingleBlockTeam one block with
+// work of its own. What a tile yields depends on neither, so that both give the same bits.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,11 @@ struct GridTeam {
   __device__ __forceinline__ int64_t rank() const { return blockIdx.x; }
   __device__ __forceinline__ int64_t size() const { return gridDim.x; }
   __device__ __forceinline__ void sync(CallSite site = CallSite::current()) const {
-    grid_barrier(site);
+    if (gridDim.x == 1) {
+      block_barrier(site);
+    } else {
+      grid_barrier(site);
+    }
   }
 };
 

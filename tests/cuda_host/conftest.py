@@ -74,7 +74,7 @@ def short_host(pytestconfig: pytest.Config) -> HostOps:
 
 
 class LongHostOps(HostOps):
-    """The op of long_lists_host.cpp: lists of more than ``crossover`` slots are sorted."""
+    """An op that sorts lists of more than ``crossover`` slots."""
 
     def set(self, *, crossover: int = 0, blocks: int = 2, seed: int = 0) -> None:
         """``blocks``: how many run side by side, at most."""
@@ -86,9 +86,19 @@ class LongHostOps(HostOps):
         return self._ops.pairwise_forward(*arguments)
 
 
+class LongListsHostOps(LongHostOps):
+    """The op of long_lists_host.cpp."""
+
+    def set(self, *, one_launch: int = 0, **options: int) -> None:
+        """``one_launch``: calls of up to so many slots sort within their kernel."""
+        super().set(**options)
+        self._ops.set_one_launch(one_launch)
+
+
 @pytest.fixture(scope="session")
-def long_host(pytestconfig: pytest.Config) -> LongHostOps:
-    return load(pytestconfig, "long_lists_host.cpp", "fused_rankloss_long_lists_host", LongHostOps)
+def long_host(pytestconfig: pytest.Config) -> LongListsHostOps:
+    namespace = "fused_rankloss_long_lists_host"
+    return load(pytestconfig, "long_lists_host.cpp", namespace, LongListsHostOps)
 
 
 class DispatchHostOps(HostOps):
@@ -129,8 +139,8 @@ def on_short_host(
 
 @pytest.fixture
 def on_long_host(
-    on_host: HostOps, long_host: LongHostOps, monkeypatch: pytest.MonkeyPatch
-) -> LongHostOps:
+    on_host: HostOps, long_host: LongListsHostOps, monkeypatch: pytest.MonkeyPatch
+) -> LongListsHostOps:
     """The public functions with every list sorted, until a test sets another crossover."""
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", long_host.pairwise_forward)
     long_host.set()

@@ -3,7 +3,7 @@
 Which kernels run for which batch, and that what one leaves to the next arrives there.
 
 The shorter of 64 lists are a warp's or a block's (to count, up to 1024 slots; to sum values, 512),
-the others sorted; with few lists, those up to 16,384 slots are enumerated in tiles.
+the others sorted; with few lists, those up to 10,240 slots are enumerated in tiles.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHORT, TILES, LONG = 1, 2, 3  # digits of last_kernels()
 
 MIXED = (3, 40, 700, 5000)
 MANY = MIXED + (9,) * 59 + (1100,)
-VERY_LONG = 17_000
+VERY_LONG = 11_000
 
 
 @sanitize

@@ -61,6 +61,20 @@ inline constexpr int kValueListItems = 512;   // to sum values: pairs are enumer
 // a warp that has 128 items, and saves up to 500 where it makes a fifth of them no partners.
 inline constexpr int kListLevels = 8;
 
+// Teams take lists from counters, a ticket of consecutive lists at a time (list_tickets.cuh). A
+// warp's ticket is a single list up to eight tickets for each of the 2,112 warps that an H100
+// holds: asking for the next one takes half a microsecond, all of it while the list before is
+// solved, and the last block adds up what tickets sum to, 24 bytes each, in four microseconds. A
+// block's ticket is a single list where the average list is a block's. Where that is a warp's, most
+// lists are looked at in vain, at half a microsecond a ticket: four tickets for each of 264 blocks.
+struct TicketPolicy {
+  int64_t blocks;
+  int64_t warps;
+};
+inline constexpr TicketPolicy kListTickets{.blocks = 1024, .warps = 16 * 1024};
+inline constexpr int kBlockTicketLists = 32;  // at most
+inline constexpr int kWarpTicketLists = 8;
+
 // Fewer lists than this are no batch: a block a list would leave most of a GPU idle.
 inline constexpr int kManyLists = 32;
 

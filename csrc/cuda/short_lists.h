@@ -27,8 +27,8 @@ inline bool are_short_lists(const PairwiseArgs& args) {
 
 // ---- Launch ----------------------------------------------------------------
 
-// The kernel of short lists. It finishes the call, for which it needs so much workspace, unless
-// there are `partials` for the kernels of the longer lists, which come after it.
+// The kernel of short lists, in so much workspace. It finishes the call unless there are `partials`
+// for the kernels of the longer lists, which come after it.
 int64_t short_lists_bytes(const PairwiseArgs& args);
 void launch_short_lists(const PairwiseArgs& args, const std::string& loss_name,
                         const ListPartials* partials, void* workspace, const LaunchScope& scope);

@@ -31,10 +31,18 @@ class HostOps:
         """Chooses the kernels for GPUs with few fp64 units."""
         self._ops.set_slow_double(slow)
 
+    def teams(self, *, blocks: int = 3, tickets: int = 0) -> None:
+        """How many blocks of short_lists_kernel run side by side, at most, and what they share out.
+
+        ``tickets``: about so many for each kind of lists, instead of one a list.
+        """
+        self._ops.set_blocks(blocks)
+        self._ops.set_tickets(tickets)
+
     def pairwise_forward(self, *arguments):
         results = self._ops.pairwise_forward(*arguments)
-        atomics, blocks = self._ops.last_launch()
-        assert atomics == blocks, "every block counts itself as finished, once and atomically"
+        atomics, expected = self._ops.last_launch()
+        assert atomics == expected, "every block counts itself as finished, once and atomically"
         return results
 
     def others_finish(self, others: bool) -> None:
@@ -123,6 +131,7 @@ def on_short_host(
     """The same with short_lists_kernel in the place of the tile kernel."""
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", short_host.pairwise_forward)
     short_host.seed(0)
+    short_host.teams()
     short_host.slow_double(False)
     return short_host
 

@@ -35,9 +35,10 @@ class HostCall {
     note(kShortLists);
     const ShortListsPlan plan(args_, partials ? *partials : ListPartials{});
     const ShortListsParams params = plan.params(memory);
-    if (params.finishes()) *params.finished_blocks = 0;
+    std::memset(params.counters, 0, ShortListsParams::kZeroBytes);
     with_term([&]<class Term>() {
-      launch(plan.num_blocks(), ShortListsPlan::kThreads, short_lists_kernel<Term>, params);
+      const int64_t blocks = std::min<int64_t>(plan.most_blocks(), 3);
+      launch(blocks, ShortListsPlan::kThreads, short_lists_kernel<Term>, params);
     });
   }
 

@@ -14,7 +14,7 @@ MUTANTS = [
     Mutant(
         "one workspace for two kernels",
         "pairwise_dispatch.cuh",
-        "plan.params(memory + long_bytes)",
+        "plan.params(memory + long_bytes + short_bytes)",
         "plan.params(memory)",
     ),
     Mutant(

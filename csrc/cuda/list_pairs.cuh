@@ -42,7 +42,6 @@ struct ShortListsShared {
   SharedArray<typename Term::Item, kBlockListItems> items;
   Places places;
   std::conditional_t<Term::kCounts, SortShared<typename Term::Real>, NoArray> sorted;
-  ListTeamShared team;
 };
 
 // A list, for one margin.

@@ -106,6 +106,10 @@ class DispatchHostOps(HostOps):
         """Those of the last call: 1 short lists, 2 tiles, 3 long lists."""
         return [int(digit) for digit in str(self._ops.last_kernels())]
 
+    def shared_memory(self, of_block: int = 64, of_multiprocessor: int = 64) -> None:
+        """In KB; unless a test sets it, that of sm_75."""
+        self._ops.set_shared_memory(of_block * 1024, of_multiprocessor * 1024)
+
     def pairwise_forward(self, *arguments):
         return self._ops.pairwise_forward(*arguments)
 

@@ -20,8 +20,8 @@ MUTANTS = [
     Mutant(
         "another crossover than that of short lists",
         "pairwise_dispatch.cuh",
-        "are_short ? longest_short_list(args.counts) : kLongList",
-        "are_short ? 2 * longest_short_list(args.counts) : kLongList",
+        "are_short ? longest_short : kLongList",
+        "are_short ? 2 * longest_short : kLongList",
     ),
     Mutant(
         "long lists are forgotten",

@@ -11,6 +11,7 @@ namespace {
 
 std::uint64_t seed = 0;
 bool slow_double = false;
+SharedMemory shared_memory{227 * 1024, 228 * 1024};
 bool others_finish = false;
 int64_t most_blocks = 3;  // that run side by side
 TicketPolicy tickets = kListTickets;
@@ -19,19 +20,23 @@ std::uint64_t expected = 0;
 
 // One for each ticket, unless there are no more than teams, and one for each block at the end.
 std::uint64_t expected_atomics(const ShortListsParams& params, unsigned blocks) {
-  const ListsOfTeams& teams = params.teams;
-  const std::uint64_t of_blocks = std::uint64_t{teams.blocks.per_margin} * teams.num_margins;
-  const std::uint64_t of_warps = std::uint64_t{teams.warps.per_margin} * teams.num_margins;
-  return (of_blocks > blocks ? of_blocks : 0) + (of_warps > blocks * kListWarps ? of_warps : 0) +
-         (params.finishes() ? blocks : 0);
+  std::uint64_t atomics = params.finishes() ? blocks : 0;
+  for (int round = 0; round < kListRounds; ++round) {
+    const std::uint64_t all =
+        std::uint64_t{params.teams.rounds[round].per_margin} * params.teams.num_margins;
+    const unsigned teams = round == kWarpRound ? blocks * kListWarps : blocks;
+    if (all > teams) atomics += all;
+  }
+  return atomics;
 }
 
 void run(const PairwiseCall& call, const ListPartials& partials) {
   dispatch_term(call.args, call.loss_name, slow_double, [&]<class Term>() {
-    const ShortListsPlan plan(call.args, partials, tickets);
+    const ShortListsPlan plan(call.args, longest_short_list(call.args, shared_memory), partials,
+                              tickets);
     std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     const ShortListsParams params = plan.params(workspace.data());
-    std::memset(params.counters, 0, ShortListsParams::kZeroBytes);
+    std::memset(params.counters, 0, ShortListsParams::kCounterBytes);
     const auto blocks = static_cast<unsigned>(std::min(plan.most_blocks(), most_blocks));
     cuda_host::launch(
         {.grid = {blocks}, .block = {ShortListsPlan::kThreads}, .seed = seed, .together = true},

@@ -56,6 +56,20 @@ def long_list_losses(device: str) -> Iterator[tuple[str, Tensor]]:
         yield f"{name} flat", loss.fused(scores, labels, offsets=offsets, weights=weights)
 
 
+def ragged_losses(device: str) -> Iterator[tuple[str, Tensor]]:
+    """Batches with lists of a warp and of a block, and some too long for the block to enumerate."""
+    for loss, dtype, most in product(LIST_LOSSES.values(), DTYPES.values(), (100, 900, 3000)):
+        lengths = torch.randn(300, device=device).mul(1.2).exp().mul(60).long().clamp(0, most)
+        lengths[7] = most
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        scores = torch.randn(300, most, device=device, dtype=dtype).requires_grad_()
+        labels = torch.randint(5, (300, most), device=device)
+        real = torch.arange(most, device=device) < lengths[:, None]
+        name = f"{loss.name} {dtype} up to {most}"
+        yield f"{name} padded", loss.fused(scores, labels, lengths=lengths)
+        yield f"{name} flat", loss.fused(scores[real], labels[real], offsets=offsets)
+
+
 def ranking_losses(device: str) -> Iterator[tuple[str, Tensor]]:
     """Every scheme with every pair loss and every truncation; the listwise losses; dtypes in turn.
 
@@ -133,7 +147,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     calls = 0
-    kinds = (list_losses, long_list_losses, ranking_losses, batch_triplet_losses, triplet_losses)
+    kinds = (
+        *(list_losses, ragged_losses, long_list_losses, ranking_losses),
+        *(batch_triplet_losses, triplet_losses),
+    )
     for losses in (large_batch_triplet_losses,) if options.large_triplets else kinds:
         for name, loss in losses(options.device):
             loss.backward()

@@ -65,15 +65,30 @@ class LaunchScope {
            device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
   }
 
-  // How many blocks of a kernel the device holds at once.
-  int64_t resident_blocks(const void* kernel, int threads) const {
-    static DeviceFacts<const void*> facts;
-    return facts.get(kernel, device_, [&] {
+  // How many blocks of a kernel the device holds at once, with so much dynamic shared memory each.
+  // The kernel may be launched with it from then on.
+  int64_t resident_blocks(const void* kernel, int threads, int64_t shared_bytes = 0) const {
+    static DeviceFacts<std::pair<const void*, int64_t>> facts;
+    return facts.get({kernel, shared_bytes}, device_, [&] {
+      constexpr int64_t kAnyone = 48 * 1024;  // may have so much without being asked
+      if (shared_bytes > kAnyone) {
+        check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        static_cast<int>(shared_bytes)),
+                   op_);
+      }
       int blocks_each = 0;
-      check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0),
+      check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads,
+                                                               static_cast<size_t>(shared_bytes)),
                  op_);
       return device_attribute(cudaDevAttrMultiProcessorCount) * blocks_each;
     });
+  }
+
+  int64_t shared_bytes_of_block() const {
+    return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  }
+  int64_t shared_bytes_of_multiprocessor() const {
+    return device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor);
   }
 
   // grid.x for so many blocks.

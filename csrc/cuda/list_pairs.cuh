@@ -42,8 +42,6 @@ struct ShortListsShared {
   SharedArray<typename Term::Item, kBlockListItems> items;
   Places places;
   std::conditional_t<Term::kCounts, SortShared<typename Term::Real>, NoArray> sorted;
-  SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
-  ListTeamShared team;
 };
 
 // A list, for one margin.

@@ -21,10 +21,15 @@ class CallOnStream {
     return workspace_->mutable_data_ptr();
   }
 
+  int64_t longest_short_list() const {
+    return fused_rankloss::longest_short_list(
+        call_.args, {scope_.shared_bytes_of_block(), scope_.shared_bytes_of_multiprocessor()});
+  }
+
   int64_t short_lists_bytes() const { return fused_rankloss::short_lists_bytes(call_.args); }
 
   void short_lists(const ListPartials* partials, void* memory) {
-    launch_short_lists(call_.args, call_.loss_name, partials, memory, scope_);
+    launch_short_lists(call_.args, call_.loss_name, longest_short_list(), partials, memory, scope_);
   }
 
   void tiles(const PairwisePlan& plan, const PairwiseParams& params) {

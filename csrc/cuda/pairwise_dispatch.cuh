@@ -23,15 +23,16 @@ namespace fused_rankloss {
 // Runs everything on a Device, which is a GPU's stream or the host harness:
 //
 //   workspace(bytes)               uninitialised memory, until the call is over
-//   short_lists_bytes()            of workspace, where the kernel of short lists finishes the call
-//   short_lists(partials, memory)  that kernel; without memory, where it leaves sums in `partials`
-//   tiles(plan, params)            the tile kernel
-//   long_lists_bytes()             of workspace
-//   long_lists(partials, memory)   the kernels of long lists
+//   longest_short_list()           what their kernel takes on this device
+//   short_lists_bytes()            of workspace
+//   short_lists(partials, memory)  their kernel, which finishes the call unless there are
+//   `partials` tiles(plan, params)            the tile kernel long_lists_bytes()             of
+//   workspace long_lists(partials, memory)   the kernels of long lists
 template <class Device>
 void run_pairwise(const PairwiseArgs& args, Device& device) {
-  const bool are_short = are_short_lists(args);
-  const int64_t crossover = are_short ? longest_short_list(args.counts) : kLongList;
+  const int64_t longest_short = device.longest_short_list();
+  const bool are_short = are_short_lists(args, longest_short);
+  const int64_t crossover = are_short ? longest_short : kLongList;
   const PairwisePlan plan(args, args.counts ? kCountTile : kValueTile, crossover);
   const bool any_long = plan.may_have_long_lists();
   if (are_short && !any_long) {
@@ -39,11 +40,13 @@ void run_pairwise(const PairwiseArgs& args, Device& device) {
     return;
   }
   const int64_t long_bytes = any_long ? device.long_lists_bytes() : 0;
-  char* memory = static_cast<char*>(device.workspace(long_bytes + plan.workspace_bytes()));
-  PairwiseParams params = plan.params(memory + long_bytes);
+  const int64_t short_bytes = are_short ? device.short_lists_bytes() : 0;
+  char* memory =
+      static_cast<char*>(device.workspace(long_bytes + short_bytes + plan.workspace_bytes()));
+  PairwiseParams params = plan.params(memory + long_bytes + short_bytes);
   if (are_short) {
     params.partials.whole_lists = true;
-    device.short_lists(&params.partials, nullptr);
+    device.short_lists(&params.partials, memory + long_bytes);
   } else if (plan.may_have_other_lists()) {
     device.tiles(plan, params);
   }

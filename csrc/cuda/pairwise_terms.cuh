@@ -224,6 +224,14 @@ class CountTerm {
     }
   }
 
+  FRL_HD void add_gradient(int64_t index, const Totals& totals) const {
+    if (args_.wide_counts) {
+      static_cast<int64_t*>(args_.raw_grad)[index] += totals.gradient();
+    } else {
+      static_cast<int32_t*>(args_.raw_grad)[index] += static_cast<int32_t>(totals.gradient());
+    }
+  }
+
  private:
   const PairwiseArgs& args_;
   double margin_;

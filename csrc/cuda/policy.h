@@ -51,15 +51,41 @@ inline constexpr int kPairwiseBlocks = 2;
 //   values of a list of 512         65,000, 40,000 of them in fp64: 2,048 lists in 290 us; sorting
 //                                   (long_lists.cuh) is taken to be faster from there on
 //
-// Items take 16 bytes of shared memory to count, 40 in fp64: 1024 fit the static 48 KB.
+// Items take 16 bytes of shared memory to count, 40 in fp64: 1024 fit the 48 KB that
+// every launch may have.
 inline constexpr int kListWarps = 8;
 inline constexpr int kWarpListItems = 128;
 inline constexpr int kBlockListItems = 1024;  // to count
 inline constexpr int kValueListItems = 512;   // to sum values: pairs are enumerated
 
+// A medium list is longer, and a block counts its violating pairs by merging (medium_lists.cuh): as
+// many slots as 96 KB of shared memory hold, 12 bytes each with fp32 scores, so that two blocks fit
+// a multiprocessor of sm_90. sm_86 and sm_89 have 99 KB for one, sm_75 has too little. Predicted
+// for 8,192 slots and five labels, as above: 180,000 instructions to sort and 200,000 to merge; 256
+// lists in 210 us, whose pairs the tile kernel enumerates in 3 ms.
+inline constexpr int kMediumBytes = 96 * 1024;
+template <typename Real>
+inline constexpr int kMediumListItems = kMediumBytes / (static_cast<int>(sizeof(Real)) + 8);
+inline constexpr int64_t kMediumBlockBytes = 99 * 1024;
+
 // Labels up to which items are ordered one label after the other: a pass takes 60 instructions of
 // a warp that has 128 items, and saves up to 500 where it makes a fifth of them no partners.
 inline constexpr int kListLevels = 8;
+
+// Teams take lists from counters, a ticket of consecutive lists at a time (list_tickets.cuh). A
+// warp's ticket is a single list up to eight tickets for each of the 2,112 warps that an H100
+// holds: the counter answers in half a microsecond, as do the list's offsets that are asked for
+// together with it, and the last block adds up what tickets sum to, 24 bytes each, in four
+// microseconds. A block's ticket is a single list where the average list is a block's. Where that
+// is a warp's, most lists are looked at in vain, at half a microsecond a ticket: four tickets for
+// each of 264 blocks.
+struct TicketPolicy {
+  int64_t blocks;
+  int64_t warps;
+};
+inline constexpr TicketPolicy kListTickets{.blocks = 1024, .warps = 16 * 1024};
+inline constexpr int kBlockTicketLists = 32;  // at most
+inline constexpr int kWarpTicketLists = 8;
 
 // Fewer lists than this are no batch: a block a list would leave most of a GPU idle.
 inline constexpr int kManyLists = 32;

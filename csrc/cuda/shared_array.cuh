@@ -30,6 +30,15 @@ class SharedArray {
   // Bytes, since a __shared__ variable must not have a constructor and T may.
   alignas(T) unsigned char bytes_[sizeof(T) * kSize];
 };
+
+// The dynamic shared memory of a launch that has enough of it for a T, from its beginning. The
+// compiler sees one such array whatever T is.
+template <typename T>
+__device__ __forceinline__ T& dynamic_shared() {
+  extern __shared__ uint4 dynamic_shared_memory[];
+  static_assert(alignof(T) <= alignof(uint4));
+  return *reinterpret_cast<T*>(dynamic_shared_memory);
+}
 #endif
 
 }  // namespace fused_rankloss

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Batches of short lists: the pairs of each list enumerated by one warp or one block
-// (list_pairs.cuh), in one launch.
+// (list_pairs.cuh), or counted there, in one launch.
 //
-// Mapping      A block owns consecutive lists: `lists_per_block` of them. A list of up to
-//              kWarpListItems slots is one warp's, a longer one is the whole block's, up to
-//              kBlockListItems; whatever is longer is left to other kernels. K margins are K times
-//              as many blocks, in grid.x.
-// Memory       The workspace is 24 bytes a block
-// Determinism  Bitwise, and a list's sums depend on nothing outside of it. The one atomic counts
-//              finished blocks.
+// Mapping      A list of up to kWarpListItems slots is one warp's, a longer one a whole block's, up
+//              to kBlockListItems; to count, up to kMediumListItems (medium_lists.cuh) if the
+//              device has the shared memory. Whatever is longer is left to other kernels. A grid
+//              that the GPU holds at once takes them from counters, the blocks' lists first
+//              (list_tickets.cuh), for each of K margins.
+// Memory       The workspace is 24 bytes a ticket and round: of a list at most, of eight in large
+//              batches
+// Determinism  Bitwise, and a list's sums depend on nothing outside of it. Atomics say who takes a
+//              ticket, which changes nothing in it, and count finished blocks.
 #pragma once
 
 #include "cuda/list_pairs.cuh"
-#include "cuda/short_batch.cuh"
+#include "cuda/list_tickets.cuh"
+#include "cuda/medium_lists.cuh"
 #include "cuda/short_lists.h"
 
 namespace fused_rankloss {
 
 // ---- Parameters ------------------------------------------------------------
 
-struct ShortListsParams : ShortListsEnd {
+struct ShortListsParams : ListTicketsEnd {
   PairwiseArgs args;
-  uint32_t blocks_per_margin;  // the grid: K times as many
-  int32_t lists_per_block;
+  ListsOfTeams teams;
   int32_t longest;  // longer lists are left alone
 
   FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
@@ -35,22 +37,40 @@ template <class Term>
 __global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename Term::Real>)
     short_lists_kernel(const __grid_constant__ ShortListsParams params) {
   using Real = typename Term::Real;
-  __shared__ ShortListsShared<Term> shared;
+  __shared__ ListTeamShared team_shared;
+  __shared__ ListTicketsShared tickets;
 
   const PairwiseArgs& args = params.args;
-  const unsigned k = blockIdx.x / params.blocks_per_margin;
-  const unsigned block = blockIdx.x % params.blocks_per_margin;
-  const BlockLists own = lists_of_block(args.lists, block, params.lists_per_block);
-  const Term term(args, params.margin(k));
-  for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& slots) {
-    ListTeam team(shared.team, is_block);
-    const ShortList list{slots.begin, k * args.lists.num_slots + slots.begin,
-                         static_cast<int>(slots.size())};
-    const ListPartial sum = solve_list(term, team, shared, args, list);
-    if (team.thread() == 0) shared.sums.store(i, sum);
-  });
-  end_short_lists<Real>(params, args, k, own, params.longest, shared.sums,
-                        params.blocks_per_margin);
+  // Calls solve_one(term, team, list) for a list.
+  const auto solver = [&](auto&& solve_one) {
+    return [&, solve_one](const OwnLists& own, int i) {
+      const Range slots = args.lists.slots(own.list(params.teams, i));
+      const Term term(args, params.margin(own.k));
+      ListTeam team(team_shared, own.is_block());
+      const ShortList list{slots.begin, own.k * args.lists.num_slots + slots.begin,
+                           static_cast<int>(slots.size())};
+      const ListPartial sum = solve_one(term, team, list);
+      if (team.thread() == 0) tickets.sums.store(own.cell(i, warp_index()), sum);
+    };
+  };
+  const auto go_through = [&](int round, int last, const auto& solve) {
+    for_list_tickets(round, last, args.lists, params.teams, params.longest, params.counters,
+                     tickets, solve, [&](const OwnLists& own) {
+                       end_ticket<Real>(params, args, params.teams, params.longest, tickets, own);
+                     });
+  };
+  if constexpr (Term::kCounts) {
+    go_through(kMediumRound, kMediumRound,
+               solver([&](const Term& term, ListTeam& team, const ShortList& list) {
+                 auto& shared = dynamic_shared<MediumShared<Real>>();
+                 return MediumList<Term>(term, team, shared, args, list).solve();
+               }));
+  }
+  go_through(kBlockRound, kWarpRound,
+             solver([&](const Term& term, ListTeam& team, const ShortList& list) {
+               return solve_list(term, team, dynamic_shared<ShortListsShared<Term>>(), args, list);
+             }));
+  end_list_tickets<Real>(params, args, params.teams);
 }
 
 // ---- Launch ----------------------------------------------------------------
@@ -61,24 +81,40 @@ class ShortListsPlan {
   static constexpr int kThreads = ListTeam::kBlockThreads;
 
   // `partials`: where another kernel takes the longer lists and finishes the batch.
-  explicit ShortListsPlan(const PairwiseArgs& args, const ListPartials& partials = {})
-      : args_(args), partials_(partials), grid_(args.lists) {}
+  // Longer lists than `longest` are not solved.
+  ShortListsPlan(const PairwiseArgs& args, int64_t longest, const ListPartials& partials = {},
+                 const TicketPolicy& tickets = kListTickets)
+      : args_(args),
+        longest_(std::min(longest, longest_list(args.lists))),
+        partials_(partials),
+        teams_(args.lists, longest_, args.num_margins, tickets) {}
 
-  int64_t num_blocks() const { return grid_.num_blocks * args_.num_margins; }
+  // More would have nothing to do. A launch has as many as run side by side.
+  int64_t most_blocks() const { return teams_.most_blocks(); }
 
-  int64_t workspace_bytes() const { return ShortListsEnd::workspace_bytes(num_blocks()); }
+  // Dynamic shared memory of a block.
+  template <class Term>
+  int64_t shared_bytes() const {
+    constexpr int64_t kMedium = sizeof(MediumShared<typename Term::Real>);
+    static_assert(kMedium + sizeof(ListTeamShared) + sizeof(ListTicketsShared) + 256 <=
+                  kMediumBlockBytes);
+    const int64_t bytes = sizeof(ShortListsShared<Term>);
+    return longest_ > kBlockListItems ? std::max(bytes, kMedium) : bytes;
+  }
 
-  // `workspace`: not used where there are partials.
+  int64_t workspace_bytes() const { return ListTicketsEnd::workspace_bytes(teams_); }
+
+  // The first kCounterBytes of the workspace must be 0 when the kernel starts.
   ShortListsParams params(void* workspace) const {
-    return {ShortListsEnd::of(partials_, workspace, num_blocks()), args_,
-            static_cast<uint32_t>(grid_.num_blocks), grid_.lists_per_block,
-            static_cast<int32_t>(longest_short_list(args_.counts))};
+    return {ListTicketsEnd::of(partials_, workspace), args_, teams_,
+            static_cast<int32_t>(longest_)};
   }
 
  private:
   const PairwiseArgs& args_;
+  int64_t longest_;
   ListPartials partials_;
-  ShortListsGrid grid_;
+  ListsOfTeams teams_;
 };
 
 }  // namespace fused_rankloss

@@ -31,10 +31,18 @@ class HostOps:
         """Chooses the kernels for GPUs with few fp64 units."""
         self._ops.set_slow_double(slow)
 
+    def teams(self, *, blocks: int = 3, tickets: int = 0) -> None:
+        """How many blocks of short_lists_kernel run side by side, at most, and what they share out.
+
+        ``tickets``: about so many for each kind of lists, instead of one a list.
+        """
+        self._ops.set_blocks(blocks)
+        self._ops.set_tickets(tickets)
+
     def pairwise_forward(self, *arguments):
         results = self._ops.pairwise_forward(*arguments)
-        atomics, blocks = self._ops.last_launch()
-        assert atomics == blocks, "every block counts itself as finished, once and atomically"
+        atomics, expected = self._ops.last_launch()
+        assert atomics == expected, "every block counts itself as finished, once and atomically"
         return results
 
     def others_finish(self, others: bool) -> None:
@@ -108,6 +116,10 @@ class DispatchHostOps(HostOps):
         """Those of the last call: 1 short lists, 2 tiles, 3 long lists."""
         return [int(digit) for digit in str(self._ops.last_kernels())]
 
+    def shared_memory(self, of_block: int = 64, of_multiprocessor: int = 64) -> None:
+        """In KB; unless a test sets it, that of sm_75."""
+        self._ops.set_shared_memory(of_block * 1024, of_multiprocessor * 1024)
+
     def pairwise_forward(self, *arguments):
         return self._ops.pairwise_forward(*arguments)
 
@@ -133,6 +145,7 @@ def on_short_host(
     """The same with short_lists_kernel in the place of the tile kernel."""
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", short_host.pairwise_forward)
     short_host.seed(0)
+    short_host.teams()
     short_host.slow_double(False)
     return short_host
 

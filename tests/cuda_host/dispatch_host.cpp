@@ -12,6 +12,7 @@ namespace fused_rankloss::host {
 namespace {
 
 std::uint64_t seed = 0;
+SharedMemory shared_memory{64 * 1024, 64 * 1024};
 int64_t kernels = 0;  // of the last call, a digit each
 
 enum Kernel { kShortLists = 1, kTiles = 2, kLongLists = 3 };
@@ -29,15 +30,22 @@ class HostCall {
     return workspace_.data();
   }
 
-  int64_t short_lists_bytes() const { return ShortListsPlan(args_).workspace_bytes(); }
+  int64_t longest_short_list() const {
+    return fused_rankloss::longest_short_list(args_, shared_memory);
+  }
+
+  int64_t short_lists_bytes() const {
+    return ShortListsPlan(args_, longest_short_list()).workspace_bytes();
+  }
 
   void short_lists(const ListPartials* partials, void* memory) {
     note(kShortLists);
-    const ShortListsPlan plan(args_, partials ? *partials : ListPartials{});
+    const ShortListsPlan plan(args_, longest_short_list(), partials ? *partials : ListPartials{});
     const ShortListsParams params = plan.params(memory);
-    if (params.finishes()) *params.finished_blocks = 0;
+    std::memset(params.counters, 0, ShortListsParams::kCounterBytes);
     with_term([&]<class Term>() {
-      launch(plan.num_blocks(), ShortListsPlan::kThreads, short_lists_kernel<Term>, params);
+      const int64_t blocks = std::min<int64_t>(plan.most_blocks(), 3);
+      launch(blocks, ShortListsPlan::kThreads, short_lists_kernel<Term>, params);
     });
   }
 
@@ -107,6 +115,9 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
 }
 
 void set_seed(int64_t value) { seed = value; }
+void set_shared_memory(int64_t of_block, int64_t of_multiprocessor) {
+  shared_memory = {of_block, of_multiprocessor};
+}
 int64_t last_kernels() { return kernels; }
 
 }  // namespace
@@ -119,6 +130,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_dispatch_host, m) {
       "float boundary_grad, str reduction, bool needs_grad) "
       "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
   m.def("set_seed(int seed) -> ()");
+  m.def("set_shared_memory(int of_block, int of_multiprocessor) -> ()");
   m.def("last_kernels() -> int");
 }
 
@@ -126,5 +138,6 @@ STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_dispatch_host, CompositeExplicitAutogra
   m.impl("pairwise_forward",
          TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("set_shared_memory", TORCH_BOX(&fused_rankloss::host::set_shared_memory));
   m.impl("last_kernels", TORCH_BOX(&fused_rankloss::host::last_kernels));
 }

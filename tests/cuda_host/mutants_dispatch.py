@@ -14,14 +14,14 @@ MUTANTS = [
     Mutant(
         "one workspace for two kernels",
         "pairwise_dispatch.cuh",
-        "plan.params(memory + long_bytes)",
+        "plan.params(memory + long_bytes + short_bytes)",
         "plan.params(memory)",
     ),
     Mutant(
         "another crossover than that of short lists",
         "pairwise_dispatch.cuh",
-        "are_short ? longest_short_list(args.counts) : kLongList",
-        "are_short ? 2 * longest_short_list(args.counts) : kLongList",
+        "are_short ? longest_short : kLongList",
+        "are_short ? 2 * longest_short : kLongList",
     ),
     Mutant(
         "long lists are forgotten",

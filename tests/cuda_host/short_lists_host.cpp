@@ -11,21 +11,37 @@ namespace {
 
 std::uint64_t seed = 0;
 bool slow_double = false;
+SharedMemory shared_memory{227 * 1024, 228 * 1024};
 bool others_finish = false;
+int64_t most_blocks = 3;  // that run side by side
+TicketPolicy tickets = kListTickets;
 std::uint64_t atomics = 0;  // of the last launch
-std::uint64_t blocks = 0;
+std::uint64_t expected = 0;
+
+// One for each ticket, unless there are no more than teams, and one for each block at the end.
+std::uint64_t expected_atomics(const ShortListsParams& params, unsigned blocks) {
+  std::uint64_t atomics = params.finishes() ? blocks : 0;
+  for (int round = 0; round < kListRounds; ++round) {
+    const std::uint64_t all =
+        std::uint64_t{params.teams.rounds[round].per_margin} * params.teams.num_margins;
+    const unsigned teams = round == kWarpRound ? blocks * kListWarps : blocks;
+    if (all > teams) atomics += all;
+  }
+  return atomics;
+}
 
 void run(const PairwiseCall& call, const ListPartials& partials) {
   dispatch_term(call.args, call.loss_name, slow_double, [&]<class Term>() {
-    const ShortListsPlan plan(call.args, partials);
+    const ShortListsPlan plan(call.args, longest_short_list(call.args, shared_memory), partials,
+                              tickets);
     std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
     const ShortListsParams params = plan.params(workspace.data());
-    if (params.finishes()) *params.finished_blocks = 0;
-    blocks = plan.num_blocks();
-    cuda_host::launch({.grid = {static_cast<unsigned>(blocks)},
-                       .block = {ShortListsPlan::kThreads},
-                       .seed = seed},
-                      short_lists_kernel<Term>, params);
+    std::memset(params.counters, 0, ShortListsParams::kCounterBytes);
+    const auto blocks = static_cast<unsigned>(std::min(plan.most_blocks(), most_blocks));
+    cuda_host::launch(
+        {.grid = {blocks}, .block = {ShortListsPlan::kThreads}, .seed = seed, .together = true},
+        short_lists_kernel<Term>, params);
+    expected = expected_atomics(params, blocks);
     atomics = cuda_host::Machine::get().atomics;
   });
 }
@@ -61,7 +77,6 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   }
   const Partials partials(call.args);
   run(call, partials.view);
-  atomics = blocks;
   const cuda_host::LaunchConfig config{.block = {ShortListsPlan::kThreads}, .seed = seed};
   if (call.args.score_type == ScoreType::kDouble) {
     cuda_host::launch(config, finish_kernel<double>, call.args, partials.view);
@@ -94,9 +109,14 @@ std::tuple<Tensor, Tensor> list_sums(const Tensor& scores, const Tensor& labels,
 }
 
 void set_seed(int64_t value) { seed = value; }
+void set_blocks(int64_t value) { most_blocks = value; }
+// About so many for blocks and for warps; 0 for those of the real op.
+void set_tickets(int64_t value) {
+  tickets = value == 0 ? kListTickets : TicketPolicy{.blocks = value, .warps = value};
+}
 void set_slow_double(bool value) { slow_double = value; }
 void set_others_finish(bool value) { others_finish = value; }
-std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
+std::tuple<int64_t, int64_t> last_launch() { return {atomics, expected}; }
 
 }  // namespace
 }  // namespace fused_rankloss::host
@@ -111,9 +131,11 @@ STABLE_TORCH_LIBRARY(fused_rankloss_short_lists_host, m) {
       "list_sums(Tensor scores, Tensor labels, Tensor offsets, Tensor margins, str loss) "
       "-> (Tensor sums, Tensor raw_grad)");
   m.def("set_seed(int seed) -> ()");
+  m.def("set_blocks(int blocks) -> ()");
+  m.def("set_tickets(int tickets) -> ()");
   m.def("set_slow_double(bool slow) -> ()");
   m.def("set_others_finish(bool others) -> ()");
-  m.def("last_launch() -> (int atomics, int blocks)");
+  m.def("last_launch() -> (int atomics, int expected)");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_short_lists_host, CompositeExplicitAutograd, m) {
@@ -121,6 +143,8 @@ STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_short_lists_host, CompositeExplicitAuto
          TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("list_sums", TORCH_BOX(&fused_rankloss::host::list_sums));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+  m.impl("set_tickets", TORCH_BOX(&fused_rankloss::host::set_tickets));
   m.impl("set_slow_double", TORCH_BOX(&fused_rankloss::host::set_slow_double));
   m.impl("set_others_finish", TORCH_BOX(&fused_rankloss::host::set_others_finish));
   m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));

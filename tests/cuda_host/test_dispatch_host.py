@@ -2,8 +2,9 @@
 
 Which kernels run for which batch, and that what one leaves to the next arrives there.
 
-The shorter of 64 lists are a warp's or a block's (to count, up to 1024 slots; to sum values, 512),
-the others sorted; with few lists, those up to 10,240 slots are enumerated in tiles.
+The shorter of 64 lists are a warp's or a block's (to count, up to 1024 slots, or up to 8192 with
+enough shared memory; to sum values, 512), the others sorted; with few lists, those up to 10,240
+slots are enumerated in tiles.
 """
 
 from __future__ import annotations
@@ -113,6 +114,29 @@ def test_kernels(
     case = Case("kernels", sizes, "", labels="grades")
     hold(case, loss, torch.float32, form=lambda batch: shape(batch, **filler))
     assert on_dispatch_host.kernels() == kernels
+
+
+@pytest.fixture(params=[(99, 100), (163, 164), (227, 228)], ids=["sm_86", "sm_80", "sm_90"])
+def much_shared_memory(request: pytest.FixtureRequest, dispatch_host):
+    """Of a block and of a multiprocessor, in KB: enough for a medium list, or for two at once."""
+    dispatch_host.shared_memory(*request.param)
+    yield request.param[1] >= 2 * 99
+    dispatch_host.shared_memory()
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_medium_lists(loss: str, much_shared_memory: bool, on_dispatch_host) -> None:
+    """Their kernel is that of short lists where they count; values are summed as ever."""
+    sizes = (40, 2500, 700) + (9,) * 30
+    case = Case("medium", sizes, "", labels="grades")
+    counts = loss == "hinge"
+    hold(case, loss, torch.float32)
+    assert on_dispatch_host.kernels() == (
+        [SHORT] if counts and much_shared_memory else [SHORT, LONG]
+    )
+    form = lambda batch: padded_lengths(batch, filler=math.nan)  # noqa: E731
+    hold(case, loss, torch.float32, form=form)
+    assert on_dispatch_host.kernels() == ([SHORT] if counts else [TILES])
 
 
 @pytest.mark.parametrize("width", [0, 100, 5000])

@@ -25,9 +25,10 @@ namespace fused_rankloss {
 //   workspace(bytes)               uninitialised memory, until the call is over
 //   longest_short_list()           what their kernel takes on this device
 //   short_lists_bytes()            of workspace
-//   short_lists(partials, memory)  their kernel, which finishes the call unless there are
-//   `partials` tiles(plan, params)            the tile kernel long_lists_bytes()             of
-//   workspace long_lists(partials, memory)   the kernels of long lists
+//   short_lists(partials, memory)  their kernel, which finishes the call if there are no partials
+//   tiles(plan, params)            the tile kernel
+//   long_lists_bytes()             of workspace
+//   long_lists(partials, memory)   the kernels of long lists
 template <class Device>
 void run_pairwise(const PairwiseArgs& args, Device& device) {
   const int64_t longest_short = device.longest_short_list();

@@ -85,6 +85,14 @@ def test_integers(host) -> None:
         hold(host.ops, batch_of(150, 3, 6, integers=True), "hard", torch.float16)
 
 
+def test_near_ties(host) -> None:
+    """Points of a grid, moved by less than one fp16 tells: low parts of rows and columns decide."""
+    batch = batch_of(150, 3, 6, integers=True)
+    moved = 1e-3 * torch.randn(150, 3, generator=torch.Generator().manual_seed(0)).double()
+    hold(host.ops, batch._replace(embeddings=batch.embeddings + moved), "hard", torch.float32)
+    assert host.searches() == 1
+
+
 def test_rows_that_do_not_fit(host) -> None:
     """Eight chunks of rows stay in shared memory; the kernel for all GPUs takes longer ones."""
     hold(host.ops, batch_of(20, 257, 3), "hard", torch.float32)

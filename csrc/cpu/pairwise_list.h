@@ -180,12 +180,6 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     store_sums();
   }
 
-  bool solves_small_class(const ListSummary& summary) const {
-    bool finite = finite_;
-    for (int64_t k = 0; k < args_.num_margins; ++k) finite &= std::isfinite(margin(k));
-    return finite && SmallClass<Score, Loss, Sum>::suits(summary, slots_);
-  }
-
   bool poisons(const ListSummary& summary) const {
     const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;
     InfinityCheck infinities;
@@ -197,6 +191,12 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
                  }
                });
     return poisoned;
+  }
+
+  bool solves_small_class(const ListSummary& summary) const {
+    bool finite = finite_;
+    for (int64_t k = 0; k < args_.num_margins; ++k) finite &= std::isfinite(margin(k));
+    return finite && SmallClass<Score, Loss, Sum>::suits(summary, slots_);
   }
 
   bool fits_32_bits(const ListSummary& summary) const {

@@ -103,9 +103,11 @@ struct OwnLists {
 
 // What a warp keeps while it solves a list, which takes all of its registers.
 struct TicketState {
+  int32_t round;
   uint32_t ticket;
-  uint32_t waiting;  // a bit for each list of it that is still to be solved
-  uint32_t next;     // ticket
+  uint32_t next;
+  uint32_t waiting;      // a bit for each list of the ticket that is still to be solved
+  int32_t being_solved;  // list of it
 };
 
 // The state of each warp; the next ticket of a block is its first warp's. And the sums of each
@@ -119,8 +121,8 @@ struct ListTicketsShared {
 };
 
 // The rounds `round` to `last`: calls solve(own, i) for every list i of every ticket that is for
-// its round, and then end(own) for the ticket. All threads of the grid call this. `taken`: a
-// counter for each round, 0.
+// its round, which returns the list's sum in the team's first thread, and end(own) for the ticket.
+// All threads of the grid call this. `taken`: a counter for each round, 0.
 template <typename Solve, typename End>
 __device__ __forceinline__ void for_list_tickets(int round, int last, const Lists& lists,
                                                  const ListsOfTeams& teams, int64_t longest,
@@ -156,17 +158,24 @@ __device__ __forceinline__ void for_list_tickets(int round, int last, const List
     const bool waits =
         lane_list < lists.num_lists && looked_at.solves(lists.slots(lane_list), longest);
     const unsigned waiting = __ballot_sync(kAllLanes, waits);
-    if (lane_index() == 0) shared.warps.store(warp_index(), {ticket, waiting, next});
+    if (lane_index() == 0) shared.warps.store(warp_index(), {round, ticket, next, waiting, 0});
 #pragma unroll 1
     while (true) {
       __syncwarp();
       TicketState state = shared.warps.load(warp_index());
+      round = state.round;
       if (state.waiting == 0) break;
-      const int i = __ffs(state.waiting) - 1;
+      state.being_solved = __ffs(state.waiting) - 1;
       state.waiting &= state.waiting - 1;
       __syncwarp();
       if (lane_index() == 0) shared.warps.store(warp_index(), state);
-      solve(own_lists(state.ticket), i);
+      const ListPartial sum = solve(own_lists(state.ticket), state.being_solved);
+      if (lane_index() != 0) continue;
+      state = shared.warps.load(warp_index());  // which this lane wrote
+      const OwnLists solved{state.round, 0, state.ticket};
+      if (!solved.is_block() || threadIdx.x == 0) {
+        shared.sums.store(solved.cell(state.being_solved, warp_index()), sum);
+      }
     }
 
     const OwnLists own = own_lists(shared.warps.load(warp_index()).ticket);

@@ -49,8 +49,7 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename 
       ListTeam team(team_shared, own.is_block());
       const ShortList list{slots.begin, own.k * args.lists.num_slots + slots.begin,
                            static_cast<int>(slots.size())};
-      const ListPartial sum = solve_one(term, team, list);
-      if (team.thread() == 0) tickets.sums.store(own.cell(i, warp_index()), sum);
+      return solve_one(term, team, list);
     };
   };
   const auto go_through = [&](int round, int last, const auto& solve) {

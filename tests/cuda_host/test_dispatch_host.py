@@ -127,7 +127,7 @@ def much_shared_memory(request: pytest.FixtureRequest, dispatch_host):
 @pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 def test_medium_lists(loss: str, much_shared_memory: bool, on_dispatch_host) -> None:
     """Their kernel is that of short lists where they count; values are summed as ever."""
-    sizes = (40, 2500, 700) + (9,) * 30
+    sizes = (40, 1100, 700) + (9,) * 30
     case = Case("medium", sizes, "", labels="grades")
     counts = loss == "hinge"
     hold(case, loss, torch.float32)

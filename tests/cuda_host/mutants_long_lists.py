@@ -60,12 +60,6 @@ MUTANTS = [
         "  team.sync();\n\n  const Range tiles",
         "  const Range tiles",
     ),
-    Mutant(
-        "items are counted before they are prepared",
-        "long_lists_sort.cuh",
-        "  block_barrier();\n",
-        "",
-    ),
     # Indices and masks.
     Mutant(
         "sorting is not stable",

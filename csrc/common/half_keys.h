@@ -14,10 +14,10 @@ FRL_HD bool is_half(ScoreType type) {
   return type == ScoreType::kHalf || type == ScoreType::kBFloat16;
 }
 
-// -0.0 and 0.0 share a key. Without branches: signs are a coin toss.
+// -0.0 comes just below 0.0, which it equals in every comparison. Without branches: signs are a
+// coin toss.
 FRL_HD uint32_t half_key(uint16_t bits) {
-  const uint32_t value = bits & (uint32_t{bits == 0x8000u} - 1);
-  return value ^ (0x8000u | (0x7fffu & (0u - (value >> 15))));
+  return bits ^ (0x8000u | (0x7fffu & (0u - (uint32_t{bits} >> 15))));
 }
 
 // Of keys, those of NaN are the lowest and the highest.

@@ -17,7 +17,7 @@
 // each, where long_lists.cuh sorts all of its lists at once.
 //
 // Mapping      A block a tile of kScanTile consecutive slots or scores, or of a score a thread
-// Memory       Scores and labels are read once, and once more for each margin. The tables, 24 bytes
+// Memory       Scores and labels are read once, and once more for each margin. The tables, 20 bytes
 //              a cell, do not grow with the list.
 // Atomics      A block counts the cells that it meets first in shared memory, so that scores that
 //              many items share do not wait for each other

@@ -99,7 +99,7 @@ inline constexpr int64_t kHalfList = 16 * 1024;
 inline constexpr int64_t kMostHalfSlots = 0xfffffffe;
 
 // Counts that a block keeps in shared memory, the first ones to be met in each place, before they
-// join those of the grid. Of Gaussian bf16 scores, half are among 500 scores.
+// join those of the grid. Of Gaussian bf16 scores, half are among 400 scores.
 inline constexpr int kHalfCells = 4096;
 
 // Blocks a multiprocessor that the compiler must leave registers for: 64 a thread, since the

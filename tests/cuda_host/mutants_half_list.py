@@ -44,12 +44,6 @@ MUTANTS = [
         "int row = 0;",
     ),
     Mutant(
-        "padding is sorted among the items",
-        "half_list_sort.cuh",
-        "kPadding | (kPadding - 1)",
-        "kPadding - 1",
-    ),
-    Mutant(
         "padding of a sorted list keeps its gradient",
         "half_list_sort.cuh",
         "args_.raw_grad != nullptr && k <",

@@ -20,11 +20,18 @@ from torch import Tensor
 from benchmarks.embeddings.losses import LOSSES as EMBEDDING_LOSSES
 from benchmarks.family import DTYPES
 from benchmarks.lists.losses import LOSSES as LIST_LOSSES
-from fused_rankloss import approx_ndcg_loss, lambda_loss, list_mle_loss, listnet_loss
+from fused_rankloss import (
+    approx_ndcg_loss,
+    lambda_loss,
+    list_mle_loss,
+    listnet_loss,
+    pairwise_hinge_loss,
+)
 from fused_rankloss.functional.lambda_loss import PAIR_LOSSES, SCHEMES, TRUNCATIONS
 
 LENGTHS = (5, 129, 1000)
 LONG = (11_000, 210_000)  # sorted within their one kernel, and by a library (csrc/cuda/policy.h)
+HALF_LIST = 17_000
 SHAPES = ((5, 3), (129, 65), (300, 128))
 
 
@@ -68,6 +75,17 @@ def ragged_losses(device: str) -> Iterator[tuple[str, Tensor]]:
         name = f"{loss.name} {dtype} up to {most}"
         yield f"{name} padded", loss.fused(scores, labels, lengths=lengths)
         yield f"{name} flat", loss.fused(scores[real], labels[real], offsets=offsets)
+
+
+def half_lists(device: str) -> Iterator[tuple[str, Tensor]]:
+    """One list so long that 16-bit scores are counted; with many labels, sorted after all."""
+    for dtype, levels in product((torch.float16, torch.bfloat16), (2, 5, 12)):
+        scores = torch.randn(HALF_LIST, device=device).to(dtype).requires_grad_()
+        labels = torch.randint(levels, (HALF_LIST,), device=device)
+        margins = torch.tensor([0.5, 1.0, 0.0], device=device)
+        labels = labels > 0 if levels == 2 else labels
+        loss = pairwise_hinge_loss(scores, labels, margin=margins)
+        yield f"pairwise_hinge {dtype} {HALF_LIST}, {levels} levels", loss.sum()
 
 
 def ranking_losses(device: str) -> Iterator[tuple[str, Tensor]]:
@@ -148,7 +166,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     calls = 0
     kinds = (
-        *(list_losses, ragged_losses, long_list_losses, ranking_losses),
+        *(list_losses, ragged_losses, long_list_losses, half_lists, ranking_losses),
         *(batch_triplet_losses, triplet_losses),
     )
     for losses in (large_batch_triplet_losses,) if options.large_triplets else kinds:

@@ -145,22 +145,40 @@ inline int64_t num_stretches(int64_t num_slots) {
   return (num_slots + kReadStretch - 1) / kReadStretch;
 }
 
-template <typename Score>
-ListSummary summarize(const ListReader<Score>& reader, Range slots, const Team& team) {
+// Of what read(slot, count, block) reads.
+template <typename Score, typename Read>
+ListSummary summarize(Range slots, const Team& team, Read&& read) {
   std::vector<ListSummary> parts(num_stretches(slots.size()));
   team.run(parts.size(), [&](int64_t task, int) {
     const Range range = stretch(task, slots.size());
-    for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
-               [&](const Block<Score>& block, int64_t) {
-                 ListSummary part;
-                 part.add(block);
-                 part.count_ends(block);
-                 parts[task].add(part);
-               });
+    Block<Score> block;
+    for (int64_t slot = range.begin; slot < range.end; slot += kBlock) {
+      const int count = static_cast<int>(std::min<int64_t>(kBlock, range.end - slot));
+      read(slots.begin + slot, count, block);
+      ListSummary part;
+      part.add(block);
+      part.count_ends(block);
+      parts[task].add(part);
+    }
   });
   ListSummary summary;
   for (const ListSummary& part : parts) summary.add(part);
   return summary;
+}
+
+template <typename Score>
+ListSummary summarize(const ListReader<Score>& reader, Range slots, const Team& team) {
+  return summarize<Score>(slots, team, [&](int64_t slot, int count, Block<Score>& block) {
+    reader.read(slot, count, LabelKeys::kIntegers, block);
+  });
+}
+
+// The same of the labels alone: `finite` is not looked for.
+template <typename Score>
+ListSummary summarize_labels(const ListReader<Score>& reader, Range slots, const Team& team) {
+  return summarize<Score>(slots, team, [&](int64_t slot, int count, Block<Score>& block) {
+    reader.read_labels(slot, count, LabelKeys::kIntegers, block);
+  });
 }
 
 // Monotone bins of score keys, of about equal numbers of items, by a sample of the list. Writing a

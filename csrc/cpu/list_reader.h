@@ -47,8 +47,13 @@ class ListReader {
 
   // The block of `count <= kBlock` slots from `slot` on.
   void read(int64_t slot, int count, LabelKeys keys, Block<Score>& block) const {
-    block.size = compact(slot, count, block.position);
+    read_labels(slot, count, keys, block);
     block.finite = load_scores_(args_.scores, slot, block.position, block.size, block.score);
+  }
+
+  // Without its scores.
+  void read_labels(int64_t slot, int count, LabelKeys keys, Block<Score>& block) const {
+    block.size = compact(slot, count, block.position);
     block.integers = visit_labels(args_.labels, args_.label_type, [&](const auto* labels) {
       return load_labels(labels + slot, block, keys);
     });

@@ -9,6 +9,8 @@
 // merge, L levels ceil(log2 L) rounds. A short list is one leaf and is never sorted by score at
 // all.
 //
+// Few levels of scores of 16 bits are counted instead (half_list.h), where gradients are counts.
+//
 // Time O(n log n), memory O(n). With `Sum` an integer type the gradients are numbers of pairs
 // (hinge without weights), with double they are sums of weighted slopes.
 #pragma once
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "cpu/direct_pairs.h"
+#include "cpu/half_list.h"
 #include "cpu/label_order.h"
 #include "cpu/leaves.h"
 #include "cpu/merge_rounds.h"
@@ -143,10 +146,13 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   // --------------------------------------------------------------------------------
 
   void solve_long() {
-    if (wants_grad()) clear_sums();
+    if constexpr (kCounts && std::is_same_v<Score, float>) {
+      if (may_be_half_list(args_, slots_) && solve_halves()) return;
+    }
     const ListSummary summary = summarize(reader_, slots_, team_);
     finite_ = summary.finite;
     poisoned_ = !finite_ && poisons(summary);
+    if (wants_grad()) clear_sums();
     if (poisoned_) {
       store_sums();
       return;
@@ -178,6 +184,20 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       merge_runs_by_label(runs);
     }
     store_sums();
+  }
+
+  // False where there are too many levels.
+  bool solve_halves() {
+    const ListSummary summary = summarize_labels(reader_, slots_, team_);
+    if (!has_half_levels(summary)) return false;
+    const HalfList list(args_, reader_, slots_, summary, team_);
+    poisoned_ = list.poisoned();
+    pairs_ = list.pairs();
+    if (poisoned_ && wants_grad()) clear_sums();
+    for (int64_t k = 0; !poisoned_ && k < args_.num_margins; ++k) {
+      add(k, list.solve(margin(k), inclusive(), sums(k)));
+    }
+    return true;
   }
 
   bool poisons(const ListSummary& summary) const {

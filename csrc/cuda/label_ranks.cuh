@@ -38,20 +38,22 @@ struct LevelTable {
     return static_cast<int64_t>(key ^ 0x8000000000000000ull);
   }
 
+  // Returns the index of the key's entry, kEntries for the key 0, and -1 where there is no room.
   // Looks before it writes: a handful of writes a batch is all that there is to do.
-  __device__ __forceinline__ void insert(uint64_t key) {
-    if (current(has_more) != 0) return;
+  __device__ __forceinline__ int insert(uint64_t key) {
+    if (current(has_more) != 0) return -1;
     if (key == 0) {
       if (current(has_zero) == 0) atomicExch(&has_zero, 1u);
-      return;
+      return kEntries;
     }
 #pragma unroll 1
-    for (unsigned long long& entry : entries) {
-      unsigned long long there = current(entry);
-      if (there == 0) there = atomicCAS(&entry, 0ull, static_cast<unsigned long long>(key));
-      if (there == 0 || there == key) return;
+    for (int i = 0; i < kEntries; ++i) {
+      unsigned long long there = current(entries[i]);
+      if (there == 0) there = atomicCAS(&entries[i], 0ull, static_cast<unsigned long long>(key));
+      if (there == 0 || there == key) return i;
     }
     atomicExch(&has_more, 1u);
+    return -1;
   }
 
   __device__ __forceinline__ void insert_bits(uint64_t of_ones, uint64_t of_zeros) {

@@ -9,7 +9,7 @@
 // one uniquely, in [0, num_chunks + num_lists).
 #pragma once
 
-#include "cuda/compensated_sum.cuh"
+#include "common/compensated_sum.h"
 #include "cuda/lists.cuh"
 #include "cuda/policy.h"
 #include "cuda/shared_array.cuh"

@@ -33,6 +33,14 @@ class LongListsPlan {
     return workspace.bytes();
   }
 
+  // What long_lists_kernel works on, for a kernel that prepares and sorts by itself.
+  LongListsParams<Real> params(void* memory, const ListPartials& partials) const {
+    Workspace workspace(memory);
+    LongListsParams<Real> params = lay_out(workspace).params;
+    params.partials = partials;
+    return params;
+  }
+
   // Runs everything on a Device, which is a GPU's stream or the host harness:
   //
   //   zero(memory, bytes)

@@ -2,6 +2,7 @@
 //
 // The op pairwise_forward on CUDA: check, guard, dispatch, launch.
 #include "common/pairwise_op.h"
+#include "cuda/half_list.h"
 #include "cuda/launch.h"
 #include "cuda/long_lists.h"
 #include "cuda/pairwise_dispatch.cuh"
@@ -20,6 +21,10 @@ class CallOnStream {
     workspace_ = new_tensor(scores_, {bytes}, ScalarType::Byte);
     return workspace_->mutable_data_ptr();
   }
+
+  int64_t half_list_bytes() const { return fused_rankloss::half_list_bytes(call_.args); }
+
+  void half_list(void* memory) { launch_half_list(call_.args, memory, scope_); }
 
   int64_t longest_short_list() const {
     return fused_rankloss::longest_short_list(

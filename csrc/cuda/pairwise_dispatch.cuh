@@ -2,6 +2,7 @@
 //
 // Which kernels solve a call of pairwise_forward, in their order:
 //
+//   one long list of 16-bit scores     its kernels, where gradients are counts
 //   short lists                        their kernel, which finishes the call
 //   short lists, and some longer       the same, then that of long lists, which finishes the call
 //   other lists                        the tile kernel, which finishes the call
@@ -15,14 +16,24 @@
 // to be some other kernel's are left to it on the device, by their number of slots.
 #pragma once
 
+#include "common/half_keys.h"
 #include "cuda/pairwise.cuh"
 #include "cuda/short_lists.h"
 
 namespace fused_rankloss {
 
+// Whether a call is counted by score (half_list.cuh), as far as the host knows.
+inline bool is_half_list(const PairwiseArgs& args) {
+  const int64_t slots = args.lists.num_slots;
+  return args.counts && is_half(args.score_type) && args.lists.num_lists == 1 &&
+         slots > kHalfList && slots <= kMostHalfSlots;
+}
+
 // Runs everything on a Device, which is a GPU's stream or the host harness:
 //
 //   workspace(bytes)               uninitialised memory, until the call is over
+//   half_list_bytes()              of workspace
+//   half_list(memory)              the kernels of one list of 16-bit scores
 //   longest_short_list()           what their kernel takes on this device
 //   short_lists_bytes()            of workspace
 //   short_lists(partials, memory)  their kernel, which finishes the call if there are no partials
@@ -31,6 +42,10 @@ namespace fused_rankloss {
 //   long_lists(partials, memory)   the kernels of long lists
 template <class Device>
 void run_pairwise(const PairwiseArgs& args, Device& device) {
+  if (is_half_list(args)) {
+    device.half_list(device.workspace(device.half_list_bytes()));
+    return;
+  }
   const int64_t longest_short = device.longest_short_list();
   const bool are_short = are_short_lists(args, longest_short);
   const int64_t crossover = are_short ? longest_short : kLongList;

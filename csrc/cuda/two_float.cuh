@@ -18,8 +18,8 @@
 //              normalize() drops a NaN before it reaches `high`.
 #pragma once
 
+#include "common/compensated_sum.h"
 #include "common/rounding.h"
-#include "cuda/compensated_sum.cuh"
 
 namespace fused_rankloss {
 

@@ -109,11 +109,29 @@ def long_host(pytestconfig: pytest.Config) -> LongListsHostOps:
     return load(pytestconfig, "long_lists_host.cpp", namespace, LongListsHostOps)
 
 
+class HalfListHostOps(HostOps):
+    """The op of half_list_host.cpp: one list of 16-bit scores, without weights."""
+
+    def set(self, *, blocks: int = 2, seed: int = 0) -> None:
+        self._ops.set_blocks(blocks)
+        self._ops.set_seed(seed)
+
+    def pairwise_forward(self, *arguments):
+        return self._ops.pairwise_forward(*arguments)
+
+
+@pytest.fixture(scope="session")
+def half_list_host(pytestconfig: pytest.Config) -> HalfListHostOps:
+    return load(
+        pytestconfig, "half_list_host.cpp", "fused_rankloss_half_list_host", HalfListHostOps
+    )
+
+
 class DispatchHostOps(HostOps):
     """The op of dispatch_host.cpp, which chooses kernels as the real one does."""
 
     def kernels(self) -> list[int]:
-        """Those of the last call: 1 short lists, 2 tiles, 3 long lists."""
+        """Those of the last call: 1 short lists, 2 tiles, 3 long lists, 4 one of 16-bit scores."""
         return [int(digit) for digit in str(self._ops.last_kernels())]
 
     def shared_memory(self, of_block: int = 64, of_multiprocessor: int = 64) -> None:
@@ -158,6 +176,16 @@ def on_long_host(
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", long_host.pairwise_forward)
     long_host.set()
     return long_host
+
+
+@pytest.fixture
+def on_half_list_host(
+    on_host: HostOps, half_list_host: HalfListHostOps, monkeypatch: pytest.MonkeyPatch
+) -> HalfListHostOps:
+    """The public functions with the kernels of one list of 16-bit scores, whatever its length."""
+    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", half_list_host.pairwise_forward)
+    half_list_host.set()
+    return half_list_host
 
 
 @pytest.fixture

@@ -151,3 +151,4 @@ T atomic(T* address, Update update) {
 inline constexpr int warpSize = cuda_host::Machine::kWarpSize;
 
 #include "intrinsics.h"
+#include "shared_atomics.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op pairwise_forward as csrc/cuda/pairwise.cu dispatches it, for fp32 scores: the hinge
-// without weights, which counts, and the squared hinge.
+// without weights, which counts, and the squared hinge. Of 16-bit scores, one long list.
 #include "common/pairwise_op.h"
+#include "cuda/half_list_plan.cuh"
 #include "cuda/long_lists_plan.cuh"
 #include "cuda/pairwise_dispatch.cuh"
 #include "cuda/short_lists.cuh"
@@ -15,19 +16,28 @@ std::uint64_t seed = 0;
 SharedMemory shared_memory{64 * 1024, 64 * 1024};
 int64_t kernels = 0;  // of the last call, a digit each
 
-enum Kernel { kShortLists = 1, kTiles = 2, kLongLists = 3 };
+enum Kernel { kShortLists = 1, kTiles = 2, kLongLists = 3, kHalfLists = 4 };
 
 // The Device of run_pairwise.
 class HostCall {
  public:
   explicit HostCall(const PairwiseCall& call) : args_(call.args) {
-    check(args_.score_type == ScoreType::kFloat, "expected fp32 scores");
+    check(args_.score_type == ScoreType::kFloat || fused_rankloss::is_half_list(args_),
+          "expected fp32 scores, or one long list");
     check(args_.counts || call.loss_name == "squared_hinge", "expected counts or squared_hinge");
   }
 
   void* workspace(int64_t bytes) {
     workspace_ = workspace_of(bytes);
     return workspace_.data();
+  }
+
+  int64_t half_list_bytes() const { return HalfListPlan(args_).workspace_bytes(); }
+
+  void half_list(void* memory) {
+    note(kHalfLists);
+    HostDevice device(seed, /*most_blocks=*/3);
+    HalfListPlan(args_).run(device, memory);
   }
 
   int64_t longest_short_list() const {

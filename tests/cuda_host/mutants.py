@@ -20,6 +20,7 @@ from pathlib import Path
 import host_build
 import mutants_dispatch
 import mutants_exponential_scan
+import mutants_half_list
 import mutants_lambda_long
 import mutants_lambda_scan
 import mutants_lambda_short
@@ -34,7 +35,7 @@ from mutant import Mutant
 TABLES = (
     *(mutants_pairwise, mutants_long_lists, mutants_short_lists, mutants_dispatch),
     *(mutants_lambda_short, mutants_lambda_long, mutants_lambda_scan, mutants_exponential_scan),
-    *(mutants_listwise, mutants_triplet),
+    *(mutants_listwise, mutants_triplet, mutants_half_list),
 )
 MUTANTS = [mutant for table in TABLES for mutant in table.MUTANTS]
 
@@ -45,6 +46,7 @@ HOSTS = {
     ),
     "short_lists_host.cpp": ("test_short_lists*_host.py",),
     "long_lists_host.cpp": ("test_long_lists*_host.py",),
+    "half_list_host.cpp": ("test_half_list_host.py",),
     "dispatch_host.cpp": ("test_dispatch_host.py",),
     "lambda_short_host.cpp": ("test_lambda_short*_host.py",),
     "lambda_long_host.cpp": ("test_lambda_long*_host.py",),

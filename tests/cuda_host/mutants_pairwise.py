@@ -215,8 +215,8 @@ MUTANTS = [
     ),
     Mutant(
         "rounding errors are dropped",
-        "compensated_sum.cuh",
-        "      low = __dadd_rn(low, error);\n",
+        "../common/compensated_sum.h",
+        "      low = rounded_sum(low, error);\n",
         "      (void)error;\n",
     ),
     Mutant(

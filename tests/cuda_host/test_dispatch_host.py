@@ -16,9 +16,9 @@ import torch
 from host_cases import every_loss, forward, hold, same_bits, sanitize
 
 from batches import FORMS, flat, flat_mask, one_list, padded_lengths
-from cases import Case
+from cases import Case, name_of
 
-SHORT, TILES, LONG = 1, 2, 3  # digits of last_kernels()
+SHORT, TILES, LONG, HALF = 1, 2, 3, 4  # digits of last_kernels()
 
 MIXED = (3, 40, 700, 5000)
 MANY = MIXED + (9,) * 59 + (1100,)
@@ -137,6 +137,14 @@ def test_medium_lists(loss: str, much_shared_memory: bool, on_dispatch_host) -> 
     form = lambda batch: padded_lengths(batch, filler=math.nan)  # noqa: E731
     hold(case, loss, torch.float32, form=form)
     assert on_dispatch_host.kernels() == ([SHORT] if counts else [TILES])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=name_of)
+@pytest.mark.parametrize("form", ["one", "flat", "lengths"])
+def test_long_list_of_half_scores(dtype: torch.dtype, form: str, on_dispatch_host) -> None:
+    shape = one_list if form == "one" else FORMS[form]
+    hold(Case("halves", (VERY_LONG,), "", labels="grades"), "hinge", dtype, form=shape)
+    assert on_dispatch_host.kernels() == [HALF]
 
 
 @pytest.mark.parametrize("width", [0, 100, 5000])

@@ -11,7 +11,8 @@
 //   5. one block sums up the shares
 //
 // The number of levels shows in phase 1. Beyond what a LevelTable holds everyone leaves, and
-// half_list_sort.cuh has the list sorted after all; labels of type bool need none.
+// long_lists_kernel, which comes next and has nothing to do otherwise, sorts the list after all;
+// labels of type bool need none.
 //
 // One list only: the tables of a batch would have to be read list by list, with four barriers
 // each, where long_lists.cuh sorts all of its lists at once.

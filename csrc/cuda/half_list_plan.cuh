@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "cuda/half_list_sort.cuh"
+#include "cuda/half_list.cuh"
 #include "cuda/long_lists_plan.cuh"
 #include "cuda/workspace.h"
 
@@ -32,15 +32,13 @@ class HalfListPlan {
     if (!may_have_many_levels()) return;
     LongListsParams<float> params =
         sorted_.params(layout.sorted, {layout.partials, num_chunks(), 1, /*crossover=*/-1});
-    params.levels = layout.params.levels;
-    params.poisoned = layout.poisoned;
-    device.launch_together(sort_half_list_kernel, num_tiles(), params);
+    params.counted = layout.params.levels;
+    device.launch_together(long_lists_kernel<LongCounts<float>>, num_tiles(), params);
   }
 
  private:
   struct Layout {
     HalfListParams params;
-    uint32_t* poisoned;
     int64_t zero_bytes;  // from params.levels on
     void* sorted;
     ListPartial* partials;
@@ -59,7 +57,6 @@ class HalfListPlan {
     params.num_rows = may_have_many_levels() ? kHalfRows : 2;
     const int64_t cells = int64_t{params.num_rows} * kHalfKeys;
     params.levels = workspace.take<LevelTable>(1);
-    layout.poisoned = workspace.take<uint32_t>(1);
     params.counts = workspace.take<uint32_t>(cells);
     layout.zero_bytes = workspace.bytes();
     params.totals = workspace.take<uint32_t>(params.num_rows * kHalfTiles);

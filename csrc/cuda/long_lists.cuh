@@ -332,9 +332,10 @@ class LongLists {
 };
 
 template <class Term>
-__global__ void __launch_bounds__(kScanThreads, kLongBlocks)
+__global__ void __launch_bounds__(kScanThreads, kLongListsBlocks)
     long_lists_kernel(const __grid_constant__ LongListsParams<typename Term::Real> params) {
   __shared__ LongListsShared shared;
+  if (params.counted != nullptr && !params.counted->is_sorted_by()) return;
   const GridTeam team;
   LongLists<Term, GridTeam>(team, shared, params).solve();
 }

@@ -33,11 +33,12 @@ class LongListsPlan {
     return workspace.bytes();
   }
 
-  // What long_lists_kernel works on, for a kernel that prepares and sorts by itself.
+  // Of one launch, in which the kernel prepares and sorts for itself.
   LongListsParams<Real> params(void* memory, const ListPartials& partials) const {
     Workspace workspace(memory);
     LongListsParams<Real> params = lay_out(workspace).params;
     params.partials = partials;
+    params.sort_digits = SortedSlots<Key>::digits_of(args_.score_type, args_.lists.num_lists);
     return params;
   }
 
@@ -49,16 +50,15 @@ class LongListsPlan {
   //   sort(workspace, bytes, buffers, size, end_bit)   returns the half that holds the result
   template <class Device>
   void run(Device& device, void* memory, const ListPartials& partials) const {
+    const int64_t size = args_.lists.num_slots;
+    if (size <= one_launch_) {
+      device.launch_together(long_lists_kernel<Term>, num_tiles(), params(memory, partials));
+      return;
+    }
     Workspace workspace(memory);
     Layout layout = lay_out(workspace);
     LongListsParams<Real>& params = layout.params;
     params.partials = partials;
-    const int64_t size = args_.lists.num_slots;
-    if (size <= one_launch_) {
-      params.sort_digits = SortedSlots<Key>::digits_of(args_.score_type, args_.lists.num_lists);
-      device.launch_together(long_lists_kernel<Term>, num_tiles(), params);
-      return;
-    }
     Order<Key>(&orders)[2] = params.orders;
     device.zero(params.levels, layout.zero_bytes);
     device.launch(prepare_kernel<Real>, num_tiles(), params);

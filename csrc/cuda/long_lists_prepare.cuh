@@ -35,6 +35,8 @@ struct LongListsParams {
   double* gradients;     // [K, num_slots]
   uint32_t* words;       // of LabelRanks, and of the sort by score
   uint32_t sort_digits;  // of SortedSlots, where the kernel sorts for itself; or none
+  // The levels of a list that half_list_kernel has solved, unless they are too many; or null.
+  const LevelTable* counted;
 
   FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
 

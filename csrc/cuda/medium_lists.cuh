@@ -71,8 +71,8 @@ class MediumList {
  private:
   static constexpr int kItems = Shared::kItems;
   static constexpr int kThreads = Shared::kThreads;
-  static constexpr int kDigits = TeamSort::kDigits;
-  static constexpr int kDigitBits = TeamSort::kDigitBits;
+  static constexpr int kDigitBits = 8;
+  static constexpr int kDigits = 1 << kDigitBits;
   static_assert(kDigits == kThreads, "a thread has one digit");
   static_assert(kListWarps * kDigits <= kItems, "what warps count lies where levels come later");
 

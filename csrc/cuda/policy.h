@@ -132,6 +132,13 @@ inline constexpr int kCheckpoint = 32;
 // Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
 inline constexpr int kLongBlocks = 2;
 
+// The same of long_lists_kernel, for which 128 are too few from sm_100 on.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+inline constexpr int kLongListsBlocks = 1;
+#else
+inline constexpr int kLongListsBlocks = kLongBlocks;
+#endif
+
 // One list of more slots than this whose scores have 16 bits is counted by score instead of being
 // sorted (half_list.cuh), where gradients are counts. A prediction for an H100: 4 barriers and
 // 65,536 scores a level take 25 us, however short the list; sorting 65,000 scores takes 60.
@@ -145,8 +152,12 @@ inline constexpr int64_t kMostHalfSlots = 0xfffffffe;
 inline constexpr int kHalfCells = 4096;
 
 // Blocks a multiprocessor that the compiler must leave registers for: 64 a thread, since the
-// counts of a tile are gathered.
+// counts of a tile are gathered. From sm_100 on, these are too few.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+inline constexpr int kHalfBlocks = 3;
+#else
 inline constexpr int kHalfBlocks = 4;
+#endif
 
 inline constexpr int kBackwardThreads = 256;
 

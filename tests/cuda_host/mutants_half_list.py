@@ -44,10 +44,10 @@ MUTANTS = [
         "int row = 0;",
     ),
     Mutant(
-        "padding of a sorted list keeps its gradient",
-        "half_list_sort.cuh",
-        "args_.raw_grad != nullptr && k <",
-        "k < 0 && k <",
+        "a list of many levels is not sorted",
+        "long_lists.cuh",
+        "&& !params.counted->is_sorted_by()",
+        "&& params.counted->is_sorted_by()",
     ),
     # Scores.
     Mutant(

@@ -158,7 +158,7 @@ def test_a_row_far_from_all_others(mining: str, host) -> None:
 
 def test_rows_that_fp16_rounds(host) -> None:
     """What the search compares is off by more than its sums are; its bounds say so."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(4)
     axis = torch.arange(28)
     grid = torch.cartesian_prod(axis, axis, axis)
     # The anchors lie around 0, and all the same refs 545 away but for these small parts, which fp16

@@ -51,13 +51,13 @@ MUTANTS = [
     ),
     # Scores.
     Mutant(
-        "NaN goes unnoticed",
+        "NaN of one list of 16-bit scores goes unnoticed",
         "half_list.cuh",
         "nan_label || nans != 0 ||",
         "nan_label ||",
     ),
     Mutant(
-        "equal infinities go unnoticed",
+        "equal infinities of 16-bit scores go unnoticed",
         "half_list.cuh",
         "at_bottom > 1 || at_top > 1",
         "at_bottom > 1",
@@ -69,7 +69,7 @@ MUTANTS = [
         "!(value(key) < limit)",
     ),
     Mutant(
-        "no count of an infinite score",
+        "no partner of an infinite 16-bit score counts",
         "../losses/hinge_counts.h",
         "    if (count == 0) return;",
         "    if (count < 0) return;",

@@ -5,28 +5,6 @@
 
 namespace fused_rankloss::cpu {
 
-namespace baseline {
-extern const LambdaLoops kLambdaLoops;
-}
-namespace avx2 {
-extern const LambdaLoops kLambdaLoops;
-}
-namespace avx512 {
-extern const LambdaLoops kLambdaLoops;
-}
-
-const LambdaLoops& lambda_loops() {
-#if defined(__x86_64__)
-  switch (chosen_isa()) {
-    case Isa::kAvx512:
-      return avx512::kLambdaLoops;
-    case Isa::kAvx2:
-      return avx2::kLambdaLoops;
-    default:
-      break;
-  }
-#endif
-  return baseline::kLambdaLoops;
-}
+FRL_LOOPS_OF_CHOSEN_ISA(LambdaLoops, kLambdaLoops, lambda_loops)
 
 }  // namespace fused_rankloss::cpu

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// For processors with AVX2.
+// For processors with AVX2 and FMA.
 #include "cpu/listwise_loops.h"
 
 #if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2")
-#endif
+#include "cpu/target_avx2.inl"
 
 namespace fused_rankloss::cpu::avx2 {
 namespace {
@@ -24,9 +19,5 @@ constinit const ListwiseLoops kListwiseLoops = make_listwise_loops();
 
 }  // namespace fused_rankloss::cpu::avx2
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "cpu/target_end.inl"
 #endif  // __x86_64__

@@ -5,28 +5,6 @@
 
 namespace fused_rankloss::cpu {
 
-namespace baseline {
-extern const PairLoops kPairLoops;
-}
-namespace avx2 {
-extern const PairLoops kPairLoops;
-}
-namespace avx512 {
-extern const PairLoops kPairLoops;
-}
-
-const PairLoops& pair_loops() {
-#if defined(__x86_64__)
-  switch (chosen_isa()) {
-    case Isa::kAvx512:
-      return avx512::kPairLoops;
-    case Isa::kAvx2:
-      return avx2::kPairLoops;
-    default:
-      break;
-  }
-#endif
-  return baseline::kPairLoops;
-}
+FRL_LOOPS_OF_CHOSEN_ISA(PairLoops, kPairLoops, pair_loops)
 
 }  // namespace fused_rankloss::cpu

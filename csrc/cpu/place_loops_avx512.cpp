@@ -4,13 +4,7 @@
 #include "cpu/place_loops.h"
 
 #if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
-#endif
+#include "cpu/target_avx512.inl"
 
 namespace fused_rankloss::cpu::avx512 {
 namespace {
@@ -25,9 +19,5 @@ constinit const PlaceLoops kPlaceLoops{loops_of<float>(), loops_of<double>()};
 
 }  // namespace fused_rankloss::cpu::avx512
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "cpu/target_end.inl"
 #endif  // __x86_64__

@@ -5,28 +5,6 @@
 
 namespace fused_rankloss::cpu {
 
-namespace baseline {
-extern const TripletKernels kTripletKernels;
-}
-namespace avx2 {
-extern const TripletKernels kTripletKernels;
-}
-namespace avx512 {
-extern const TripletKernels kTripletKernels;
-}
-
-const TripletKernels& triplet_kernels() {
-#if defined(__x86_64__)
-  switch (chosen_isa()) {
-    case Isa::kAvx512:
-      return avx512::kTripletKernels;
-    case Isa::kAvx2:
-      return avx2::kTripletKernels;
-    default:
-      break;
-  }
-#endif
-  return baseline::kTripletKernels;
-}
+FRL_LOOPS_OF_CHOSEN_ISA(TripletKernels, kTripletKernels, triplet_kernels)
 
 }  // namespace fused_rankloss::cpu

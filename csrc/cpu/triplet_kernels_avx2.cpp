@@ -11,12 +11,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
+#include "cpu/target_avx2.inl"
 
 namespace fused_rankloss::cpu::avx2 {
 namespace {
@@ -36,9 +31,5 @@ constinit const TripletKernels kTripletKernels = kernels_for("avx2");
 
 }  // namespace fused_rankloss::cpu::avx2
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "cpu/target_end.inl"
 #endif  // __x86_64__

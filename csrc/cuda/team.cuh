@@ -5,8 +5,8 @@
 //   for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) ...  a block a tile
 //   team.sync();                                  everybody's writes are now seen by everybody
 //
-// GridTeam is all blocks of a cooperative launch, which may be one, SingleBlockTeam one block with
-// work of its own. What a tile yields depends on neither, so that both give the same bits.
+// GridTeam is all blocks of a cooperative launch, which may be one. What a tile yields does not
+// depend on how many they are.
 #pragma once
 
 #include <cstdint>
@@ -43,14 +43,6 @@ struct GridTeam {
     } else {
       grid_barrier(site);
     }
-  }
-};
-
-struct SingleBlockTeam {
-  __device__ __forceinline__ int64_t rank() const { return 0; }
-  __device__ __forceinline__ int64_t size() const { return 1; }
-  __device__ __forceinline__ void sync(CallSite site = CallSite::current()) const {
-    block_barrier(site);
   }
 };
 

@@ -8,6 +8,7 @@
 #include "cuda/pairwise_dispatch.cuh"
 #include "cuda/short_lists.cuh"
 #include "host_device.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -134,11 +135,7 @@ int64_t last_kernels() { return kernels; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_dispatch_host, m) {
-  m.def(
-      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
-      "float boundary_grad, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def(fused_rankloss::host::kPairwiseForward);
   m.def("set_seed(int seed) -> ()");
   m.def("set_shared_memory(int of_block, int of_multiprocessor) -> ()");
   m.def("last_kernels() -> int");

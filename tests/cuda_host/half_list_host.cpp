@@ -4,6 +4,7 @@
 #include "common/pairwise_op.h"
 #include "cuda/half_list_plan.cuh"
 #include "host_device.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -30,11 +31,7 @@ void set_blocks(int64_t value) { most_blocks = value; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_half_list_host, m) {
-  m.def(
-      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
-      "float boundary_grad, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def(fused_rankloss::host::kPairwiseForward);
   m.def("set_seed(int seed) -> ()");
   m.def("set_blocks(int blocks) -> ()");
 }

@@ -6,6 +6,7 @@
 #include "cuda/lambda_long_plan.cuh"
 #include "cuda/lambda_scan_plan.cuh"
 #include "host_device.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -56,13 +57,7 @@ void set_scans(bool value) { scans = value; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_lambda_long_host, m) {
-  m.def(
-      "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
-      "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
-      "bool score_normalization, bool list_normalization, str weighting, str reduction, "
-      "bool needs_grad, bool needs_statistics) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor statistics)");
+  m.def(fused_rankloss::host::kLambdaForward);
   m.def("set_seed(int seed) -> ()");
   m.def("set_crossover(int slots) -> ()");
   m.def("set_blocks(int blocks) -> ()");

@@ -4,6 +4,7 @@
 #include "common/lambda_op.h"
 #include "cuda/lambda_short.cuh"
 #include "host_memory.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -102,13 +103,7 @@ std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_lambda_short_host, m) {
-  m.def(
-      "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
-      "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
-      "bool score_normalization, bool list_normalization, str weighting, str reduction, "
-      "bool needs_grad, bool needs_statistics) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor statistics)");
+  m.def(fused_rankloss::host::kLambdaForward);
   m.def(
       "list_sums(Tensor scores, Tensor labels, Tensor offsets) -> (Tensor sums, Tensor raw_grad)");
   m.def("float_logistic(Tensor more, Tensor less, float sigma) -> Tensor");

@@ -6,6 +6,7 @@
 #include "cuda/long_lists_plan.cuh"
 #include "cuda/pairwise.cuh"
 #include "host_device.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -46,11 +47,7 @@ void set_one_launch(int64_t value) { one_launch = value; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_long_lists_host, m) {
-  m.def(
-      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
-      "float boundary_grad, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def(fused_rankloss::host::kPairwiseForward);
   m.def("set_seed(int seed) -> ()");
   m.def("set_crossover(int slots) -> ()");
   m.def("set_blocks(int blocks) -> ()");

@@ -8,6 +8,7 @@
 #include "cuda/lists_backward.cuh"
 #include "cuda/pairwise.cuh"
 #include "host_memory.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -57,11 +58,7 @@ std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
-  m.def(
-      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
-      "float boundary_grad, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def(fused_rankloss::host::kPairwiseForward);
   m.def(
       "lists_backward(Tensor grad_loss, Tensor raw_grad, Tensor list_scale, Tensor? mask, "
       "Tensor? lengths, Tensor? offsets, ScalarType dtype) -> Tensor");

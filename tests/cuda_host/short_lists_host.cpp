@@ -5,6 +5,7 @@
 #include "common/pairwise_op.h"
 #include "cuda/short_lists.cuh"
 #include "host_memory.h"
+#include "host_schemas.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -122,11 +123,7 @@ std::tuple<int64_t, int64_t> last_launch() { return {atomics, expected}; }
 }  // namespace fused_rankloss::host
 
 STABLE_TORCH_LIBRARY(fused_rankloss_short_lists_host, m) {
-  m.def(
-      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
-      "float boundary_grad, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
+  m.def(fused_rankloss::host::kPairwiseForward);
   m.def(
       "list_sums(Tensor scores, Tensor labels, Tensor offsets, Tensor margins, str loss) "
       "-> (Tensor sums, Tensor raw_grad)");

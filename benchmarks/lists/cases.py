@@ -74,8 +74,6 @@ def _cases() -> Iterable[ListCase]:
         ListCase(1_000_000, data=data) for data in ("1% positive", "ties", "sorted", "weights")
     )
     yield from (ListCase(1_000_000, dtype=dtype) for dtype in ("bf16", "fp64"))
-    # Scores of 16 bits are counted, not sorted; few of fp16's are alike.
-    yield ListCase(1_000_000, dtype="fp16")
     yield ListCase(1_000_000, dtype="bf16", data="5 grades")
     yield from (ListCase(n, dtype="bf16", preset="full") for n in (10_000_000, 100_000_000))
     # Batches of lists.

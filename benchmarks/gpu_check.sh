@@ -9,9 +9,10 @@
 #   benchmark   times and memory on the GPU, beside the baselines; figures; the goals
 #
 # Without a STEP: all four. The default presets take minutes a step; --full adds the slow tests and
-# the whole matrix of sizes, up to a million embeddings. On Hopper, what concerns triplets is done
-# once more with the search of its own (FUSED_RANKLOSS_HOPPER=1). FOLDER gets environment.txt, a log
-# for each step, and the CSV and figures of the benchmark.
+# the whole matrix of sizes, up to a million embeddings. What is off by default is done once more
+# with it: long lists that are looked at for a small class (FUSED_RANKLOSS_SMALL_CLASS=1) and, on
+# Hopper, triplets with the search of its own (FUSED_RANKLOSS_HOPPER=1). FOLDER gets
+# environment.txt, a log for each step, and the CSV and figures of the benchmark.
 #
 # Needs a torch with CUDA, nvcc, compute-sanitizer (both in the CUDA toolkit) and the packages of
 # the extras test and bench. $PYTHON names the interpreter, $CUDA_HOME the toolkit.
@@ -149,13 +150,16 @@ if wants sanitize; then
   for tool in memcheck racecheck initcheck synccheck; do
     step "$tool" "$sanitizer" --tool "$tool" --kernel-name kns=fused_rankloss --error-exitcode 1 \
       --launch-timeout 0 "$python" -m benchmarks.gpu_kernels
+    FUSED_RANKLOSS_SMALL_CLASS=1 step "${tool}_small_class" "$sanitizer" --tool "$tool" \
+      --kernel-name kns=small_class --error-exitcode 1 --launch-timeout 0 \
+      "$python" -m benchmarks.gpu_kernels --only small_class
   done
   # Its own kernel, which small batches do not reach; racecheck does not know all its barriers.
   if [ "$hopper" ]; then
     for tool in memcheck synccheck; do
       FUSED_RANKLOSS_HOPPER=1 step "${tool}_hopper" "$sanitizer" --tool "$tool" \
         --kernel-name kns=hopper_search --error-exitcode 1 --launch-timeout 0 \
-        "$python" -m benchmarks.gpu_kernels --large-triplets
+        "$python" -m benchmarks.gpu_kernels --only large_triplets
     done
   fi
   unset PYTORCH_NO_CUDA_MEMORY_CACHING
@@ -165,9 +169,14 @@ if wants benchmark; then
   step benchmark "$python" -m benchmarks run "$preset" --device cuda --memory all --output "$folder"
   step plot "$python" -m benchmarks plot --device cuda --output "$folder"
   step goals "$python" -m benchmarks goals --device cuda --output "$folder"
+  larger=()
+  [ "$preset" = --full ] && larger=(--full)
+  for value in 0 1; do  # long lists, without a look for a small class and with it
+    FUSED_RANKLOSS_SMALL_CLASS=$value step "benchmark_small_class_$value" "$python" -m benchmarks \
+      run "${larger[@]}" --device cuda --only pairwise_hinge/1e --only fp32/full \
+      --providers fused torch_sort --memory none --output "$folder/small_class_$value"
+  done
   if [ "$hopper" ]; then  # batches of all sizes, without its search and with it
-    larger=()
-    [ "$preset" = --full ] && larger=(--full)
     for value in 0 1; do
       FUSED_RANKLOSS_HOPPER=$value step "benchmark_hopper_$value" "$python" -m benchmarks run \
         "${larger[@]}" --device cuda --only batch_hard --providers fused matmul --memory none \

@@ -3,8 +3,9 @@
     compute-sanitizer --tool racecheck python -m benchmarks.gpu_kernels
 
 The results are those of the tests; here they must only be finite. Lengths and widths are chosen
-against tiles: below one, one more than one, several. Batches large enough for the search of Hopper
-GPUs, FUSED_RANKLOSS_HOPPER=1, come with --large-triplets, and alone.
+against tiles: below one, one more than one, several. What a variable of the environment switches on
+comes with --only, and alone: batches large enough for the search of Hopper GPUs
+(FUSED_RANKLOSS_HOPPER=1), lists with a small class (FUSED_RANKLOSS_SMALL_CLASS=1).
 """
 
 from __future__ import annotations
@@ -88,6 +89,18 @@ def half_lists(device: str) -> Iterator[tuple[str, Tensor]]:
         yield f"pairwise_hinge {dtype} {HALF_LIST}, {levels} levels", loss.sum()
 
 
+def small_classes(device: str) -> Iterator[tuple[str, Tensor]]:
+    """Either class small, or none; more of its scores than a block keeps at hand."""
+    n = LONG[1]
+    for dtype, small in product((torch.float32, torch.float64), (1, n // 40, n // 2)):
+        scores = torch.randn(n, device=device, dtype=dtype).requires_grad_()
+        of_small = torch.randperm(n, device=device) < small
+        margins = torch.tensor([0.5, 1.0], device=device)
+        for labels in (of_small, ~of_small):
+            loss = pairwise_hinge_loss(scores, labels, margin=margins)
+            yield f"pairwise_hinge {dtype} {n}, {small} of a class", loss.sum()
+
+
 def ranking_losses(device: str) -> Iterator[tuple[str, Tensor]]:
     """Every scheme with every pair loss and every truncation; the listwise losses; dtypes in turn.
 
@@ -161,7 +174,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--large-triplets", action="store_true")
+    special = {"large_triplets": large_batch_triplet_losses, "small_class": small_classes}
+    parser.add_argument("--only", choices=special)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     calls = 0
@@ -169,7 +183,7 @@ def main() -> None:
         *(list_losses, ragged_losses, long_list_losses, half_lists, ranking_losses),
         *(batch_triplet_losses, triplet_losses),
     )
-    for losses in (large_batch_triplet_losses,) if options.large_triplets else kinds:
+    for losses in (special[options.only],) if options.only else kinds:
         for name, loss in losses(options.device):
             loss.backward()
             if not loss.isfinite():

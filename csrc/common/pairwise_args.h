@@ -26,6 +26,14 @@ struct PairwiseArgs : ListInputs {
   // is fp32, fp64 for fp64 scores.
   bool counts = false;
   bool wide_counts = false;
+
+  FRL_HD void store_count(int64_t index, int64_t gradient) const {
+    if (wide_counts) {
+      static_cast<int64_t*>(raw_grad)[index] = gradient;
+    } else {
+      static_cast<int32_t*>(raw_grad)[index] = static_cast<int32_t>(gradient);
+    }
+  }
 };
 
 }  // namespace fused_rankloss

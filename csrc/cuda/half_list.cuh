@@ -28,9 +28,8 @@
 #pragma once
 
 #include "common/half_keys.h"
-#include "cuda/label_ranks.cuh"
 #include "cuda/list_results.cuh"
-#include "cuda/score_order.cuh"
+#include "cuda/one_list.cuh"
 #include "losses/hinge_counts.h"
 
 namespace fused_rankloss {
@@ -45,6 +44,7 @@ struct HalfListParams {
   PairwiseArgs args;
   // Workspace: zero
   LevelTable* levels;
+  uint32_t* solved;  // in the end, unless there are too many levels
   uint32_t* counts;  // [rows, kHalfKeys]: of items, then of those below in the tile
   // Workspace: uninitialised
   uint32_t* totals;       // [rows, kHalfTiles]
@@ -61,26 +61,12 @@ __device__ __forceinline__ uint32_t half_key_at(const PairwiseArgs& args, int64_
   return half_key(static_cast<const Half*>(args.scores)[slot].bits);
 }
 
-// Calls body(slot) for the slots of the team's tiles.
-template <class Team, typename Body>
-__device__ __forceinline__ void for_slots(const Team& team, int64_t num_slots, Body&& body) {
-#pragma unroll 1
-  for (int64_t first = team.rank() * kScanTile; first < num_slots;
-       first += team.size() * kScanTile) {
-#pragma unroll 4
-    for (int i = 0; i < kScanRun; ++i) {
-      const int64_t slot = first + i * kScanThreads + static_cast<int>(threadIdx.x);
-      if (slot < num_slots) body(slot);
-    }
-  }
-}
-
 // ---- Shared memory ---------------------------------------------------------
 
 struct HalfListShared {
-  SharedAtomics<unsigned long long, LevelTable::kEntries> entries;  // that the block has met
-  SharedAtomics<uint32_t, kHalfCells> cells;                        // plus 1; 0: free
-  SharedAtomics<uint32_t, kHalfCells> counts;                       // of their items
+  BlockLevels levels;
+  SharedAtomics<uint32_t, kHalfCells> cells;   // plus 1; 0: free
+  SharedAtomics<uint32_t, kHalfCells> counts;  // of their items
 
   ScanShared<TeamSort::Count, kScanThreads> scan;
   SharedArray<int, kHalfRows> rows;                          // of levels, ascending
@@ -119,23 +105,19 @@ class HalfList {
   }
 
  private:
-  __device__ __forceinline__ bool is_item(int64_t slot) const {
-    return real_range(args_.lists, 0, slot).size() > 0;
-  }
-
   // ---- Phase 1
 
   __device__ __forceinline__ void count_items() {
     const int thread = static_cast<int>(threadIdx.x);
-    if (thread < LevelTable::kEntries) shared_.entries.store(thread, 0);
+    shared_.levels.clear();
     for (int place = thread; place < kHalfCells; place += kScanThreads) {
       shared_.cells.store(place, 0);
       shared_.counts.store(place, 0);
     }
     __syncthreads();
     for_slots(team_, args_.lists.num_slots, [this](int64_t slot) {
-      if (!is_item(slot)) return;
-      const int row = insert_level(LevelTable::key(args_, slot));
+      if (!is_item_of_one_list(args_, slot)) return;
+      const int row = shared_.levels.insert(*params_.levels, LevelTable::key(args_, slot));
       if (row >= 0) count(row * kHalfKeys + half_key_at(args_, slot));
     });
     __syncthreads();
@@ -143,19 +125,6 @@ class HalfList {
       const uint32_t count = shared_.counts.load(place);
       if (count != 0) atomicAdd(&params_.counts[shared_.cells.load(place) - 1], count);
     }
-  }
-
-  // The key's row, or -1 where there are too many. The block has a copy of what it has met.
-  __device__ __forceinline__ int insert_level(uint64_t key) {
-#pragma unroll 1
-    for (int row = 0; row < LevelTable::kEntries && key != 0; ++row) {
-      if (shared_.entries.load(row) == key) return row;
-    }
-    const int row = params_.levels->insert(key);
-    if (row >= 0 && row < LevelTable::kEntries) {
-      shared_.entries.exchange(row, static_cast<unsigned long long>(key));
-    }
-    return row;
   }
 
   __device__ __forceinline__ void count(uint32_t cell) {
@@ -176,20 +145,8 @@ class HalfList {
     const int64_t num_tiles = int64_t{params_.num_rows} * kHalfTiles;
 #pragma unroll 1
     for (int64_t tile = team_.rank(); tile < num_tiles; tile += team_.size()) {
-      const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
-      RunOf<uint32_t> run = load_run(params_.counts, first);
-      TeamSort::Count own;
-#pragma unroll
-      for (int p = 0; p < kScanRun; ++p) {
-        const uint32_t items = run.at[p];
-        run.at[p] = own.count;
-        own.count += items;
-      }
-      const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared_.scan, own);
-#pragma unroll
-      for (int p = 0; p < kScanRun; ++p) run.at[p] += scanned.before.count;
-      store_run(params_.counts, first, run);
-      if (threadIdx.x == 0) params_.totals[tile] = scanned.total.count;
+      const uint32_t total = scan_counts(shared_.scan, params_.counts, tile);
+      if (threadIdx.x == 0) params_.totals[tile] = total;
     }
   }
 
@@ -291,16 +248,11 @@ class HalfList {
     const int64_t* gradients = params_.gradients[k % 2];
     for_slots(team_, args_.lists.num_slots, [&](int64_t slot) {
       int64_t gradient = 0;
-      if (is_item(slot)) {
+      if (is_item_of_one_list(args_, slot)) {
         const int row = row_of(LevelTable::key(args_, slot));
         gradient = gradients[row * kHalfKeys + half_key_at(args_, slot)];
       }
-      const int64_t index = k * args_.lists.num_slots + slot;
-      if (args_.wide_counts) {
-        static_cast<int64_t*>(args_.raw_grad)[index] = gradient;
-      } else {
-        static_cast<int32_t*>(args_.raw_grad)[index] = static_cast<int32_t>(gradient);
-      }
+      args_.store_count(k * args_.lists.num_slots + slot, gradient);
     });
   }
 
@@ -325,6 +277,7 @@ class HalfList {
     }
     __syncthreads();
     finish_batch<float, kScanThreads>(args_, params_.records, 1);
+    if (threadIdx.x == 0) *params_.solved = 1;
   }
   static_assert(kHalfShares == kScanThreads, "a thread has a share");
 

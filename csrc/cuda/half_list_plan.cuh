@@ -6,14 +6,14 @@
 #include <algorithm>
 
 #include "cuda/half_list.cuh"
-#include "cuda/long_lists_plan.cuh"
+#include "cuda/one_list_plan.cuh"
 #include "cuda/workspace.h"
 
 namespace fused_rankloss {
 
 class HalfListPlan {
  public:
-  explicit HalfListPlan(const PairwiseArgs& args) : args_(args), sorted_(args, /*sort_bytes=*/0) {}
+  explicit HalfListPlan(const PairwiseArgs& args) : args_(args) {}
 
   int64_t workspace_bytes() const {
     Workspace workspace(nullptr);
@@ -21,7 +21,7 @@ class HalfListPlan {
     return workspace.bytes();
   }
 
-  // On a Device of LongListsPlan::run.
+  // On a Device of SmallClassPlan::run.
   template <class Device>
   void run(Device& device, void* memory) const {
     Workspace workspace(memory);
@@ -29,26 +29,20 @@ class HalfListPlan {
     device.zero(layout.params.levels, layout.zero_bytes);
     device.launch_together(half_list_kernel, std::max<int64_t>(num_tiles(), kHalfShares),
                            layout.params);
-    if (!may_have_many_levels()) return;
-    LongListsParams<float> params =
-        sorted_.params(layout.sorted, {layout.partials, num_chunks(), 1, /*crossover=*/-1});
-    params.counted = layout.params.levels;
-    device.launch_together(long_lists_kernel<LongCounts<float>>, num_tiles(), params);
+    if (may_have_many_levels()) device.unsolved(args_, layout.unsolved, layout.params.solved);
   }
 
  private:
   struct Layout {
     HalfListParams params;
     int64_t zero_bytes;  // from params.levels on
-    void* sorted;
-    ListPartial* partials;
+    void* unsolved;
   };
 
   // As far as the host knows.
   bool may_have_many_levels() const { return args_.label_type != LabelType::kBool; }
 
   int64_t num_tiles() const { return (args_.lists.num_slots + kScanTile - 1) / kScanTile; }
-  int64_t num_chunks() const { return ListPartials::num_chunks_of(args_.lists); }
 
   Layout lay_out(Workspace& workspace) const {
     Layout layout{};
@@ -57,6 +51,7 @@ class HalfListPlan {
     params.num_rows = may_have_many_levels() ? kHalfRows : 2;
     const int64_t cells = int64_t{params.num_rows} * kHalfKeys;
     params.levels = workspace.take<LevelTable>(1);
+    params.solved = workspace.take<uint32_t>(1);
     params.counts = workspace.take<uint32_t>(cells);
     layout.zero_bytes = workspace.bytes();
     params.totals = workspace.take<uint32_t>(params.num_rows * kHalfTiles);
@@ -66,14 +61,12 @@ class HalfListPlan {
     params.shares = workspace.take<ListPartial>(args_.num_margins * kHalfShares);
     params.records = workspace.take<BatchTotals>(args_.num_margins);
     if (may_have_many_levels()) {
-      layout.partials = workspace.take<ListPartial>(args_.num_margins * (num_chunks() + 1));
-      layout.sorted = workspace.take<char>(sorted_.workspace_bytes());
+      layout.unsolved = workspace.take<char>(unsolved_list_bytes(args_));
     }
     return layout;
   }
 
   const PairwiseArgs& args_;
-  LongListsPlan<LongCounts<float>> sorted_;
 };
 
 }  // namespace fused_rankloss

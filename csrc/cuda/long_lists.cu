@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "cuda/long_lists.h"
-#include "cuda/long_lists_plan.cuh"
 #include "cuda/long_lists_stream.h"
+#include "cuda/one_list_plan.cuh"
 
 namespace fused_rankloss {
 namespace {
@@ -36,6 +36,14 @@ void launch_long_lists(const PairwiseArgs& args, const std::string& loss_name,
   with_plan(args, loss_name, [&](const auto& plan) {
     LongListsStream stream(scope);
     plan.run(stream, workspace, partials);
+  });
+}
+
+void launch_unsolved_list(const PairwiseArgs& args, void* workspace, const uint32_t* solved,
+                          const LaunchScope& scope) {
+  with_unsolved_list(args, [&](const auto& plan) {
+    LongListsStream stream(scope);
+    plan.run(stream, workspace, solved);
   });
 }
 

@@ -335,7 +335,7 @@ template <class Term>
 __global__ void __launch_bounds__(kScanThreads, kLongListsBlocks)
     long_lists_kernel(const __grid_constant__ LongListsParams<typename Term::Real> params) {
   __shared__ LongListsShared shared;
-  if (params.counted != nullptr && !params.counted->is_sorted_by()) return;
+  if (params.solved != nullptr && *params.solved != 0) return;
   const GridTeam team;
   LongLists<Term, GridTeam>(team, shared, params).solve();
 }

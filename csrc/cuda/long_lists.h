@@ -17,4 +17,9 @@ int64_t long_lists_bytes(const PairwiseArgs& args, const std::string& loss_name,
 void launch_long_lists(const PairwiseArgs& args, const std::string& loss_name,
                        const ListPartials& partials, void* workspace, const LaunchScope& scope);
 
+// The kernel that solves a call of one long list, whose gradients are counts, after all: where
+// *solved is 0 by then (one_list_plan.cuh).
+void launch_unsolved_list(const PairwiseArgs& args, void* workspace, const uint32_t* solved,
+                          const LaunchScope& scope);
+
 }  // namespace fused_rankloss

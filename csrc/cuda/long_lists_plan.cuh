@@ -13,9 +13,6 @@
 
 namespace fused_rankloss {
 
-// Slots are numbered by 32 bits there, and the last number is that of no segment's head.
-inline constexpr int64_t kMostLongSlots = UINT32_MAX - 1;
-
 template <class Term>
 class LongListsPlan {
  public:

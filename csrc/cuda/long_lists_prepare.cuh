@@ -32,11 +32,10 @@ struct LongListsParams {
   Order<Key> orders[2];
   Segments segments;
   MomentArrays moments;
-  double* gradients;     // [K, num_slots]
-  uint32_t* words;       // of LabelRanks, and of the sort by score
-  uint32_t sort_digits;  // of SortedSlots, where the kernel sorts for itself; or none
-  // The levels of a list that half_list_kernel has solved, unless they are too many; or null.
-  const LevelTable* counted;
+  double* gradients;       // [K, num_slots]
+  uint32_t* words;         // of LabelRanks, and of the sort by score
+  uint32_t sort_digits;    // of SortedSlots, where the kernel sorts for itself; or none
+  const uint32_t* solved;  // whether an earlier kernel has solved the only list; or null
 
   FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
 
@@ -57,12 +56,10 @@ struct LongListsParams {
 // The gradient of padding.
 template <typename Real>
 FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
-  if (!args.counts) {
-    static_cast<Real*>(args.raw_grad)[index] = 0;
-  } else if (args.wide_counts) {
-    static_cast<int64_t*>(args.raw_grad)[index] = 0;
+  if (args.counts) {
+    args.store_count(index, 0);
   } else {
-    static_cast<int32_t*>(args.raw_grad)[index] = 0;
+    static_cast<Real*>(args.raw_grad)[index] = 0;
   }
 }
 

@@ -4,12 +4,13 @@
 #pragma once
 
 #include "cuda/cooperative_launch.h"
+#include "cuda/long_lists.h"
 #include "cuda/policy.h"
 #include "cuda/radix_sort.h"
 
 namespace fused_rankloss {
 
-// The Device of LongListsPlan::run.
+// The Device of the plans.
 class LongListsStream {
  public:
   explicit LongListsStream(const LaunchScope& scope) : scope_(scope) {}
@@ -28,6 +29,10 @@ class LongListsStream {
   void launch_together(void (*kernel)(Parameter), int64_t most_blocks,
                        const std::remove_cv_t<Parameter>& argument) {
     launch_cooperative(scope_, kernel, most_blocks, kScanThreads, argument);
+  }
+
+  void unsolved(const PairwiseArgs& args, void* memory, const uint32_t* solved) {
+    launch_unsolved_list(args, memory, solved, scope_);
   }
 
   template <typename Key>

@@ -7,6 +7,7 @@
 #include "cuda/long_lists.h"
 #include "cuda/pairwise_dispatch.cuh"
 #include "cuda/short_lists.h"
+#include "cuda/small_class.h"
 
 namespace fused_rankloss {
 namespace {
@@ -25,6 +26,12 @@ class CallOnStream {
   int64_t half_list_bytes() const { return fused_rankloss::half_list_bytes(call_.args); }
 
   void half_list(void* memory) { launch_half_list(call_.args, memory, scope_); }
+
+  bool wants_small_class() const { return fused_rankloss::wants_small_class(); }
+
+  int64_t small_class_bytes() const { return fused_rankloss::small_class_bytes(call_.args); }
+
+  void small_class(void* memory) { launch_small_class(call_.args, memory, scope_); }
 
   int64_t longest_short_list() const {
     return fused_rankloss::longest_short_list(

@@ -3,6 +3,9 @@
 // Which kernels solve a call of pairwise_forward, in their order:
 //
 //   one long list of 16-bit scores     its kernels, where gradients are counts
+//   one list of more slots than one    its kernels, which solve it without sorting all of it if it
+//   launch takes                       has a small class, where gradients are counts and it is
+//                                      wanted
 //   short lists                        their kernel, which finishes the call
 //   short lists, and some longer       the same, then that of long lists, which finishes the call
 //   other lists                        the tile kernel, which finishes the call
@@ -26,7 +29,14 @@ namespace fused_rankloss {
 inline bool is_half_list(const PairwiseArgs& args) {
   const int64_t slots = args.lists.num_slots;
   return args.counts && is_half(args.score_type) && args.lists.num_lists == 1 &&
-         slots > kHalfList && slots <= kMostHalfSlots;
+         slots > kHalfList && slots <= kMostLongSlots;
+}
+
+// Whether a call may have a small class (small_class.cuh), as far as the host knows.
+inline bool may_have_small_class(const PairwiseArgs& args) {
+  const int64_t slots = args.lists.num_slots;
+  return args.counts && args.lists.num_lists == 1 && slots > kOneLaunchSlots &&
+         slots <= kMostLongSlots;
 }
 
 // Runs everything on a Device, which is a GPU's stream or the host harness:
@@ -34,6 +44,9 @@ inline bool is_half_list(const PairwiseArgs& args) {
 //   workspace(bytes)               uninitialised memory, until the call is over
 //   half_list_bytes()              of workspace
 //   half_list(memory)              the kernels of one list of 16-bit scores
+//   wants_small_class()            whether lists are to be looked at for it
+//   small_class_bytes()            of workspace
+//   small_class(memory)            the kernels of one list that may have one
 //   longest_short_list()           what their kernel takes on this device
 //   short_lists_bytes()            of workspace
 //   short_lists(partials, memory)  their kernel, which finishes the call if there are no partials
@@ -44,6 +57,10 @@ template <class Device>
 void run_pairwise(const PairwiseArgs& args, Device& device) {
   if (is_half_list(args)) {
     device.half_list(device.workspace(device.half_list_bytes()));
+    return;
+  }
+  if (may_have_small_class(args) && device.wants_small_class()) {
+    device.small_class(device.workspace(device.small_class_bytes()));
     return;
   }
   const int64_t longest_short = device.longest_short_list();

@@ -112,6 +112,9 @@ inline constexpr int kScanThreads = 256;
 inline constexpr int kScanRun = 8;
 inline constexpr int kScanTile = kScanThreads * kScanRun;
 
+// Slots of such calls are numbered by 32 bits, and the last number is that of no segment's head.
+inline constexpr int64_t kMostLongSlots = 0xfffffffe;
+
 // Calls with long lists are one launch up to so many slots, and sort within it. A prediction for an
 // H100, at 1.5 us for a barrier of the grid:
 //
@@ -132,7 +135,7 @@ inline constexpr int kCheckpoint = 32;
 // Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
 inline constexpr int kLongBlocks = 2;
 
-// The same of long_lists_kernel, for which 128 are too few from sm_100 on.
+// The same of long_lists_kernel and small_class_kernel, for which 128 are too few from sm_100 on.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 inline constexpr int kLongListsBlocks = 1;
 #else
@@ -143,9 +146,6 @@ inline constexpr int kLongListsBlocks = kLongBlocks;
 // sorted (half_list.cuh), where gradients are counts. A prediction for an H100: 4 barriers and
 // 65,536 scores a level take 25 us, however short the list; sorting 65,000 scores takes 60.
 inline constexpr int64_t kHalfList = 16 * 1024;
-
-// Its slots and the items of a cell are numbered by 32 bits.
-inline constexpr int64_t kMostHalfSlots = 0xfffffffe;
 
 // Counts that a block keeps in shared memory, the first ones to be met in each place, before they
 // join those of the grid. Of Gaussian bf16 scores, half are among 400 scores.
@@ -158,6 +158,27 @@ inline constexpr int kHalfBlocks = 3;
 #else
 inline constexpr int kHalfBlocks = 4;
 #endif
+
+// One list of two levels, the smaller with up to this share of the slots: its items alone are
+// sorted (small_class.cuh), where gradients are counts. A prediction for an H100 and 100 million
+// fp32 scores, a hundredth of them positive, whose place the others look for in 20 steps, 9 of them
+// in the second-level cache: 2.5 ms. CUB's sort takes 3.8, and what follows it 2 to 3. With ten
+// times as many positives, three more steps and a table that this cache does not hold, nothing is
+// gained.
+//
+// The list is sorted after all if it turns out to have no small class, but not by CUB, which only
+// the host can tell how much there is to sort: the sort within a kernel may take twice as long. As
+// no GPU has shown yet what that costs, lists are looked at for a small class, beyond
+// kOneLaunchSlots slots, only where this variable of the environment is 1.
+inline constexpr int64_t kSmallClassShare = 32;
+inline constexpr const char* kSmallClassVariable = "FUSED_RANKLOSS_SMALL_CLASS";
+
+// Scores of the small class that a block keeps in shared memory, evenly spread, to search first.
+inline constexpr int kSmallClassPivots = 2048;
+
+// Stretches of tiles, up to one more, each with a sum of its own: the 264 blocks of an H100 have
+// eight each.
+inline constexpr int64_t kSmallClassStretches = 2048;
 
 inline constexpr int kBackwardThreads = 256;
 

@@ -127,12 +127,31 @@ def half_list_host(pytestconfig: pytest.Config) -> HalfListHostOps:
     )
 
 
+class SmallClassHostOps(HalfListHostOps):
+    """The op of small_class_host.cpp: one list, without weights."""
+
+    def was_small(self) -> bool:
+        """Whether the small class of the last call was sorted alone."""
+        return self._ops.was_small()
+
+
+@pytest.fixture(scope="session")
+def small_class_host(pytestconfig: pytest.Config) -> SmallClassHostOps:
+    return load(
+        pytestconfig, "small_class_host.cpp", "fused_rankloss_small_class_host", SmallClassHostOps
+    )
+
+
 class DispatchHostOps(HostOps):
     """The op of dispatch_host.cpp, which chooses kernels as the real one does."""
 
     def kernels(self) -> list[int]:
-        """Those of the last call: 1 short lists, 2 tiles, 3 long lists, 4 one of 16-bit scores."""
+        """Those of the last call: digits of `Kernel` in dispatch_host.cpp."""
         return [int(digit) for digit in str(self._ops.last_kernels())]
+
+    def want_small_class(self, wanted: bool) -> None:
+        """Whether long lists are looked at for a small class."""
+        self._ops.want_small_class(wanted)
 
     def shared_memory(self, of_block: int = 64, of_multiprocessor: int = 64) -> None:
         """In KB; unless a test sets it, that of sm_75."""
@@ -186,6 +205,16 @@ def on_half_list_host(
     monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", half_list_host.pairwise_forward)
     half_list_host.set()
     return half_list_host
+
+
+@pytest.fixture
+def on_small_class_host(
+    on_host: HostOps, small_class_host: SmallClassHostOps, monkeypatch: pytest.MonkeyPatch
+) -> SmallClassHostOps:
+    """The public functions with the kernels of one list that may have a small class."""
+    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", small_class_host.pairwise_forward)
+    small_class_host.set()
+    return small_class_host
 
 
 @pytest.fixture

@@ -7,17 +7,19 @@
 #include "cuda/long_lists_plan.cuh"
 #include "cuda/pairwise_dispatch.cuh"
 #include "cuda/short_lists.cuh"
-#include "host_device.h"
+#include "cuda/small_class_plan.cuh"
 #include "host_schemas.h"
+#include "one_list_device.h"
 
 namespace fused_rankloss::host {
 namespace {
 
 std::uint64_t seed = 0;
 SharedMemory shared_memory{64 * 1024, 64 * 1024};
+bool small_class_wanted = false;
 int64_t kernels = 0;  // of the last call, a digit each
 
-enum Kernel { kShortLists = 1, kTiles = 2, kLongLists = 3, kHalfLists = 4 };
+enum Kernel { kShortLists = 1, kTiles = 2, kLongLists = 3, kHalfLists = 4, kSmallClass = 5 };
 
 // The Device of run_pairwise.
 class HostCall {
@@ -37,8 +39,18 @@ class HostCall {
 
   void half_list(void* memory) {
     note(kHalfLists);
-    HostDevice device(seed, /*most_blocks=*/3);
+    OneListDevice device(seed, /*most_blocks=*/3);
     HalfListPlan(args_).run(device, memory);
+  }
+
+  bool wants_small_class() const { return small_class_wanted; }
+
+  int64_t small_class_bytes() const { return SmallClassPlan<float>(args_).workspace_bytes(); }
+
+  void small_class(void* memory) {
+    note(kSmallClass);
+    OneListDevice device(seed, /*most_blocks=*/3);
+    SmallClassPlan<float>(args_).run(device, memory);
   }
 
   int64_t longest_short_list() const {
@@ -126,6 +138,7 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
 }
 
 void set_seed(int64_t value) { seed = value; }
+void want_small_class(bool value) { small_class_wanted = value; }
 void set_shared_memory(int64_t of_block, int64_t of_multiprocessor) {
   shared_memory = {of_block, of_multiprocessor};
 }
@@ -137,6 +150,7 @@ int64_t last_kernels() { return kernels; }
 STABLE_TORCH_LIBRARY(fused_rankloss_dispatch_host, m) {
   m.def(fused_rankloss::host::kPairwiseForward);
   m.def("set_seed(int seed) -> ()");
+  m.def("want_small_class(bool wanted) -> ()");
   m.def("set_shared_memory(int of_block, int of_multiprocessor) -> ()");
   m.def("last_kernels() -> int");
 }
@@ -145,6 +159,7 @@ STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_dispatch_host, CompositeExplicitAutogra
   m.impl("pairwise_forward",
          TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
+  m.impl("want_small_class", TORCH_BOX(&fused_rankloss::host::want_small_class));
   m.impl("set_shared_memory", TORCH_BOX(&fused_rankloss::host::set_shared_memory));
   m.impl("last_kernels", TORCH_BOX(&fused_rankloss::host::last_kernels));
 }

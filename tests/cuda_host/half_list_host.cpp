@@ -3,8 +3,8 @@
 // The op pairwise_forward with the kernels of one list of 16-bit scores, whatever its length.
 #include "common/pairwise_op.h"
 #include "cuda/half_list_plan.cuh"
-#include "host_device.h"
 #include "host_schemas.h"
+#include "one_list_device.h"
 
 namespace fused_rankloss::host {
 namespace {
@@ -20,7 +20,7 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   }
   const HalfListPlan plan(call.args);
   std::vector<std::byte> workspace = workspace_of(plan.workspace_bytes());
-  HostDevice device(seed, most_blocks);
+  OneListDevice device(seed, most_blocks);
   plan.run(device, workspace.data());
 }
 

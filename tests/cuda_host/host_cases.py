@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import evaluate, flat
+from batches import Batch, evaluate, flat
 from cases import (
     LOSSES,
     SCORE_DTYPES,
@@ -92,6 +92,15 @@ def forward(host, call, loss: str, **options) -> dict[str, Tensor]:
         True,
     )
     return dict(zip(("loss", "raw_grad", "list_scale", "margin_slope"), results, strict=True))
+
+
+def hold_counts(results: dict, batch: Batch, **options) -> None:
+    """Gradients, slopes and numbers of pairs exactly, the loss as tolerance.py says."""
+    wanted = exact(batch, "hinge", reduction="sum", **options)
+    assert torch.equal(results["raw_grad"][0].double(), wanted.grad)
+    assert results["margin_slope"].item() == wanted.sums[0].margin_slope
+    floor = loss_floor(wanted, batch.scores.dtype)
+    check("loss", results["loss"].squeeze(), wanted.loss, floor)
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:

@@ -46,8 +46,8 @@ MUTANTS = [
     Mutant(
         "a list of many levels is not sorted",
         "long_lists.cuh",
-        "&& !params.counted->is_sorted_by()",
-        "&& params.counted->is_sorted_by()",
+        "&& *params.solved != 0",
+        "&& *params.solved == 0",
     ),
     # Scores.
     Mutant(

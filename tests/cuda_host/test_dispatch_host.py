@@ -10,19 +10,21 @@ slots are enumerated in tiles.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import every_loss, forward, hold, same_bits, sanitize
+from host_cases import every_loss, forward, hold, hold_counts, same_bits, sanitize
 
 from batches import FORMS, flat, flat_mask, one_list, padded_lengths
 from cases import Case, name_of
 
-SHORT, TILES, LONG, HALF = 1, 2, 3, 4  # digits of last_kernels()
+SHORT, TILES, LONG, HALF, SMALL_CLASS = 1, 2, 3, 4, 5  # digits of last_kernels()
 
 MIXED = (3, 40, 700, 5000)
 MANY = MIXED + (9,) * 59 + (1100,)
 VERY_LONG = 11_000
+ONE_LAUNCH = 98 * 2048
 
 
 @sanitize
@@ -145,6 +147,27 @@ def test_long_list_of_half_scores(dtype: torch.dtype, form: str, on_dispatch_hos
     shape = one_list if form == "one" else FORMS[form]
     hold(Case("halves", (17_000,), "", labels="grades"), "hinge", dtype, form=shape)
     assert on_dispatch_host.kernels() == [HALF]
+
+
+@pytest.mark.parametrize(
+    ("n", "wanted", "kernel"),
+    [
+        (ONE_LAUNCH, True, LONG),
+        (ONE_LAUNCH + 1, False, LONG),
+        (ONE_LAUNCH + 1, True, SMALL_CLASS),
+    ],
+)
+def test_small_class(n: int, wanted: bool, kernel: int, dispatch_host) -> None:
+    """Looked for in lists that are more than one launch sorts, and only where it is wanted."""
+    batch = Case("small", (n,), "").batch(torch.float32)
+    batch = replace(batch, labels=torch.arange(n) % 100 == 0)
+    dispatch_host.want_small_class(wanted)
+    try:
+        results = forward(dispatch_host, one_list(batch), "hinge")
+    finally:
+        dispatch_host.want_small_class(False)
+    assert dispatch_host.kernels() == [kernel]
+    hold_counts(results, batch)
 
 
 @pytest.mark.parametrize("width", [0, 100, 5000])

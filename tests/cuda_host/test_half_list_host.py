@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import forward, hold, many_labels, same_bits, sanitize
+from host_cases import forward, hold, hold_counts, many_labels, same_bits, sanitize
 
 import fused_rankloss
 from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
@@ -28,15 +28,6 @@ def list_of(n: int, levels: int, dtype: torch.dtype, scores: str = "normal") -> 
     labels = torch.randint(0, levels, (n,), generator=generator_for(f"labels{n}"))
     labels[: min(n, levels)] = torch.arange(levels)[:n]
     return replace(batch, labels=labels)
-
-
-def hold_counts(results: dict, batch: Batch, **options) -> None:
-    """Gradients, slopes and numbers of pairs exactly, the loss as tolerance.py says."""
-    wanted = exact(batch, "hinge", reduction="sum", **options)
-    assert torch.equal(results["raw_grad"][0].double(), wanted.grad)
-    assert results["margin_slope"].item() == wanted.sums[0].margin_slope
-    floor = loss_floor(wanted, batch.scores.dtype)
-    check("loss", results["loss"].squeeze(), wanted.loss, floor)
 
 
 # ---- Against the oracle ----------------------------------------------------------------------

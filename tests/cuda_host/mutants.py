@@ -94,8 +94,9 @@ def first_failure(libraries: Path, tests: list[Path]) -> str | None:
         return f"nothing ends within {HANGS_AFTER} s"
     if done.returncode == 0:
         return None
-    if re.search(r"^ERROR ", done.stdout, re.MULTILINE):
-        raise SystemExit(f"the tests did not run:\n{done.stdout}")
+    # 2 to 5 are pytest's own: interrupted, broken, misused, no tests.
+    if 2 <= done.returncode <= 5 or re.search(r"^ERROR ", done.stdout, re.MULTILINE):
+        raise SystemExit(f"the tests did not run:\n{done.stdout}{done.stderr}")
     failures = re.findall(r"^FAILED \S*?(test_.*)$", done.stdout, re.MULTILINE)
     return failures[0] if failures else f"exit status {done.returncode}"
 

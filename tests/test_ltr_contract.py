@@ -254,6 +254,24 @@ def test_infinite_scores_poison_listwise_losses(
     assert got.grad[:3].isnan().all() and got.grad[3:].isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("labels", "poisoned"),
+    [((1.0, INF, 0.0), True), ((-INF, -INF, -INF), True), ((1.0, -INF, 0.0), False)],
+)
+@every_impl
+def test_infinite_labels_of_listnet(labels: tuple, poisoned: bool, impl: str, device: str) -> None:
+    """The distribution of labels is one unless the largest of them is infinite."""
+    batch = Batch.of([0.5, -0.5, 1.0, 0.0, 2.0], [*labels, 0.0, 1.0])
+    got = evaluate(RANKING["listnet"], flat(replace(batch, sizes=(3, 2)).to(device)), impl=impl)
+    assert got.grad[3:].isfinite().all()
+    if poisoned:
+        assert got.grad[:3].isnan().all()
+        return
+    batch = replace(batch, labels=batch.labels.clamp(min=-1000.0), sizes=(3, 2))
+    wanted = evaluate(RANKING["listnet"], flat(batch.to(device)), impl=impl)
+    assert torch.equal(got.loss, wanted.loss) and torch.equal(got.grad, wanted.grad)
+
+
 def nothing(device: str) -> dict[str, tuple[Tensor, Tensor, dict]]:
     masked = {"mask": torch.zeros(3, 4, dtype=torch.bool, device=device)}
     zero = {"lengths": torch.zeros(3, dtype=torch.int64, device=device)}

@@ -79,7 +79,7 @@ struct ListItems {
 // Of some items of a list. A State of block_scan.cuh.
 struct ItemsState {
   uint32_t count = 0;
-  uint32_t poisoned = 0;
+  uint32_t poisoned = 0;  // by an item; see is_poisoned
   double top_score = -std::numeric_limits<double>::infinity();
   int64_t top_label = std::numeric_limits<int64_t>::min();  // its key
   uint64_t ones = 0;                                        // bits that are 1 in some sort key
@@ -110,6 +110,14 @@ struct ItemsState {
   __device__ __forceinline__ ItemsState shuffled(Shuffle shuffle) const {
     return {shuffle(count),     shuffle(poisoned), shuffle(top_score),
             shuffle(top_label), shuffle(ones),     shuffle(zeros)};
+  }
+
+  // Of all items of a list. An infinite largest label makes no distribution of labels.
+  template <ListwiseLoss kLoss>
+  FRL_HD bool is_poisoned(LabelType label_type) const {
+    if (poisoned != 0) return true;
+    if (kLoss != ListwiseLoss::kListNet || count == 0) return false;
+    return !is_finite(label_value(top_label, label_type));
   }
 
   // Bits in which sort keys differ.

@@ -179,7 +179,10 @@ class LongListwiseItems {
     for_lists([&](ListRecord& record) {
       ItemsState* states = cells<ItemsState>(0) + record.first_tile;
       const ItemsState total = scan_states<Sweep::kUp>(shared_.items, states, record.num_tiles());
-      if (threadIdx.x == 0) record.items = total;
+      if (threadIdx.x == 0) {
+        record.items = total;
+        record.items.poisoned = total.template is_poisoned<kLoss>(args_.label_type);
+      }
     });
     team_.sync();
     if (team_.rank() == 0) number_items();

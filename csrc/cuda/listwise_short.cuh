@@ -77,7 +77,7 @@ class ShortListwise {
     items_.clear_behind(size, team_.thread(), team_.size());
     if (size == 0) return uncounted();
     place_items(size);
-    if (all_.poisoned != 0) {
+    if (all_.template is_poisoned<kLoss>(args_.label_type)) {
       fill(size, kNan<double>);
       return poisoned();
     }

@@ -146,4 +146,21 @@ MUTANTS = [
         "        this->clear_tile(tile);",
         "",
     ),
+    *(
+        Mutant(f"an infinite label makes a distribution of a {length} list", file, old, new)
+        for length, file, old, new in [
+            (
+                "short",
+                "listwise_short.cuh",
+                "all_.template is_poisoned<kLoss>(args_.label_type)",
+                "all_.poisoned != 0",
+            ),
+            (
+                "long",
+                "listwise_long_items.cuh",
+                "total.template is_poisoned<kLoss>(args_.label_type)",
+                "total.poisoned",
+            ),
+        ]
+    ),
 ]

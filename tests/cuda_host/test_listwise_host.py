@@ -341,6 +341,25 @@ def test_poisoned_lists(name: str, what: str, value: float, listwise_kernel: str
         check("grad", others.grad, wanted.grad, grad_floor(wanted, torch.float32))
 
 
+@pytest.mark.parametrize("n", [3, 200])
+def test_infinite_labels_of_listnet(n: int, listwise_kernel: str) -> None:
+    """A largest label that is infinite makes no distribution; another one has no share in it."""
+    batch = Case("infinite", (7, n, n, n, 4), "", labels="grades").batch(torch.float32)
+    labels = batch.labels.float()
+    labels[7 + 1] = math.inf
+    labels[7 + n : 7 + 2 * n] = -math.inf
+    labels[7 + 2 * n] = -math.inf
+    poisoned = torch.zeros(len(labels), dtype=torch.bool)
+    poisoned[7 : 7 + 2 * n] = True
+    outcome = evaluate(LIST["listnet"], flat(replace(batch, labels=labels)), reduction="none")
+    assert outcome.loss.isnan().tolist() == [False, True, True, False, False]
+    assert torch.equal(outcome.grad.isnan(), poisoned)
+    finite = replace(batch, labels=labels.clamp(min=-1000.0))
+    others = evaluate(LIST["listnet"], flat(finite), reduction="none")
+    assert torch.equal(outcome.loss[3:], others.loss[3:])
+    assert torch.equal(outcome.grad[~poisoned], others.grad[~poisoned])
+
+
 @pytest.mark.parametrize("n", [1, 2])
 @every_loss
 def test_poison_without_a_pair(name: str, n: int, listwise_kernel: str) -> None:

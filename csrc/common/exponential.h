@@ -34,7 +34,7 @@ FRL_HD double exp_of_negative(double x) {
   const double n = shifted - kRound;
   const double r = (-bounded - n * 0x1.62e42fefa0000p-1) - n * 0x1.cf79abc9e3b3ap-40;
   double sum = kInverseFactorials[kDegree];
-#pragma GCC unroll 16
+  FRL_UNROLL(16)
   for (int k = kDegree - 1; k >= 0; --k) sum = sum * r + kInverseFactorials[k];
   return bit_cast<double>(bit_cast<uint64_t>(sum) + (bit_cast<uint64_t>(shifted) << 52));
 }

@@ -23,7 +23,7 @@ FRL_HD double log_of_positive(double x) {
   const double f = bit_cast<double>(bits - (exponent << 52) + (kBias << 52)) - 1;
   const double s = f / (2 + f), square = s * s;
   double sum = kOddReciprocals[kTerms - 1];
-#pragma GCC unroll 16
+  FRL_UNROLL(16)
   for (int t = kTerms - 2; t > 0; --t) sum = sum * square + kOddReciprocals[t];
   const double log_m = 2 * s + 2 * s * square * sum;
   return k * 0x1.62e42fefa0000p-1 + (k * 0x1.cf79abc9e3b3ap-40 + log_m);

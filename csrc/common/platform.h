@@ -7,3 +7,11 @@
 #else
 #define FRL_HD inline
 #endif
+
+// Unrolls the loop that follows, in the words of whichever compiler it is.
+#define FRL_PRAGMA(words) _Pragma(#words)
+#ifdef __CUDACC__
+#define FRL_UNROLL(times) FRL_PRAGMA(unroll)
+#else
+#define FRL_UNROLL(times) FRL_PRAGMA(GCC unroll times)
+#endif

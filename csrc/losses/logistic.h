@@ -33,7 +33,7 @@ struct Logistic {
     const double u = exponential(x);
     double sum = Series::softplus(Series::kTerms - 1);
     // Unrolled, or no loop over pairs becomes vector instructions.
-#pragma GCC unroll 32
+    FRL_UNROLL(32)
     for (int k = Series::kTerms - 2; k >= 0; --k) sum = sum * u + Series::softplus(k);
     const bool violated = scaled < 0;
     return {sum * u + (violated ? x : 0.0), (violated ? 1.0 : u) / (1 + u)};

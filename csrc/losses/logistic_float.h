@@ -47,7 +47,7 @@ struct FloatLogistic {
     const int exponent = bit_cast<int32_t>(shifted) - bit_cast<int32_t>(kRound);
 
     float growth = FloatSeries::exp2_growth(FloatSeries::kGrowthTerms - 1);
-#pragma GCC unroll 8
+    FRL_UNROLL(8)
     for (int k = FloatSeries::kGrowthTerms - 2; k >= 0; --k) {
       growth = fmaf(growth, fraction, FloatSeries::exp2_growth(k));
     }
@@ -56,7 +56,7 @@ struct FloatLogistic {
     const float u =
         exponent > -126 ? bit_cast<float>(bit_cast<int32_t>(m) + exponent * (1 << 23)) : 0.0f;
     float excess = FloatSeries::softplus_excess(FloatSeries::kExcessTerms - 1);
-#pragma GCC unroll 16
+    FRL_UNROLL(16)
     for (int k = FloatSeries::kExcessTerms - 2; k >= 0; --k) {
       excess = fmaf(excess, u, FloatSeries::softplus_excess(k));
     }

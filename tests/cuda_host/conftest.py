@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import host_build
@@ -11,9 +10,6 @@ import pytest
 import torch
 
 import fused_rankloss.ops
-
-# `make sanitize` preloads AddressSanitizer; then the kernels are compiled for it, too.
-SANITIZE = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 class HostOps:
@@ -61,13 +57,7 @@ class HostOps:
 def load(
     pytestconfig: pytest.Config, source: str, namespace: str, ops: type[HostOps] = HostOps
 ) -> HostOps:
-    if mutant := host_build.mutated(source):
-        return ops(mutant, namespace)
-    if not host_build.have_compiler():
-        pytest.skip("no C++ compiler")
-    folder = pytestconfig.cache.mkdir("cuda_host")
-    library = host_build.build(source, folder, uses_torch=True, sanitize=SANITIZE)
-    return ops(library, namespace)
+    return ops(host_build.library(source, pytestconfig.cache), namespace)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 import torch
 
 HERE = Path(__file__).parent
@@ -28,15 +29,11 @@ TORCH_FLAGS = [
     *(f"-L{TORCH / 'lib'}", "-ltorch_cpu", f"-Wl,-rpath,{TORCH / 'lib'}"),
 ]
 
+# `make sanitize` preloads AddressSanitizer; then the kernels are compiled for it, too.
+SANITIZE = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 # Names a folder of libraries of mutated kernels, which go before those built here: see mutants.py.
 LIBRARIES = "FUSED_RANKLOSS_HOST_LIBRARIES"
-
-
-def mutated(source: str) -> Path | None:
-    """The library of mutated kernels for one file of this folder, where mutants.py has made one."""
-    folder = os.environ.get(LIBRARIES)
-    return next(Path(folder).glob(f"{Path(source).stem}-*.so"), None) if folder else None
 
 
 def have_compiler() -> bool:
@@ -73,3 +70,13 @@ def build(
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
         draft.replace(target)
     return target
+
+
+def library(source: str, cache: pytest.Cache) -> Path:
+    """What tests of one file of this folder load: its kernels, mutated where mutants.py did so."""
+    if folder := os.environ.get(LIBRARIES):
+        for mutant in Path(folder).glob(f"{Path(source).stem}-*.so"):
+            return mutant
+    if not have_compiler():
+        pytest.skip("no C++ compiler")
+    return build(source, cache.mkdir("cuda_host"), uses_torch=True, sanitize=SANITIZE)

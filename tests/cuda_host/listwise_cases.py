@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import host_build
@@ -41,15 +40,7 @@ class ListwiseHost:
 
 
 def load(cache: pytest.Cache) -> ListwiseHost:
-    if mutant := os.environ.get("FUSED_RANKLOSS_LISTWISE_HOST_LIBRARY"):  # of listwise_mutants.py
-        return ListwiseHost(Path(mutant))
-    if not host_build.have_compiler():
-        pytest.skip("no C++ compiler")
-    sanitize = "libasan" in os.environ.get("LD_PRELOAD", "")
-    folder = cache.mkdir("cuda_host")
-    return ListwiseHost(
-        host_build.build("listwise_host.cpp", folder, uses_torch=True, sanitize=sanitize)
-    )
+    return ListwiseHost(host_build.library("listwise_host.cpp", cache))
 
 
 def forward(host: ListwiseHost, call: Call, ranking: Ranking, **options) -> dict[str, Tensor]:

@@ -116,12 +116,6 @@ MUTANTS = [
         "num_lists > 1 && d < 1;",
     ),
     Mutant(
-        "no list has no number",
-        "long_lists_prepare.cuh",
-        "list == kNoList ? lists.num_lists : list);",
-        "list == kNoList ? 0 : list);",
-    ),
-    Mutant(
         "lists stay where scores were",
         "long_lists_sort.cuh",
         "    if (has_lists) to.ranks[place] = item.list;\n",
@@ -245,6 +239,12 @@ MUTANTS = [
         "long_lists_prepare.cuh",
         "score != score || weight != weight ||",
         "weight != weight ||",
+    ),
+    Mutant(
+        "a NaN that sorts like padding is padding",
+        "long_lists_prepare.cuh",
+        "ordered_key(score == score ? score : kNan<Real>)",
+        "ordered_key(score)",
     ),
     Mutant(
         "sorted equal infinities go unnoticed",

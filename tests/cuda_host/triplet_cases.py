@@ -7,7 +7,6 @@ pairs and their distances, which are canonical on both devices, and the specific
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,15 +45,7 @@ class TripletOps:
 
 
 def load(cache: pytest.Cache) -> TripletOps:
-    if mutant := host_build.mutated("triplet_host.cpp"):
-        return TripletOps(mutant)
-    if not host_build.have_compiler():
-        pytest.skip("no C++ compiler")
-    sanitize = "libasan" in os.environ.get("LD_PRELOAD", "")
-    folder = cache.mkdir("cuda_host")
-    return TripletOps(
-        host_build.build("triplet_host.cpp", folder, uses_torch=True, sanitize=sanitize)
-    )
+    return TripletOps(host_build.library("triplet_host.cpp", cache))
 
 
 class Batch(NamedTuple):

@@ -160,7 +160,7 @@ class SmallClass {
   __device__ __forceinline__ bool find_classes() {
     const LevelTable& levels = *params_.levels;
     const bool nan_label = levels.has_zero != 0 && args_.label_type >= LabelType::kHalf;
-    if (levels.size() != 2 || nan_label || !args_.lists.valid(0)) return false;
+    if (levels.size() != 2 || nan_label) return false;
     const uint64_t label = levels.entries[0];
     const uint64_t other = levels.has_zero != 0 ? 0 : levels.entries[1];
     const uint32_t items = params_.state->rows[0];

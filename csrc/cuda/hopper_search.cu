@@ -41,7 +41,7 @@ TensorMap map_of(const Halves8* cells, int64_t rows, int64_t row_halves, const s
   const cuuint64_t size[] = {static_cast<cuuint64_t>(row_halves), static_cast<cuuint64_t>(rows)};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(row_halves) *
                                 2};  // bytes, from dimension 1
-  const cuuint32_t box[] = {kTileRowHalves, kTileRows};
+  const cuuint32_t box[] = {kTileRowHalves, kBoxRows};
   const cuuint32_t steps[] = {1, 1};
   TensorMap map;
   const CUresult result = encode_tiled(op)(

@@ -47,6 +47,7 @@ inline constexpr int kSearchBlocksEach = 2;
 // to 1.2 ms for 65,536 rows of 128 bf16, half a band. Two blocks that share what they stream would
 // halve that. 128 accumulators of the 240 registers of a thread.
 inline constexpr int kHopperGroups = 2;
+inline constexpr int kHopperClusterBlocks = 2;
 inline constexpr int kHopperStages = 5;     // chunks of columns in flight, 16 KiB each
 inline constexpr int kHopperRowChunks = 8;  // that fit beside them: 512 numbers, 256 of two pieces
 inline constexpr int64_t kHopperSharedBytes = 227 * 1024;  // that a block can have in all

@@ -68,8 +68,10 @@ __global__ void multiplies_two_tiles(const TensorMap map) {
       uint32_t to = place;
       if (kBug == kNotAligned) to += 128;
       if (kBug == kOutsideOfMemory) to += kSwizzleBytes;
-      copy_tile(to, map, kFirstRow, kFirstColumn * static_cast<int>(tile), shared.full);
-      if (kBug == kCopyOntoCopy) copy_tile(to, map, 0, 0, shared.full);
+      const int column = kFirstColumn * static_cast<int>(tile);
+      copy_box(to, map, kFirstRow, column, shared.full);
+      copy_box(to + kBoxBytes, map, kFirstRow + kBoxRows, column, shared.full);
+      if (kBug == kCopyOntoCopy) copy_box(to, map, 0, 0, shared.full);
     }
     return;
   }

@@ -2,8 +2,7 @@
 //
 // What sm_90a alone has: products of whole warpgroups, copies of many rows by one thread, clusters
 // of blocks that share what they copy, and the barriers in shared memory on which all of it rests.
-// Each function is one instruction, named beside it, but for sync_cluster() and what finds an
-// address.
+// Each function is one instruction, or two that belong together, named beside it.
 //
 //   C[64, 128] += A[64, 16] B[128, 16]^T     A and B fp16 in shared memory, C fp32 in registers
 //
@@ -117,7 +116,9 @@ class Mbarrier {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory");
   }
 
-  // Arrives at the barrier in its place of a block of the cluster, which may be one's own.
+  // Arrives at the barrier in the same place of a block of the cluster, which may be one's own. For
+  // readers that are done: they have written nothing that the other block is to see. Its order of
+  // memory would take .release.cluster, a barrier of all the GPU's memory each time.
   __device__ __forceinline__ void arrive_in(int rank) {
     asm volatile(
         "{\n"

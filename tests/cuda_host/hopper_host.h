@@ -5,17 +5,17 @@
 // of a cluster each have theirs, and an Mbarrier is one in each of them.
 //
 // A copy arrives late, in each block that it goes to on its own, and copies arrive in random order.
-// A product is computed when its threads
-// wait for it, no sooner, so that whoever reads a number too early, or overwrites an operand too
-// early, computes something else. What ends a launch with an Error that names the kernel's line:
+// A product is computed when its threads wait for it, no sooner, so that whoever reads a number too
+// early, or overwrites an operand too early, computes something else. What ends a launch with an
+// Error that names the kernel's line:
 //
 //   an Mbarrier that is used before it was initialised, or before a barrier of the block, of the
 //     cluster (for other blocks) or (by copies) publish_mbarriers() made that known; more arrivals
 //     than it counts
 //   a copy onto cells that another one is on its way to, or that products not waited for read
-//   a block that leaves the kernel before what is on its way to it has come, or without a barrier
-//   of
-//     the cluster since another block arrived in it or copied to it
+//   a block that leaves the kernel without a barrier of the cluster since another block arrived in
+//   it
+//     or copied to it
 //   a product that reads cells whose copy its thread has not waited for, or while one is on its way
 //   products without begin_products(); a warpgroup whose warps begin different ones
 //   memory that is not aligned to the swizzle, or outside of the block's
@@ -182,7 +182,7 @@ inline void copy_box_to_one(int block, uint32_t to, const TensorMap& from, int32
     if (cell.products > 0) machine.fail(where, "a copy onto what a product still reads");
     cell = {1, 0, &barrier, barrier.phase(block)};
   }
-  machine.later(block, where, [=, &memory, &barrier] {
+  machine.later([=, &memory, &barrier] {
     for (uint32_t byte = 0; byte < kBoxBytes; byte += kCellBytes) {
       const int64_t r = row + static_cast<int64_t>(byte / kTileRowBytes);
       const int64_t c = column + static_cast<int64_t>(byte % kTileRowBytes / 2);

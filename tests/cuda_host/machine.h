@@ -150,11 +150,8 @@ class Machine {
   }
   void wake(int fiber) { ready_.push_back(fiber); }
 
-  // What hardware does beside the threads, some time from now, for a block that must still be
-  // there. It may wake(), but not fail().
-  void later(int block, const Where& where, std::function<void()> event) {
-    events_.push_back({block, where, std::move(event)});
-  }
+  // What hardware does beside the threads, some time from now. It may wake(), but not fail().
+  void later(std::function<void()> event) { events_.push_back(std::move(event)); }
 
   // The running thread does something to another block's shared memory.
   void reach(int block, const Where& where) {
@@ -301,12 +298,6 @@ class Machine {
     int reached_in = -1;  // cluster_epoch_ when another block last reached into this one
     Where reached_from;
   };
-  struct Event {
-    int block;
-    Where where;
-    std::function<void()> happen;
-  };
-
   Block& own_block() { return blocks_[resident_block()]; }
   const Block& own_block() const { return blocks_[resident_block()]; }
   Warp& own_warp() { return own_block().warps[warp()]; }
@@ -412,12 +403,9 @@ class Machine {
       // Events come late, in any order: now and then, or where nobody can go on without.
       if (!events_.empty() && (ready_.empty() || random_() % 64 == 0)) {
         std::swap(events_[random_() % events_.size()], events_.back());
-        const Event event = std::move(events_.back());
+        const auto event = std::move(events_.back());
         events_.pop_back();
-        event.happen();
-        if (has_left(event.block)) {
-          error_ = text(event.where) + ": is done when its block has left the kernel";
-        }
+        event();
         continue;
       }
       std::swap(ready_[random_() % ready_.size()], ready_.back());
@@ -452,7 +440,7 @@ class Machine {
   std::vector<Block> blocks_;    // side by side
   std::vector<Thread> threads_;  // of all these, block by block
   std::vector<int> ready_;
-  std::vector<Event> events_;
+  std::vector<std::function<void()>> events_;
   Barrier grid_barrier_;
   Barrier cluster_barrier_;
   int cluster_epoch_ = 0;

@@ -7,6 +7,7 @@
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "common/torch.h"

@@ -298,6 +298,7 @@ class Machine {
     int reached_in = -1;  // cluster_epoch_ when another block last reached into this one
     Where reached_from;
   };
+
   Block& own_block() { return blocks_[resident_block()]; }
   const Block& own_block() const { return blocks_[resident_block()]; }
   Warp& own_warp() { return own_block().warps[warp()]; }

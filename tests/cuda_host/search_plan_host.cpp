@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The tiles that the blocks of a search meet (csrc/cuda/search_plan.cuh), without the search.
+#include <span>
 #include <vector>
 
 #include "cuda/search_plan.cuh"
@@ -18,9 +19,16 @@ struct SquareTiles {
 };
 
 struct Noted {
-  int32_t* met;  // [row units, column units], how often the pairs count for their rows
+  std::span<int32_t> met;  // [row units, column units], how often the pairs count for their rows
   int column_units;
   std::vector<std::vector<int32_t>> columns;  // by block, in the order in which they are met
+  bool inside = true;
+
+  void meet(int row, int column) {
+    const std::size_t place = static_cast<std::size_t>(row) * column_units + column;
+    inside &= column < column_units && place < met.size();
+    if (inside) ++met[place];
+  }
 };
 
 template <class Product, int kClusterBlocks>
@@ -34,23 +42,24 @@ __global__ void note_tiles(const SearchParams params, Noted* noted) {
     const int row = plan.first_row() / kUnit, column = first_column / kUnit;
     for (int r = row; r < row + Product::kRows / kUnit; ++r) {
       for (int c = column; c < column + Product::kColumns / kUnit; ++c) {
-        ++noted->met[r * noted->column_units + c];
-        if (plan.two_sided(first_column)) ++noted->met[c * noted->column_units + r];
+        noted->meet(r, c);
+        if (plan.two_sided(first_column)) noted->meet(c, r);
       }
     }
   }
 }
 
-// Returns whether the blocks with rows of each cluster meet the same columns in the same order.
+// Returns whether there is nothing outside, and the blocks with rows of each cluster meet the same
+// columns in the same order.
 template <class Product, int kClusterBlocks>
-bool note(const SearchParams& params, int32_t* met) {
+bool note(const SearchParams& params, std::span<int32_t> met) {
   const int64_t blocks = SearchPlan<Product, kClusterBlocks>::num_clusters(params) * kClusterBlocks;
   Noted noted{met, static_cast<int>(params.data.refs.padded_rows / kUnit), {}};
   noted.columns.resize(blocks);
   cuda_host::launch(
       {.grid = {static_cast<unsigned>(blocks)}, .block = {1}, .cluster = kClusterBlocks},
       note_tiles<Product, kClusterBlocks>, params, &noted);
-  bool agree = true;
+  bool agree = noted.inside;
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t first = block / kClusterBlocks * kClusterBlocks;
     agree &= noted.columns[block].empty() || noted.columns[block] == noted.columns[first];
@@ -71,5 +80,6 @@ extern "C" __attribute__((visibility("default"))) bool note_met(int row_blocks, 
   params.num_row_blocks = row_blocks;
   params.splits = splits;
   params.data.refs.padded_rows = int64_t{column_blocks} * SquareTiles::kColumns;
-  return clusters ? note<SquareTiles, 2>(params, met) : note<NarrowTiles, 1>(params, met);
+  const std::span<int32_t> all(met, std::size_t{4} * row_blocks * column_blocks);
+  return clusters ? note<SquareTiles, 2>(params, all) : note<NarrowTiles, 1>(params, all);
 }

@@ -27,7 +27,7 @@ def met(library: ctypes.CDLL, rows: int, columns: int, **options: int) -> torch.
     library.note_met.restype = ctypes.c_bool
     flags = (options["half_band"], options["splits"], options["clusters"])
     agree = library.note_met(rows, columns, *flags, ctypes.c_void_p(counts.data_ptr()))
-    assert agree, "the blocks of a cluster meet the same columns in the same order"
+    assert agree, "a cluster's blocks meet the same columns in the same order, all of them there"
     return counts
 
 

@@ -31,13 +31,13 @@ class HardestSearch {
       : shared_(shared),
         tiles_(params),
         product_(shared.slabs, params.data.anchors, params.data.refs, params.data.num_slabs,
-                 tiles_.first_row()) {}
+                 tiles_.plan().first_row()) {}
 
   __device__ __forceinline__ void run() {
-    const Positions range = tiles_.range();
+    const Positions range = tiles_.plan().range();
     if (range.begin == range.end) return;
-    tiles_.load_row_limits();
-    product_.start(tiles_.column_of(range.begin));
+    tiles_.load_rows();
+    product_.start(tiles_.plan().column_of(range.begin));
 #pragma unroll 1
     for (int32_t index = range.begin; index < range.end; ++index) {
       const typename Tiles::Tile tile = tiles_.tile(index);
@@ -47,7 +47,7 @@ class HardestSearch {
       tiles_.subtract_norms(values, tile.first_column);
       product_.finish(values);
       if (index + 1 < range.end) {
-        product_.start(tiles_.column_of(index + 1));  // runs on behind what follows
+        product_.start(tiles_.plan().column_of(index + 1));  // runs on behind what follows
       }
       tiles_.add(values, tile, limits);
     }

@@ -3,9 +3,7 @@
 // The search for Hopper on a stream. Compiled for sm_90a alone (build_tools/ptxas_report.py).
 #include <cuda_runtime.h>
 
-#include <cstdlib>
-#include <string_view>
-
+#include "cuda/environment.h"
 #include "cuda/hopper_search.cuh"
 #include "cuda/launch.h"
 
@@ -41,7 +39,7 @@ TensorMap map_of(const Halves8* cells, int64_t rows, int64_t row_halves, const s
   const cuuint64_t size[] = {static_cast<cuuint64_t>(row_halves), static_cast<cuuint64_t>(rows)};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(row_halves) *
                                 2};  // bytes, from dimension 1
-  const cuuint32_t box[] = {kTileRowHalves, kTileRows};
+  const cuuint32_t box[] = {kTileRowHalves, kBoxRows};
   const cuuint32_t steps[] = {1, 1};
   TensorMap map;
   const CUresult result = encode_tiled(op)(
@@ -58,10 +56,7 @@ TensorMap map_of(const Halves8* cells, int64_t rows, int64_t row_halves, const s
 }  // namespace
 
 int64_t hopper_search_rows(const DeviceQueue& queue) {
-  static const bool wanted = [] {
-    const char* const value = std::getenv(kHopperVariable);
-    return value != nullptr && std::string_view(value) == "1";
-  }();
+  static const bool wanted = is_switched_on(kHopperVariable);
   return wanted && queue.is_hopper() ? kHopperRows : kNoHopperRows;
 }
 

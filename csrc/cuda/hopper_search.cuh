@@ -4,17 +4,18 @@
 // copies that a thread of their own begins.
 //
 // Mapping      Two warpgroups take the block's tiles by turns: while one looks for candidates in
-// its
-//              products, the tensor cores have those of the other. A third one copies.
+//              its products, the tensor cores have those of the other. A third one copies. The two
+//              blocks of a cluster have rows that follow each other and meet the same columns; a
+//              block whose rows are the last and has nobody to share with copies alone.
 // Memory       The rows stay in shared memory, all chunks of them. Columns pass through
-// kHopperStages
-//              places, a chunk each, in the order in which they are multiplied: tile by tile.
-// Order        full[s]: the chunk in place s has come. empty[s]: its products are done. turns[g]:
-// the
-//              other warpgroup has begun all products of the tile before, so that group g's come
-//              behind them; only then do the tensor cores have one tile after the other, and
-//              candidates are looked for meanwhile. Any number of places from two on goes: a
-//              warpgroup gives back the place of a chunk once it has begun the next one.
+//              kHopperStages stages, a chunk each, in the order in which they are multiplied: tile
+//              by tile. Each block of a cluster copies half of every stage to both, so that columns
+//              leave L2 once a cluster, not once a block.
+// Order        full[s], empty[s]: hopper.cuh; the readers are warps. turns[g]: the other warpgroup
+//              has begun all products of the tile before, so that group g's come behind them; only
+//              then do the tensor cores have one tile after the other, and candidates are looked
+//              for meanwhile. Any number of stages from two on goes: a warpgroup gives back the
+//              stage of a chunk once it has begun the next one.
 #pragma once
 
 #include "cuda/hopper_search.h"
@@ -32,7 +33,8 @@ struct HopperSearchParams {
 template <int kPieces>
 class HopperSearch {
   using Product = WgmmaProduct<kPieces>;
-  using Tiles = SearchTiles<Product>;
+  using Tiles = SearchTiles<Product, kHopperClusterBlocks>;
+  static_assert(kTileBoxes % kHopperClusterBlocks == 0);
   static constexpr int kStages = kHopperStages;
 
  public:
@@ -45,6 +47,10 @@ class HopperSearch {
     Mbarrier turns[kHopperGroups];
     typename Tiles::Limits::Shared column_limits[kHopperGroups];
   };
+
+  static int64_t num_clusters(const SearchParams& search) {
+    return Tiles::Plan::num_clusters(search);
+  }
 
   // Of dynamic shared memory, which need not begin where the swizzle does.
   static constexpr int64_t dynamic_bytes(int chunks) {
@@ -61,22 +67,24 @@ class HopperSearch {
       : params_(params),
         shared_(shared),
         tiles_(params.search),
+        sharers_(tiles_.plan().sharers()),
         chunks_(num_chunks(params.search.data.num_slabs)),
         memory_((dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes) {}
 
   __device__ __forceinline__ void run() {
-    const Positions range = tiles_.range();
-    if (range.begin == range.end) return;
+    const Positions range = tiles_.plan().range();
+    // Nobody reaches a block without rows; without columns, nobody reaches any.
+    if (!tiles_.plan().has_rows() || range.begin == range.end) return;
     if (threadIdx.x == 0) {
       shared_.rows_full.init(1);
       for (int stage = 0; stage < kStages; ++stage) {
         shared_.full[stage].init(1);
-        shared_.empty[stage].init(kGroupWarps);
+        shared_.empty[stage].init(kGroupWarps * sharers_);
       }
       for (int group = 0; group < kHopperGroups; ++group) shared_.turns[group].init(kGroupWarps);
       publish_mbarriers();
     }
-    __syncthreads();
+    sync_cluster();
     if (group_index() == kHopperGroups) {
       give_registers_back<kHopperCopyRegisters>();
       if (threadIdx.x % kGroupThreads == 0) copy(range);
@@ -84,10 +92,11 @@ class HopperSearch {
       take_registers<kHopperRegisters>();
       search(range);
     }
+    sync_cluster();
   }
 
  private:
-  // The chunks of the rows, then the places of columns.
+  // The chunks of the rows, then the stages of columns.
   __device__ __forceinline__ uint32_t rows_at(int chunk) const {
     return memory_ + chunk * kTileBytes;
   }
@@ -95,7 +104,7 @@ class HopperSearch {
     return memory_ + (chunks_ + stage) * kTileBytes;
   }
 
-  // Uses of the places are counted over the block's chunks. The n-th use of each place, from 0 on,
+  // Uses of the stages are counted over the block's chunks. The n-th use of each stage, from 0 on,
   // is a phase of its full and of its empty.
   __device__ __forceinline__ static int stage_of(int use) { return use % kStages; }
   __device__ __forceinline__ static uint32_t parity_of(int use) { return use / kStages % 2; }
@@ -104,21 +113,26 @@ class HopperSearch {
   __device__ __forceinline__ void copy(Positions range) {
     shared_.rows_full.arrive_expecting(chunks_ * kTileBytes);
 #pragma unroll 1
-    for (int chunk = 0; chunk < chunks_; ++chunk) {
-      copy_tile(rows_at(chunk), params_.rows, tiles_.first_row(), chunk * kTileRowHalves,
-                shared_.rows_full);
+    for (int box = 0; box < chunks_ * kTileBoxes; ++box) {
+      copy_box(rows_at(0) + box * kBoxBytes, params_.rows,
+               tiles_.plan().first_row() + box % kTileBoxes * kBoxRows,
+               box / kTileBoxes * kTileRowHalves, shared_.rows_full);
     }
     int use = 0;
 #pragma unroll 1
     for (int32_t index = range.begin; index < range.end; ++index) {
-      const int32_t first_column = tiles_.column_of(index);
+      const int32_t first_column = tiles_.plan().column_of(index);
 #pragma unroll 1
       for (int chunk = 0; chunk < chunks_; ++chunk, ++use) {
         const int stage = stage_of(use);
         shared_.empty[stage].wait(1 - parity_of(use));  // of the use before; none, the first time
         shared_.full[stage].arrive_expecting(kTileBytes);
-        copy_tile(columns_at(stage), params_.columns, first_column, chunk * kTileRowHalves,
-                  shared_.full[stage]);
+#pragma unroll 1
+        for (int box = tiles_.plan().rank(); box < kTileBoxes; box += sharers_) {
+          copy_box_to_all(columns_at(stage) + box * kBoxBytes, params_.columns,
+                          first_column + box * kBoxRows, chunk * kTileRowHalves,
+                          shared_.full[stage], sharers_);
+        }
       }
     }
   }
@@ -126,7 +140,7 @@ class HopperSearch {
   // A warpgroup's work.
   __device__ __forceinline__ void search(Positions range) {
     const int group = group_index();
-    tiles_.load_row_limits();
+    tiles_.load_rows();
     shared_.rows_full.wait(0);
     int turn = 0;
 #pragma unroll 1
@@ -157,22 +171,23 @@ class HopperSearch {
       Product::add_chunk(values, rows_at(chunk), columns_at(stage_of(use)));
       if (chunk > 0) {
         wait_for_products<1>();
-        arrive(shared_.empty[stage_of(use - 1)]);
+        give_back(use - 1);
       }
     }
-    arrive(shared_.turns[1 - group]);
+    if (lane_index() == 0) shared_.turns[1 - group].arrive();  // once a warp, which does the same
     wait_for_products<0>();
-    arrive(shared_.empty[stage_of(first_use + chunks_ - 1)]);
+    give_back(first_use + chunks_ - 1);
   }
 
-  // Once a warp: its lanes have done the same.
-  __device__ __forceinline__ static void arrive(Mbarrier& barrier) {
-    if (lane_index() == 0) barrier.arrive();
+  // To all blocks: all of them copy to its stage. Once a warp and block.
+  __device__ __forceinline__ void give_back(int use) {
+    if (lane_index() < sharers_) shared_.empty[stage_of(use)].arrive_in(lane_index());
   }
 
   const HopperSearchParams& params_;
   Shared& shared_;
   Tiles tiles_;
+  int sharers_;
   int chunks_;
   uint32_t memory_;
 };
@@ -198,8 +213,8 @@ void run_hopper_search(Queue& queue, const SearchParams& search, MakeMap make_ma
       make_map(data.refs.cells, data.refs.padded_rows, row_halves)};
   const auto launch = [&]<int kPieces>(void (*kernel)(HopperSearchParams)) {
     using Search = HopperSearch<kPieces>;
-    queue.launch_with_shared(int64_t{search.num_row_blocks} * search.splits, Search::kThreads,
-                             Search::dynamic_bytes(num_chunks(data.num_slabs)), kernel, params);
+    queue.launch_clusters(Search::num_clusters(search), kHopperClusterBlocks, Search::kThreads,
+                          Search::dynamic_bytes(num_chunks(data.num_slabs)), kernel, params);
   };
   if (data.pieces == 2) {
     launch.template operator()<2>(hopper_search_kernel<2>);

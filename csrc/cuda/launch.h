@@ -7,6 +7,7 @@
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "common/torch.h"
@@ -148,15 +149,26 @@ class DeviceQueue {
     scope_.check_launch();
   }
 
-  // The same with so many bytes of dynamic shared memory, more than a kernel has unasked.
-  template <typename... Parameters, typename... Arguments>
-  void launch_with_shared(int64_t blocks, int threads, int64_t bytes, void (*kernel)(Parameters...),
-                          const Arguments&... arguments) {
-    if (blocks == 0) return;
+  // Clusters of blocks, with so many bytes of dynamic shared memory a block: more than a kernel has
+  // unasked.
+  template <typename Parameter>
+  void launch_clusters(int64_t clusters, int blocks_each, int threads, int64_t bytes,
+                       void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
+    if (clusters == 0) return;
     check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(bytes)),
                op_);
-    kernel<<<scope_.grid(blocks), threads, bytes, scope_.stream()>>>(arguments...);
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {static_cast<unsigned>(blocks_each), 1, 1};
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(scope_.grid(clusters * blocks_each));
+    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.dynamicSmemBytes = static_cast<size_t>(bytes);
+    config.stream = scope_.stream();
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    check_cuda(cudaLaunchKernelEx(&config, kernel, argument), op_);
     scope_.check_launch();
   }
 

@@ -1,42 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What every search for hardest pairs does with its tiles: which there are, in which order, and
-// what of a tile's products e_ij becomes a candidate. How the products come about is the business
-// of a Product: TileProduct, or the WgmmaProduct of Hopper.
+// What every search for hardest pairs does with its tiles: what of a tile's products e_ij becomes a
+// candidate. Which tiles there are, search_plan.cuh says; how the products come about is the
+// business of a Product: TileProduct, or the WgmmaProduct of Hopper.
 //
 // The hardness of a pair is e_ij of search_operands.cuh for a negative, -e_ij for a positive: the
 // greatest is wanted, and what lies 2 bound_i below the greatest so far cannot be it.
 //
-// Mapping      A block has a block of rows and part of their column tiles. Columns are in label
-//              order, so that all but a few tiles hold nothing but negatives (or, for large
-//              classes, positives), of which no label is looked at. Where the references are the
-//              anchors, pairs are symmetric: row block i meets the blocks i .. i + T / 2 (mod T),
-//              and each pair counts for its row and for its column.
+// Kinds        Columns are in label order, so that all but a few tiles hold nothing but negatives
+//              (or, for large classes, positives), of which no label is looked at.
 // Value first  An element costs one maximum a side. Only where the maximum of a thread's part of a
 //              row reaches the row's limit do its threads look which elements do.
 #pragma once
 
-#include "cuda/ordered_batch.cuh"
-#include "cuda/search_candidates.cuh"
-#include "cuda/search_data.cuh"
+#include "cuda/search_plan.cuh"
 
 namespace fused_rankloss {
-
-struct SearchParams {
-  OrderedBatch ordered;
-  SearchData data;
-  Candidates negatives;
-  Candidates positives;
-  bool half_band;
-  int32_t num_row_blocks;
-  int32_t splits;  // blocks that share a row block's column tiles
-};
 
 // One thread's view of a block's tiles.
 //
 // A Product has kRows, kColumns, kRowTiles, kColumnTiles, and tells the place row(), column() of
 // each number of its Accumulators, FragmentC[kRowTiles][kColumnTiles].
-template <class Product>
+template <class Product, int kClusterBlocks = 1>
 class SearchTiles {
   static constexpr int kRowTiles = Product::kRowTiles;
   static constexpr int kColumnTiles = Product::kColumnTiles;
@@ -73,48 +58,29 @@ class SearchTiles {
     int first_;
   };
 
+  using Plan = SearchPlan<Product, kClusterBlocks>;
+
   __device__ __forceinline__ explicit SearchTiles(const SearchParams& params)
-      : params_(params),
-        first_row_(static_cast<int32_t>(blockIdx.x / params.splits * Product::kRows)) {
-    const int32_t rows = static_cast<int32_t>(params.ordered.batch.num_anchors);
-    const int32_t end_row = first_row_ + Product::kRows < rows ? first_row_ + Product::kRows : rows;
-    first_class_ = params.ordered.same_label[first_row_];
-    last_class_ = params.ordered.same_label[end_row - 1];
-  }
+      : params_(params), plan_(params) {}
 
-  __device__ __forceinline__ int32_t first_row() const { return first_row_; }
+  __device__ __forceinline__ const Plan& plan() const { return plan_; }
 
-  // The block's tiles.
-  __device__ __forceinline__ Positions range() const {
-    const int64_t tiles = num_tiles();
-    const int64_t split = blockIdx.x % params_.splits;
-    return {static_cast<int32_t>(tiles * split / params_.splits),
-            static_cast<int32_t>(tiles * (split + 1) / params_.splits)};
-  }
-
-  // Before the first tile.
-  __device__ __forceinline__ void load_row_limits() {
+  // Before the first tile, in a block that has rows.
+  __device__ __forceinline__ void load_rows() {
+    const int32_t rows = static_cast<int32_t>(params_.ordered.batch.num_anchors);
+    const int32_t end_row =
+        first_row() + Product::kRows < rows ? first_row() + Product::kRows : rows;
+    first_class_ = params_.ordered.same_label[first_row()];
+    last_class_ = params_.ordered.same_label[end_row - 1];
 #pragma unroll
     for (int r = 0; r < 2 * kRowTiles; ++r) {
       limits_[r] = candidate_limit(params_.negatives, params_.data.anchors.bounds, row(r));
     }
   }
 
-  // The first column of one of them.
-  __device__ __forceinline__ int32_t column_of(int32_t tile) const {
-    const int32_t column = tile * Product::kColumns;
-    if (!params_.half_band) return column;
-    // Turned around without ever adding up to more than the size.
-    const int32_t until_end = static_cast<int32_t>(params_.data.refs.padded_rows) - first_row_;
-    return column < until_end ? first_row_ + column : column - until_end;
-  }
-
   __device__ __forceinline__ Tile tile(int32_t index) const {
-    const int32_t first_column = column_of(index);
-    // Each pair of a diagonal block is met twice, once in each direction.
-    const bool two_sided =
-        params_.half_band && first_column / Product::kRows * Product::kRows != first_row_;
-    return {first_column, kind_of(first_column), two_sided};
+    const int32_t first_column = plan_.column_of(index);
+    return {first_column, kind_of(first_column), plan_.two_sided(first_column)};
   }
 
   // By the first threads of those that share the tile, before a barrier of theirs.
@@ -156,22 +122,15 @@ class SearchTiles {
   }
 
  private:
+  __device__ __forceinline__ int32_t first_row() const { return plan_.first_row(); }
+
   // Thread's rows, r = 2 row_tile + upper or lower half.
   __device__ __forceinline__ int32_t row(int r) const {
-    return first_row_ + Product::row(r / 2, r % 2 * 2);
+    return first_row() + Product::row(r / 2, r % 2 * 2);
   }
 
   __device__ __forceinline__ const Candidates& side_of(Kind kind) const {
     return kind == Kind::kPositive ? params_.positives : params_.negatives;
-  }
-
-  __device__ __forceinline__ int32_t num_tiles() const {
-    const int32_t tiles = static_cast<int32_t>(params_.data.refs.padded_rows / Product::kColumns);
-    if (!params_.half_band) return tiles;
-    const int32_t blocks = params_.num_row_blocks;
-    // The block half a turn ahead has this one half a turn ahead: half of them do both.
-    const bool shared_last = blocks % 2 == 0 && first_row_ / Product::kRows >= blocks / 2;
-    return (blocks / 2 + (shared_last ? 0 : 1)) * (Product::kRows / Product::kColumns);
   }
 
   __device__ __forceinline__ Kind kind_of(int32_t first_column) const {
@@ -179,7 +138,7 @@ class SearchTiles {
     // Both ends of the rows' classes ascend with the row.
     if (end_column <= first_class_.begin || last_class_.end <= first_column) return Kind::kNegative;
     const bool diagonal = params_.ordered.batch.self &&
-                          first_column < first_row_ + Product::kRows && first_row_ < end_column;
+                          first_column < first_row() + Product::kRows && first_row() < end_column;
     const bool inside = last_class_.begin <= first_column && end_column <= first_class_.end;
     return inside && !diagonal && first_class_.size() > kDirectClass ? Kind::kPositive
                                                                      : Kind::kMixed;
@@ -346,7 +305,7 @@ class SearchTiles {
   }
 
   const SearchParams& params_;
-  int32_t first_row_;
+  Plan plan_;
   Positions first_class_;        // of the block's first row
   Positions last_class_;         // and of its last
   float limits_[2 * kRowTiles];  // of the thread's rows, for negatives

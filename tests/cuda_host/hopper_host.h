@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The instructions of csrc/cuda/hopper.cuh for the host harness. Shared memory is the block's
-// dynamic one; places in it follow from descriptors and swizzle as the PTX ISA has them.
+// dynamic one; places in it follow from descriptors and swizzle as the PTX ISA has them. The blocks
+// of a cluster each have theirs, and an Mbarrier is one in each of them.
 //
-// A copy arrives late, and copies arrive in random order. A product is computed when its threads
-// wait for it, no sooner, so that whoever reads a number too early, or overwrites an operand too
-// early, computes something else. What ends a launch with an Error that names the kernel's line:
+// A copy arrives late, in each block that it goes to on its own, and copies arrive in random order.
+// A product is computed when its threads wait for it, no sooner, so that whoever reads a number too
+// early, or overwrites an operand too early, computes something else. What ends a launch with an
+// Error that names the kernel's line:
 //
-//   an Mbarrier that is used before it was initialised, or before a barrier of the block or (by
-//     copies) publish_mbarriers() made that known; more arrivals than it counts
+//   an Mbarrier that is used before it was initialised, or before a barrier of the block, of the
+//     cluster (for other blocks) or (by copies) publish_mbarriers() made that known; more arrivals
+//     than it counts
 //   a copy onto cells that another one is on its way to, or that products not waited for read
+//   a block that leaves the kernel without a barrier of the cluster since another block arrived in
+//   it
+//     or copied to it
 //   a product that reads cells whose copy its thread has not waited for, or while one is on its way
 //   products without begin_products(); a warpgroup whose warps begin different ones
 //   memory that is not aligned to the swizzle, or outside of the block's
 #pragma once
 
-#include <algorithm>
-#include <deque>
-#include <map>
-#include <set>
-#include <tuple>
+#include <cstring>
 #include <vector>
 
-namespace fused_rankloss {
+#include "async_memory.h"
 
-class Mbarrier;
+namespace fused_rankloss {
 
 // A row-major matrix of halves.
 struct TensorMap {
@@ -33,80 +35,6 @@ struct TensorMap {
   int64_t row_halves;
 };
 
-}  // namespace fused_rankloss
-
-namespace cuda_host {
-
-// What copies and products of the running block are up to.
-class AsyncMemory {
- public:
-  // Not aligned to the swizzle, as on a GPU, where static shared memory lies before it.
-  static constexpr std::uint32_t kFirstAddress = 0x410;
-  static constexpr std::uint32_t kCellBytes = 16;
-
-  struct Cell {
-    int copies = 0;    // on their way
-    int products = 0;  // that read it, not waited for: counted by thread
-    const fused_rankloss::Mbarrier* barrier = nullptr;  // of the last copy
-    std::uint64_t phase = 0;                            // that it was part of
-  };
-  struct Product {
-    fused_rankloss::FragmentC* c;
-    std::uint64_t a, b;
-  };
-  struct Thread {
-    std::map<const fused_rankloss::Mbarrier*, std::uint64_t> phases_seen;
-    std::vector<Product> open;
-    std::deque<std::vector<Product>> groups;
-    bool begun = false;
-    std::size_t products = 0;  // ever
-  };
-
-  static AsyncMemory& get() {
-    static AsyncMemory memory;
-    Machine& machine = Machine::get();
-    if (memory.block_ != machine.blocks_run()) {
-      memory = {};
-      memory.block_ = machine.blocks_run();
-      memory.cells_.resize((machine.dynamic_shared().size() + kCellBytes - 1) / kCellBytes);
-      memory.bytes_ = machine.dynamic_shared().data();
-    }
-    return memory;
-  }
-
-  Cell& cell(std::uint32_t address, const Where& where) {
-    const std::uint32_t index = (address - kFirstAddress) / kCellBytes;
-    if (address < kFirstAddress || index >= cells_.size()) {
-      Machine::get().fail(where, "shared address " + std::to_string(address) +
-                                     " is not in the block's dynamic shared memory");
-    }
-    return cells_[index];
-  }
-
-  std::byte* at(std::uint32_t address) { return bytes_ + (address - kFirstAddress); }
-  Thread& thread() { return threads_[Machine::get().thread()]; }
-
-  // The n-th product of a warpgroup is the same for all its warps.
-  bool agrees(std::size_t n, std::uint64_t a, std::uint64_t b) {
-    auto& products = group_products_[Machine::get().group()];
-    if (n == products.size()) products.emplace_back(a, b);
-    return products[n] == std::pair(a, b);
-  }
-
-  std::set<const fused_rankloss::Mbarrier*> unpublished;
-
- private:
-  std::uint64_t block_ = 0;
-  std::byte* bytes_ = nullptr;
-  std::vector<Cell> cells_;
-  std::map<int, Thread> threads_;
-  std::map<int, std::vector<std::pair<std::uint64_t, std::uint64_t>>> group_products_;
-};
-
-}  // namespace cuda_host
-
-namespace fused_rankloss {
-
 // ---- Barriers ---------------------------------------------------------------
 
 class Mbarrier {
@@ -114,70 +42,111 @@ class Mbarrier {
 
  public:
   void init(int arrivals) {
-    *this = {};
-    block_ = machine().blocks_run();
-    maker_ = machine().thread();
-    epoch_ = machine().epoch();
-    arrivals_ = missing_ = arrivals;
+    State& own = state(machine().resident_block());
+    own = {};
+    own.initialised = true;
+    own.maker = machine().fiber();
+    own.epoch = machine().epoch();
+    own.cluster_epoch = machine().cluster_epoch();
+    own.arrivals = own.missing = arrivals;
     cuda_host::AsyncMemory::get().unpublished.insert(this);
   }
 
   void arrive(const Where& where = Where::current()) { arrive_expecting(0, where); }
 
   void arrive_expecting(uint32_t bytes, const Where& where = Where::current()) {
-    check_usable(where);
-    machine().yield();
-    if (missing_ == 0) machine().fail(where, "more arrivals at an mbarrier than it counts");
-    bytes_ += bytes;
-    --missing_;
-    end_phase_if_complete();
-    machine().yield();
+    arrive_expecting(bytes, machine().resident_block(), where);
+  }
+
+  void arrive_in(int rank, const Where& where = Where::current()) {
+    check_rank(rank, where);
+    machine().reach(rank, where);
+    arrive_expecting(0, rank, where);
   }
 
   void wait(uint32_t parity, const Where& where = Where::current()) {
-    check_usable(where);
+    const int block = machine().resident_block();
+    check_usable(block, where);
     machine().yield();
-    while (phase_ % 2 == parity) {
-      waiters_.push_back(machine().thread());
+    while (state(block).phase % 2 == parity) {
+      state(block).waiters.push_back(machine().fiber());
       machine().park("an mbarrier", where);
     }
-    cuda_host::AsyncMemory::get().thread().phases_seen[this] = phase_;
+    cuda_host::AsyncMemory::get().thread().phases_seen[this] = state(block).phase;
   }
 
   // For copies.
-  uint64_t phase() const { return phase_; }
-  void complete(uint32_t bytes) {
-    bytes_ -= bytes;
-    end_phase_if_complete();
+  uint64_t phase(int block) { return state(block).phase; }
+  void complete(int block, uint32_t bytes) {
+    state(block).bytes -= bytes;
+    end_phase_if_complete(state(block));
   }
-  void check_usable(const Where& where) const {
-    if (block_ != machine().blocks_run()) {
+  void check_usable(int block, const Where& where) {
+    const State& there = state(block);
+    if (!there.initialised) {
       machine().fail(where, "an mbarrier that nobody initialised in this block");
     }
-    if (maker_ != machine().thread() && epoch_ == machine().epoch()) {
+    if (block != machine().resident_block() && there.cluster_epoch == machine().cluster_epoch()) {
+      machine().fail(where,
+                     "another block's mbarrier without a barrier of the cluster since its init()");
+    }
+    if (block == machine().resident_block() && there.maker != machine().fiber() &&
+        there.epoch == machine().epoch()) {
       machine().fail(where, "an mbarrier without a barrier of the block since its init()");
     }
   }
 
- private:
-  static cuda_host::Machine& machine() { return cuda_host::Machine::get(); }
-
-  void end_phase_if_complete() {
-    if (missing_ > 0 || bytes_ != 0) return;
-    ++phase_;
-    missing_ = arrivals_;
-    for (int thread : waiters_) machine().wake(thread);
-    waiters_.clear();
+  static void check_rank(int rank, const Where& where) {
+    if (rank >= machine().resident_blocks()) {
+      machine().fail(where, "a block that the cluster does not have");
+    }
   }
 
-  uint64_t block_ = 0;
-  int maker_ = 0;
-  int epoch_ = 0;
-  int arrivals_ = 0;
-  int missing_ = 0;
-  int64_t bytes_ = 0;   // expected, not there yet
-  uint64_t phase_ = 0;  // phases that are over
-  std::vector<int> waiters_;
+ private:
+  // Of one block's.
+  struct State {
+    bool initialised = false;
+    int maker = 0;
+    int epoch = 0;
+    int cluster_epoch = 0;
+    int arrivals = 0;
+    int missing = 0;
+    int64_t bytes = 0;   // expected, not there yet; negative where they came before that
+    uint64_t phase = 0;  // phases that are over
+    std::vector<int> waiters;
+  };
+
+  static cuda_host::Machine& machine() { return cuda_host::Machine::get(); }
+
+  State& state(int block) {
+    if (blocks_run_ != machine().blocks_run()) {
+      blocks_run_ = machine().blocks_run();
+      states_.assign(machine().resident_blocks(), {});
+    }
+    return states_[block];
+  }
+
+  void arrive_expecting(uint32_t bytes, int block, const Where& where) {
+    check_usable(block, where);
+    machine().yield();
+    State& there = state(block);
+    if (there.missing == 0) machine().fail(where, "more arrivals at an mbarrier than it counts");
+    there.bytes += bytes;
+    --there.missing;
+    end_phase_if_complete(there);
+    machine().yield();
+  }
+
+  static void end_phase_if_complete(State& state) {
+    if (state.missing > 0 || state.bytes != 0) return;
+    ++state.phase;
+    state.missing = state.arrivals;
+    for (int fiber : state.waiters) machine().wake(fiber);
+    state.waiters.clear();
+  }
+
+  uint64_t blocks_run_ = 0;
+  std::vector<State> states_;  // by rank
 };
 
 inline void publish_mbarriers() { cuda_host::AsyncMemory::get().unpublished.clear(); }
@@ -186,29 +155,35 @@ inline void sync_group(const cuda_host::Where& where = cuda_host::Where::current
   cuda_host::Machine::get().group_barrier(where);
 }
 
+inline void sync_cluster(const cuda_host::Where& where = cuda_host::Where::current()) {
+  cuda_host::Machine::get().cluster_barrier(where);
+}
+
 // ---- Copies -----------------------------------------------------------------
 
 inline uint32_t dynamic_shared_address() { return cuda_host::AsyncMemory::kFirstAddress; }
 
-inline void copy_tile(uint32_t to, const TensorMap& from, int32_t row, int32_t column,
-                      Mbarrier& barrier,
-                      const cuda_host::Where& where = cuda_host::Where::current()) {
+// To a place and a barrier of one block of the cluster.
+inline void copy_box_to_one(int block, uint32_t to, const TensorMap& from, int32_t row,
+                            int32_t column, Mbarrier& barrier, const cuda_host::Where& where) {
   cuda_host::Machine& machine = cuda_host::Machine::get();
-  cuda_host::AsyncMemory& memory = cuda_host::AsyncMemory::get();
+  Mbarrier::check_rank(block, where);
+  machine.reach(block, where);
+  barrier.check_usable(block, where);
+  cuda_host::AsyncMemory& memory = cuda_host::AsyncMemory::of(block);
   constexpr uint32_t kCellBytes = cuda_host::AsyncMemory::kCellBytes;
-  barrier.check_usable(where);
   if (memory.unpublished.count(&barrier) > 0) {
     machine.fail(where, "a copy to an mbarrier that was not published");
   }
   if (to % kSwizzleBytes != 0) machine.fail(where, "a tile that is not aligned to its swizzle");
-  for (uint32_t byte = 0; byte < kTileBytes; byte += kCellBytes) {
+  for (uint32_t byte = 0; byte < kBoxBytes; byte += kCellBytes) {
     cuda_host::AsyncMemory::Cell& cell = memory.cell(to + byte, where);
     if (cell.copies > 0) machine.fail(where, "a copy onto one that is on its way");
     if (cell.products > 0) machine.fail(where, "a copy onto what a product still reads");
-    cell = {1, 0, &barrier, barrier.phase()};
+    cell = {1, 0, &barrier, barrier.phase(block)};
   }
   machine.later([=, &memory, &barrier] {
-    for (uint32_t byte = 0; byte < kTileBytes; byte += kCellBytes) {
+    for (uint32_t byte = 0; byte < kBoxBytes; byte += kCellBytes) {
       const int64_t r = row + static_cast<int64_t>(byte / kTileRowBytes);
       const int64_t c = column + static_cast<int64_t>(byte % kTileRowBytes / 2);
       Halves8 cell = {};
@@ -219,8 +194,23 @@ inline void copy_tile(uint32_t to, const TensorMap& from, int32_t row, int32_t c
       std::memcpy(memory.at(swizzled(to + byte)), &cell, sizeof(cell));
       --memory.cell(to + byte, where).copies;
     }
-    barrier.complete(kTileBytes);
+    barrier.complete(block, kBoxBytes);
   });
+}
+
+inline void copy_box(uint32_t to, const TensorMap& from, int32_t row, int32_t column,
+                     Mbarrier& barrier,
+                     const cuda_host::Where& where = cuda_host::Where::current()) {
+  const int own = cuda_host::Machine::get().resident_block();
+  copy_box_to_one(own, to, from, row, column, barrier, where);
+}
+
+inline void copy_box_to_all(uint32_t to, const TensorMap& from, int32_t row, int32_t column,
+                            Mbarrier& barrier, int blocks,
+                            const cuda_host::Where& where = cuda_host::Where::current()) {
+  for (int block = 0; block < blocks; ++block) {
+    copy_box_to_one(block, to, from, row, column, barrier, where);
+  }
 }
 
 // ---- Products ---------------------------------------------------------------

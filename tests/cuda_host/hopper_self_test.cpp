@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A small kernel of copies and products of warpgroups (csrc/cuda/hopper.cuh), and what it is with
-// one bug: test_hopper_harness.py runs them.
+// A small kernel of shared copies and products of warpgroups (csrc/cuda/hopper.cuh), and what it is
+// with one bug: test_hopper_harness.py runs them.
+#include <algorithm>
 #include <string>
 
 #include "cuda/hopper.cuh"
@@ -26,6 +27,13 @@ enum Bug {
   kNotAligned,
   kOutsideOfMemory,
   kUnsyncedGroup,
+  kNoClusterBarrier,
+  kLeavesEarly,
+  kExpectsOwnBox,
+  kCopiesToItself,
+  kNoSuchBlock,
+  kCountsOwnReaders,
+  kGivesBackAtHome,
 };
 
 // Rows and columns beyond these are outside of the matrix.
@@ -38,41 +46,44 @@ int number(int row, int column) {
   return (row * 7 + column * 3) % 11 - 5;
 }
 
-float products[2][kProductRows][kTileRows];  // of the first 16 columns of a tile, and of the next
+constexpr int kCluster = 2, kBlocks = 2 * kCluster;
+static_assert(kCluster == kTileBoxes);
+
+// Of the first 16 columns of a tile, and of the next.
+float products[kBlocks][2][kProductRows][kTileRows];
+
+struct Shared {
+  Mbarrier full, empty;
+  SharedArray<int, kGroupThreads> numbers;
+};
+
+// Each block of a cluster copies one box of each tile to all of them.
+template <Bug kBug>
+void copy(const TensorMap& map, Shared& shared, uint32_t place) {
+  const int box = static_cast<int>(blockIdx.x) % kCluster;
+  uint32_t to = place + box * kBoxBytes;
+  if (kBug == kNotAligned) to += 128;
+  if (kBug == kOutsideOfMemory) to += kTileBytes;
+  for (uint32_t tile = 0; tile < 2; ++tile) {
+    shared.empty.wait(1 - tile);
+    shared.full.arrive_expecting(kBug == kExpectsOwnBox ? kBoxBytes
+                                                        : kTileBytes + (kBug == kExpectsTooMuch));
+    if (kBug == kTooManyArrivals) shared.full.arrive();
+    const int row = kFirstRow + box * kBoxRows, column = kFirstColumn * static_cast<int>(tile);
+    if (kBug == kCopiesToItself) {
+      copy_box(to, map, row, column, shared.full);
+    } else {
+      copy_box_to_all(to, map, row, column, shared.full, kCluster + (kBug == kNoSuchBlock));
+    }
+    if (kBug == kCopyOntoCopy) copy_box(to, map, 0, 0, shared.full);
+  }
+}
 
 // Multiplies the first 64 rows of a tile with all of them. The second tile takes the place of the
 // first.
 template <Bug kBug>
-__global__ void multiplies_two_tiles(const TensorMap map) {
-  struct Shared {
-    Mbarrier full, empty;
-    SharedArray<int, kGroupThreads> numbers;
-  };
-  __shared__ Shared shared;
+void multiply(Shared& shared, uint32_t place) {
   const int thread = static_cast<int>(threadIdx.x);
-  const uint32_t place =
-      (dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes;
-  if (thread == 0 && kBug != kNotInitialised) {
-    shared.full.init(1);
-    shared.empty.init(kGroupWarps);
-    if (kBug != kNotPublished) publish_mbarriers();
-  }
-  if (kBug != kNoBlockBarrier) __syncthreads();
-
-  if (group_index() == 1) {
-    if (thread % kGroupThreads != 0) return;
-    for (uint32_t tile = 0; tile < 2; ++tile) {
-      shared.empty.wait(1 - tile);
-      shared.full.arrive_expecting(kTileBytes + (kBug == kExpectsTooMuch));
-      if (kBug == kTooManyArrivals) shared.full.arrive();
-      uint32_t to = place;
-      if (kBug == kNotAligned) to += 128;
-      if (kBug == kOutsideOfMemory) to += kSwizzleBytes;
-      copy_tile(to, map, kFirstRow, kFirstColumn * static_cast<int>(tile), shared.full);
-      if (kBug == kCopyOntoCopy) copy_tile(to, map, 0, 0, shared.full);
-    }
-    return;
-  }
   for (int tile = 0; tile < 2; ++tile) {
     FragmentC c[16] = {};
     if (kBug != kNoWaitForCopy) {
@@ -86,15 +97,18 @@ __global__ void multiplies_two_tiles(const TensorMap map) {
     }
     commit_products();
     const auto give_back = [&] {
-      if (lane_index() == 0) shared.empty.arrive();
+      if (lane_index() >= kCluster) return;
+      if (kBug != kGivesBackAtHome) shared.empty.arrive_in(lane_index());
+      if (kBug == kGivesBackAtHome && lane_index() == 0) shared.empty.arrive();
     };
     if (kBug == kPlaceGivenBackEarly) give_back();
-    wait_for_products<kBug == kNoWaitForProduct>();
+    if (kBug != kNoWaitForProduct || tile == 0) wait_for_products<0>();
     if (kBug != kPlaceGivenBackEarly) give_back();
     for (int n = 0; n < 16; ++n) {
       for (int i = 0; i < 4; ++i) {
         const int row = warp_index() * 16 + FragmentC::row(lane_index(), i);
-        products[tile][row][n * 8 + FragmentC::column(lane_index(), i)] = c[n].values[i];
+        const int column = n * 8 + FragmentC::column(lane_index(), i);
+        products[blockIdx.x][tile][row][column] = c[n].values[i];
       }
     }
     wait_for_products<0>();
@@ -104,15 +118,39 @@ __global__ void multiplies_two_tiles(const TensorMap map) {
   shared.numbers.load(kGroupThreads - 1 - thread);
 }
 
+template <Bug kBug>
+__global__ void multiplies_two_tiles(const TensorMap map) {
+  __shared__ Shared shared;
+  const uint32_t place =
+      (dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes;
+  if (threadIdx.x == 0 && kBug != kNotInitialised) {
+    shared.full.init(1);
+    shared.empty.init(kBug == kCountsOwnReaders ? kGroupWarps : kGroupWarps * kCluster);
+    if (kBug != kNotPublished) publish_mbarriers();
+  }
+  if (kBug == kNoClusterBarrier) {
+    __syncthreads();
+  } else if (kBug != kNoBlockBarrier) {
+    sync_cluster();
+  }
+  if (group_index() == 0) {
+    multiply<kBug>(shared, place);
+  } else if (threadIdx.x % kGroupThreads == 0) {
+    copy<kBug>(map, shared, place);
+  }
+  if (kBug != kLeavesEarly) sync_cluster();
+}
+
 template <Bug kBug = kRight>
 void launch(int bug, std::uint64_t seed) {
-  if constexpr (kBug < kUnsyncedGroup) {
+  if constexpr (kBug < kGivesBackAtHome) {
     if (bug != kBug) return launch<static_cast<Bug>(kBug + 1)>(bug, seed);
   }
-  cuda_host::launch({.grid = {2},
+  cuda_host::launch({.grid = {kBlocks},
                      .block = {2 * kGroupThreads},
                      .dynamic_bytes = kTileBytes + kSwizzleBytes,
-                     .seed = seed},
+                     .seed = seed,
+                     .cluster = kCluster},
                     multiplies_two_tiles<kBug>, TensorMap{matrix, kMatrixRows, kMatrixHalves});
 }
 
@@ -124,9 +162,8 @@ std::string run_kernel(int bug, std::uint64_t seed) {
       pair = column % 2 == 0 ? half.bits : pair | static_cast<uint32_t>(half.bits) << 16;
     }
   }
-  for (auto& tile : products) {
-    for (auto& row : tile) std::fill(std::begin(row), std::end(row), -1.0f);
-  }
+  float* const numbers = &products[0][0][0][0];
+  std::fill_n(numbers, sizeof(products) / sizeof(float), -1.0f);
   try {
     launch(bug, seed);
   } catch (const cuda_host::Error& error) {
@@ -141,7 +178,7 @@ std::string run_kernel(int bug, std::uint64_t seed) {
           const int column = kFirstColumn * tile + k;
           sum += number(kFirstRow + i, column) * number(kFirstRow + j, column);
         }
-        wrong += products[tile][i][j] != static_cast<float>(sum);
+        for (const auto& block : products) wrong += block[tile][i][j] != static_cast<float>(sum);
       }
     }
   }

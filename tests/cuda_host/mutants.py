@@ -56,6 +56,7 @@ HOSTS = {
     "exponential_scan_host.cpp": ("test_exponential_scan_host.py",),
     "listwise_host.cpp": ("test_listwise*_host.py",),
     "triplet_host.cpp": ("test_triplet_*_host.py",),
+    "search_plan_host.cpp": ("test_search_plan_host.py",),
 }
 
 HANGS_AFTER = 1800  # seconds

@@ -63,16 +63,16 @@ def test_borders(size: int, dim: int, classes: int, host) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=["one_piece", "two_pieces"])
 @pytest.mark.parametrize(("size", "refs"), [(40, 1100), (300, 90)])
 def test_references(size: int, refs: int, dtype, host) -> None:
-    """Nine tiles are for two blocks."""
+    """One and three row blocks, of which each cluster has two; nine tiles are for two clusters."""
     hold(host.ops, batch_of(size, 11, 5, refs=refs), "hard", dtype, reduction="none")
     assert host.searches() == 1 and host.host.scans() == 0
 
 
 @sanitize
-@pytest.mark.parametrize("size", [127, 257, 390])
+@pytest.mark.parametrize("size", [127, 200, 257, 390, 600])
 @pytest.mark.parametrize("classes", [2, 50])
 def test_half_band(size: int, classes: int, host) -> None:
-    """One, three and four row blocks."""
+    """One to five row blocks, two a cluster: whole clusters and half ones, up to three of them."""
     host.choose(half_band=True)
     hold(host.ops, batch_of(size, 6, classes), "hard", torch.float32)
     assert host.searches() == 1 and host.host.scans() == 0

@@ -35,18 +35,19 @@ class HostQueue {
   template <typename... Parameters, typename... Arguments>
   void launch(int64_t blocks, int threads, void (*kernel)(Parameters...),
               const Arguments&... arguments) {
-    launch_with_shared(blocks, threads, 0, kernel, arguments...);
+    launch_clusters(blocks, 1, threads, 0, kernel, arguments...);
     (note_scans(arguments), ...);
   }
 
   template <typename... Parameters, typename... Arguments>
-  void launch_with_shared(int64_t blocks, int threads, int64_t bytes, void (*kernel)(Parameters...),
-                          const Arguments&... arguments) {
-    if (blocks == 0) return;
-    cuda_host::launch({.grid = {static_cast<unsigned>(blocks)},
+  void launch_clusters(int64_t clusters, int blocks_each, int threads, int64_t bytes,
+                       void (*kernel)(Parameters...), const Arguments&... arguments) {
+    if (clusters == 0) return;
+    cuda_host::launch({.grid = {static_cast<unsigned>(clusters * blocks_each)},
                        .block = {static_cast<unsigned>(threads)},
                        .dynamic_bytes = static_cast<std::size_t>(bytes),
-                       .seed = seed++},
+                       .seed = seed++,
+                       .cluster = static_cast<unsigned>(blocks_each)},
                       kernel, arguments...);
   }
 

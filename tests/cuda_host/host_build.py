@@ -72,11 +72,11 @@ def build(
     return target
 
 
-def library(source: str, cache: pytest.Cache) -> Path:
+def library(source: str, cache: pytest.Cache, *, uses_torch: bool = True) -> Path:
     """What tests of one file of this folder load: its kernels, mutated where mutants.py did so."""
     if folder := os.environ.get(LIBRARIES):
         for mutant in Path(folder).glob(f"{Path(source).stem}-*.so"):
             return mutant
     if not have_compiler():
         pytest.skip("no C++ compiler")
-    return build(source, cache.mkdir("cuda_host"), uses_torch=True, sanitize=SANITIZE)
+    return build(source, cache.mkdir("cuda_host"), uses_torch=uses_torch, sanitize=SANITIZE)

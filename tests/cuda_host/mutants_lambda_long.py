@@ -125,12 +125,6 @@ MUTANTS = [
         "poison_long_lists(params);",
     ),
     Mutant(
-        "poisoned lists have items",
-        "lambda_long_table.cuh",
-        "if (params.facts[list].is_poisoned == 0) {",
-        "{",
-    ),
-    Mutant(
         "rows of the rest meet everything",
         "lambda_long_table.cuh",
         "Lists::clamp(begin + kPairRows, 0, size)}, {0, top}, 0};",

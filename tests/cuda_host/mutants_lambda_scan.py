@@ -24,10 +24,10 @@ MUTANTS = [
         "false",
     ),
     Mutant(
-        "parts of ranks are mixed up",
+        "less relevant items are of the more relevant ones' ranks",
         "lambda_scan_items.cuh",
         "is_in(more ? pass.more_ranks : pass.less_ranks",
-        "is_in(more ? pass.less_ranks : pass.more_ranks",
+        "is_in(pass.more_ranks",
     ),
     Mutant(
         "segments do not end at the sweep's far side",

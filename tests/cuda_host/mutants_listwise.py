@@ -123,12 +123,6 @@ MUTANTS = [
         "carried.before.passed",
     ),
     Mutant(
-        "soft ranks of a batch open where its first list does",
-        "listwise_long.cuh",
-        "sweep.up ? record.first : ",
-        "sweep.up ? 0 : ",
-    ),
-    Mutant(
         "items above add what items below do",
         "listwise_long.cuh",
         "const double sign = up ? sign_above : 1;",

@@ -13,12 +13,7 @@ SOURCE = "search_plan_host.cpp"
 
 @pytest.fixture(scope="module")
 def library(pytestconfig: pytest.Config) -> ctypes.CDLL:
-    if mutant := host_build.mutated(SOURCE):
-        return ctypes.CDLL(str(mutant))
-    if not host_build.have_compiler():
-        pytest.skip("no C++ compiler")
-    folder = pytestconfig.cache.mkdir("cuda_host")
-    return ctypes.CDLL(str(host_build.build(SOURCE, folder, uses_torch=False)))
+    return ctypes.CDLL(str(host_build.library(SOURCE, pytestconfig.cache, uses_torch=False)))
 
 
 def met(library: ctypes.CDLL, rows: int, columns: int, **options: int) -> torch.Tensor:

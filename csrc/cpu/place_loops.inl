@@ -88,7 +88,7 @@ inline double sum_products(const int32_t* places, const double* gaps, int64_t si
   const auto add = [&](int64_t t, int64_t lane) {
     // Of nothing, or over no distance, even where the other is infinite or NaN.
     const double term = places[t] * gaps[t];
-    sums[lane] += (places[t] > 0) & (gaps[t] > 0) ? term : 0;
+    sums[lane] += ((places[t] > 0) & (gaps[t] > 0)) ? term : 0;
   };
   const int64_t whole = size - size % kLanes;
   for (int64_t t = 0; t < whole; t += kLanes) {

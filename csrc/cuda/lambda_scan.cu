@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The scan over long lists on a stream.
-#include "cuda/cooperative_launch.h"
+#include "cuda/launch.h"
 #include "cuda/lambda_scan_plan.cuh"
 
 namespace fused_rankloss {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The kernel of long lists' listwise losses and its launch.
-#include "cuda/cooperative_launch.h"
+#include "cuda/launch.h"
 #include "cuda/listwise.h"
 #include "cuda/listwise_dispatch.h"
 #include "cuda/listwise_long_plan.cuh"

@@ -3,7 +3,7 @@
 // The stream that the plans of long lists run on.
 #pragma once
 
-#include "cuda/cooperative_launch.h"
+#include "cuda/launch.h"
 #include "cuda/long_lists.h"
 #include "cuda/policy.h"
 #include "cuda/radix_sort.h"

@@ -155,4 +155,4 @@ def test_definitions_of_one_file_are_seen(text: str, found: list[str]) -> None:
 
 
 def test_files_with_a_header() -> None:
-    assert files_with("cuda/half_list.h") == ["cuda/half_list.cu", "cuda/pairwise.cu"]
+    assert files_with("cuda/pairwise_dispatch.cuh") == ["cuda/pairwise.cu"]

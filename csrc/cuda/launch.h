@@ -55,12 +55,6 @@ class LaunchScope {
   cudaStream_t stream() const { return stream_; }
   const std::string& op() const { return op_; }
 
-  // Whether the GPU has so few fp64 units that fp32 instructions are to take their place: 1 to 2 of
-  // fp32's rate on the big GPUs, 1 to 32 or 64 on the others.
-  bool slow_double() const {
-    return device_attribute(cudaDevAttrSingleToDoublePrecisionPerfRatio) > 8;
-  }
-
   // Whether it runs what is compiled for sm_90a.
   bool is_hopper() const {
     return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
@@ -158,7 +152,6 @@ class DeviceQueue {
   // ---- The device ----------------------------------------------------------
 
   bool is_hopper() const { return scope_.is_hopper(); }
-  bool slow_double() const { return scope_.slow_double(); }
   int64_t shared_bytes_of_block() const { return scope_.shared_bytes_of_block(); }
   int64_t shared_bytes_of_multiprocessor() const { return scope_.shared_bytes_of_multiprocessor(); }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <numeric>
 #include <string>
+#include <typeindex>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,12 @@ class HostQueue {
   const std::string& op() const { return op_; }
   int64_t shared_bytes_of_block() const { return facts_.shared_bytes_of_block; }
   int64_t shared_bytes_of_multiprocessor() const { return facts_.shared_bytes_of_multiprocessor; }
+
+  // The type of each launched kernel's first parameter, in their order; of the last launch, how
+  // many atomics there were and blocks.
+  const std::vector<std::type_index>& launches() const { return launches_; }
+  std::uint64_t last_atomics() const { return last_atomics_; }
+  std::uint64_t last_blocks() const { return last_blocks_; }
 
   template <typename T>
   T* allocate(int64_t count) {
@@ -110,6 +117,14 @@ class HostQueue {
     config.block = {static_cast<unsigned>(threads)};
     config.seed = facts_.seed++;
     cuda_host::launch(config, kernel, arguments...);
+    launches_.push_back(parameters_of(kernel));
+    last_atomics_ = cuda_host::Machine::get().atomics;
+    last_blocks_ = static_cast<std::uint64_t>(blocks);
+  }
+
+  template <typename First, typename... Rest>
+  static std::type_index parameters_of(void (*)(First, Rest...)) {
+    return typeid(First);
   }
 
   template <typename Key>
@@ -125,6 +140,9 @@ class HostQueue {
   std::string op_;
   HostDeviceFacts facts_;
   std::vector<std::vector<std::byte>> memory_;
+  std::vector<std::type_index> launches_;
+  std::uint64_t last_atomics_ = 0;
+  std::uint64_t last_blocks_ = 0;
 };
 
 }  // namespace fused_rankloss::host

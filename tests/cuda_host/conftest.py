@@ -151,7 +151,17 @@ def on_dispatch_host(on_pairwise_host: None, dispatch_host: PairwiseHostOps) -> 
 
 
 class LambdaHostOps(HostOps):
-    """The op of lambda_short_host.cpp."""
+    """The op of lambda_host.cpp: kernels as they ship, but for the paths that a test chooses."""
+
+    def set(
+        self, *, crossover: int | None = None, scans: bool = True, blocks: int = 2, seed: int = 0
+    ) -> None:
+        """Lists of more than ``crossover`` slots are long; ``scans``: where weights factor;
+        ``blocks``: how many run side by side, at most."""
+        self._ops.set_crossover(crossover)
+        self._ops.set_scans(scans)
+        self._ops.set_blocks(blocks)
+        self._ops.set_seed(seed)
 
     def lambda_forward(self, *arguments):
         results = self._ops.lambda_forward(*arguments)
@@ -159,54 +169,41 @@ class LambdaHostOps(HostOps):
         assert atomics == blocks, "every block counts itself as finished, once and atomically"
         return results
 
-    def list_sums(self, *arguments):
-        """Value and pairs of the short lists alone, as other kernels find them."""
-        return self._ops.list_sums(*arguments)
-
     def float_logistic(self, *arguments):
         return self._ops.float_logistic(*arguments)
 
 
 @pytest.fixture(scope="session")
-def lambda_host(pytestconfig: pytest.Config) -> LambdaHostOps:
-    """lambda_short_kernel, for batches without longer lists."""
-    namespace = "fused_rankloss_lambda_short_host"
-    return load(pytestconfig, "lambda_short_host.cpp", namespace, LambdaHostOps)
+def lambda_library(pytestconfig: pytest.Config) -> LambdaHostOps:
+    return load(pytestconfig, "lambda_host.cpp", "fused_rankloss_lambda_host", LambdaHostOps)
+
+
+@pytest.fixture
+def lambda_host(lambda_library: LambdaHostOps) -> LambdaHostOps:
+    """As it ships."""
+    lambda_library.set()
+    return lambda_library
 
 
 @pytest.fixture
 def on_lambda_host(lambda_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch) -> LambdaHostOps:
     """Lets the public functions compute CPU tensors with it."""
     monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_host.lambda_forward)
-    lambda_host.seed(0)
     return lambda_host
 
 
-class LambdaLongHostOps(LongHostOps):
-    """The op of lambda_long_host.cpp: lists of up to ``crossover`` slots have no pairs."""
-
-    def set(self, *, scans: bool = False, **options: int) -> None:
-        """``scans``: in the place of direct pairs, where weights factor."""
-        super().set(**options)
-        self._ops.set_scans(scans)
-
-    def lambda_forward(self, *arguments):
-        return self._ops.lambda_forward(*arguments)
-
-
-@pytest.fixture(scope="session")
-def lambda_long_host(pytestconfig: pytest.Config) -> LambdaLongHostOps:
-    namespace = "fused_rankloss_lambda_long_host"
-    return load(pytestconfig, "lambda_long_host.cpp", namespace, LambdaLongHostOps)
+@pytest.fixture
+def lambda_long_host(lambda_host: LambdaHostOps) -> LambdaHostOps:
+    """With every list long whose pairs are compared, until a test sets otherwise."""
+    lambda_host.set(crossover=0, scans=False)
+    return lambda_host
 
 
 @pytest.fixture
 def on_lambda_long_host(
-    lambda_long_host: LambdaLongHostOps, monkeypatch: pytest.MonkeyPatch
-) -> LambdaLongHostOps:
-    """The public functions with every list long, until a test sets another crossover."""
+    lambda_long_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch
+) -> LambdaHostOps:
     monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_long_host.lambda_forward)
-    lambda_long_host.set()
     return lambda_long_host
 
 

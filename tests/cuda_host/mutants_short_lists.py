@@ -52,14 +52,14 @@ MUTANTS = [
         "short_batch.cuh",
         "__syncthreads_or(longer) != 0",
         "__syncthreads_or(false) != 0",
-        launcher="lambda_short_host.cpp",
+        launcher="lambda_host.cpp",
     ),
     Mutant(
         "sums of lists that were left to others",
         "short_batch.cuh",
         "if (is_own && slots.size() <= longest) {",
         "if (is_own) {",
-        launcher="lambda_short_host.cpp",
+        launcher="lambda_host.cpp",
     ),
     Mutant(
         "the boundary is left out of a search",

@@ -37,9 +37,9 @@ fmt:
 # shows. Needs no GPU and no torch with CUDA: symbols of torch may stay undefined.
 cuda-syntax:
 	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	for file in csrc/cuda/*.cu; do \
+	for file in csrc/cuda/*.cu csrc/cuda/experimental/*.cu; do \
 	  case $$file in */hopper_*) for=-arch=sm_90a;; *) for=;; esac; \
-	  echo $$file; nvcc $(NVCC_FLAGS) $$for -c $$file -o "$$folder/$$(basename $$file).o"; \
+	  echo $$file; nvcc $(NVCC_FLAGS) -DFUSED_RANKLOSS_EXPERIMENTAL $$for -c $$file -o "$$folder/$$(basename $$file).o"; \
 	done; \
 	ld -r "$$folder"/*.o -o "$$folder/linked.o"
 

@@ -129,6 +129,7 @@ if wants build; then
   case $capability in 9.0 | 1?.*) capability+=a ;; esac
   export TORCH_CUDA_ARCH_LIST=${TORCH_CUDA_ARCH_LIST:-$capability}
   export FUSED_RANKLOSS_CUDA=1 FUSED_RANKLOSS_LINEINFO=1  # compute-sanitizer then names lines
+  [ "$hopper" ] && export FUSED_RANKLOSS_EXPERIMENTAL=1  # its search
   step build "$python" setup.py build_ext --inplace
   [ ${#failed[@]} -eq 0 ] || refuse "the build failed: $folder/build.log"
 fi

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree bes
 # and CUDA bindings of an op share (common/*_op.h), how CUDA bindings find their stream and launch
 # on it (cuda/*launch.h, cuda/*_stream.h), and the bindings. Kernels and maths never do.
 BINDINGS = re.compile(
-    r"common/(torch|\w+_op)\.h|module\.cpp|ops\.cpp|cpu/\w+\.cpp|cuda/(\w+\.cu|\w*launch\.h|\w+_stream\.h)"
+    r"common/(torch|\w+_op)\.h|module\.cpp|ops\.cpp|cpu/\w+\.cpp|cuda/((experimental/)?\w+\.cu|\w*launch\.h|\w+_stream\.h)"
 )
 
 

@@ -55,12 +55,6 @@ class LaunchScope {
   cudaStream_t stream() const { return stream_; }
   const std::string& op() const { return op_; }
 
-  // Whether it runs what is compiled for sm_90a.
-  bool is_hopper() const {
-    return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
-           device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
-  }
-
   // How many blocks of a kernel the device holds at once, with so much dynamic shared memory each.
   // The kernel may be launched with it from then on.
   int64_t resident_blocks(const void* kernel, int threads, int64_t shared_bytes = 0) const {
@@ -151,7 +145,6 @@ class DeviceQueue {
 
   // ---- The device ----------------------------------------------------------
 
-  bool is_hopper() const { return scope_.is_hopper(); }
   int64_t shared_bytes_of_block() const { return scope_.shared_bytes_of_block(); }
   int64_t shared_bytes_of_multiprocessor() const { return scope_.shared_bytes_of_multiprocessor(); }
 
@@ -212,26 +205,14 @@ class DeviceQueue {
     launch_cooperative(scope_, kernel, most_blocks, threads, argument);
   }
 
-  // Clusters of blocks, with so many bytes of dynamic shared memory a block: more than a kernel has
-  // unasked.
+  // A block for each index, with so many bytes of dynamic shared memory.
   template <typename Parameter>
-  void launch_clusters(int64_t clusters, int blocks_each, int threads, int64_t bytes,
-                       void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
-    if (clusters == 0) return;
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(bytes)),
-               op_);
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim = {static_cast<unsigned>(blocks_each), 1, 1};
-    cudaLaunchConfig_t config{};
-    config.gridDim = dim3(scope_.grid(clusters * blocks_each));
-    config.blockDim = dim3(static_cast<unsigned>(threads));
-    config.dynamicSmemBytes = static_cast<size_t>(bytes);
-    config.stream = scope_.stream();
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    check_cuda(cudaLaunchKernelEx(&config, kernel, argument), op_);
+  void launch_with_memory(int64_t blocks, int threads, int64_t shared_bytes,
+                          void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
+    if (blocks == 0) return;
+    resident_blocks(kernel, threads, shared_bytes);  // allows the kernel so many bytes
+    kernel<<<scope_.grid(blocks), threads, static_cast<size_t>(shared_bytes), scope_.stream()>>>(
+        argument);
     scope_.check_launch();
   }
 

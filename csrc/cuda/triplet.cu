@@ -15,7 +15,7 @@ std::tuple<Tensor, Tensor, Tensor> triplet_forward(
   const TripletCall call(anchor, positive, negative, margin_tensor, margin, soft, distance, p, eps,
                          swap, boundary_grad, reduction);
   DeviceQueue queue(anchor, call.op);
-  launch_triplet_rows(queue, call.args);
+  run_triplet(queue, call.args);
   return call.results();
 }
 
@@ -27,7 +27,7 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
   const TripletBackwardCall call(grad_loss, anchor, positive, negative, distances, slope, distance,
                                  p, eps, swap);
   DeviceQueue queue(anchor, call.op);
-  launch_triplet_rows_backward(queue, call.args);
+  run_triplet_backward(queue, call.args);
   return call.results();
 }
 

@@ -78,6 +78,13 @@ class HostQueue {
   }
 
   template <typename Parameter>
+  void launch_with_memory(int64_t blocks, int threads, int64_t shared_bytes,
+                          void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
+    run(blocks, threads, {.dynamic_bytes = static_cast<std::size_t>(shared_bytes)}, kernel,
+        argument);
+  }
+
+  template <typename Parameter>
   void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
                        const std::remove_cv_t<Parameter>& argument) {
     const int64_t blocks = std::min(most_blocks, facts_.resident_blocks);

@@ -28,13 +28,14 @@ import mutants_long_lists
 import mutants_pairwise
 import mutants_short_lists
 import mutants_triplet
+from experimental import mutants_hopper_search
 from host_build import CSRC, HERE
 from mutant import Mutant
 
 TABLES = (
     *(mutants_pairwise, mutants_long_lists, mutants_short_lists, mutants_dispatch),
     *(mutants_lambda_short, mutants_lambda_long, mutants_lambda_scan, mutants_exponential_scan),
-    *(mutants_listwise, mutants_triplet),
+    *(mutants_listwise, mutants_triplet, mutants_hopper_search),
 )
 MUTANTS = [mutant for table in TABLES for mutant in table.MUTANTS]
 
@@ -49,6 +50,7 @@ HOSTS = {
     "exponential_scan_host.cpp": ("test_exponential_scan_host.py",),
     "listwise_host.cpp": ("test_listwise*_host.py",),
     "triplet_host.cpp": ("test_triplet_*_host.py",),
+    "experimental/hopper_search_host.cpp": ("experimental/test_hopper_search_host.py",),
     "search_plan_host.cpp": ("test_search_plan_host.py",),
 }
 

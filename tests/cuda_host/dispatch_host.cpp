@@ -157,7 +157,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_dispatch_host, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_dispatch_host, CompositeExplicitAutograd, m) {
   m.impl("pairwise_forward",
-         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>>());
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("want_small_class", TORCH_BOX(&fused_rankloss::host::want_small_class));
   m.impl("set_shared_memory", TORCH_BOX(&fused_rankloss::host::set_shared_memory));

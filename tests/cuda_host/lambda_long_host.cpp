@@ -65,7 +65,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_long_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_long_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::host::solve>));
+  m.impl("lambda_forward",
+         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::host::solve>>());
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
   m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));

@@ -113,7 +113,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_short_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_short_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::host::solve>));
+  m.impl("lambda_forward",
+         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::host::solve>>());
   m.impl("list_sums", TORCH_BOX(&fused_rankloss::host::list_sums));
   m.impl("float_logistic", TORCH_BOX(&fused_rankloss::host::float_logistic));
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));

@@ -56,7 +56,7 @@ STABLE_TORCH_LIBRARY(fused_rankloss_long_lists_host, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_long_lists_host, CompositeExplicitAutograd, m) {
   m.impl("pairwise_forward",
-         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>>());
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
   m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));

@@ -69,8 +69,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_host, CompositeExplicitAutograd, m) {
   m.impl("pairwise_forward",
-         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
-  m.impl("lists_backward", TORCH_BOX(&fused_rankloss::host::lists_backward));
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>>());
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::host::lists_backward>());
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_slow_double", TORCH_BOX(&fused_rankloss::host::set_slow_double));
   m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));

@@ -168,10 +168,12 @@ STABLE_TORCH_LIBRARY(fused_rankloss_triplet_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_triplet_host, CompositeExplicitAutograd, m) {
-  m.impl("triplet_forward", TORCH_BOX(&fused_rankloss::host::triplet_forward));
-  m.impl("triplet_backward", TORCH_BOX(&fused_rankloss::host::triplet_backward));
-  m.impl("batch_triplet_forward", TORCH_BOX(&fused_rankloss::host::batch_triplet_forward));
-  m.impl("batch_triplet_backward", TORCH_BOX(&fused_rankloss::host::batch_triplet_backward));
+  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::host::triplet_forward>());
+  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::host::triplet_backward>());
+  m.impl("batch_triplet_forward",
+         fused_rankloss::boxed<&fused_rankloss::host::batch_triplet_forward>());
+  m.impl("batch_triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::host::batch_triplet_backward>());
   m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
   m.impl("set_policy", TORCH_BOX(&fused_rankloss::host::set_policy));
   m.impl("last_scans", TORCH_BOX(&fused_rankloss::host::last_scans));

@@ -68,6 +68,12 @@ def test_only_the_stable_abi(path: Path) -> None:
 
 
 @every_file
+def test_ops_take_their_strings(path: Path) -> None:
+    """TORCH_BOX leaks the strings of a call; boxed() of common/torch.h stands in its place."""
+    assert name(path) == "common/torch.h" or "TORCH_BOX" not in without_comments(path)
+
+
+@every_file
 def test_kernel_files_launch_nothing(path: Path) -> None:
     """A .cuh compiles as plain C++ too, where kernels run without a GPU."""
     if path.suffix == ".cuh":

@@ -50,6 +50,7 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("batch_triplet_forward", TORCH_BOX(&fused_rankloss::batch_triplet_forward));
-  m.impl("batch_triplet_backward", TORCH_BOX(&fused_rankloss::batch_triplet_backward));
+  m.impl("batch_triplet_forward", fused_rankloss::boxed<&fused_rankloss::batch_triplet_forward>());
+  m.impl("batch_triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::batch_triplet_backward>());
 }

@@ -19,5 +19,6 @@ void solve(const Tensor& scores, const LambdaCall& call) {
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::solve>));
+  m.impl("lambda_forward",
+         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::solve>>());
 }

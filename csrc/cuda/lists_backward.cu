@@ -22,5 +22,5 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("lists_backward", TORCH_BOX(&fused_rankloss::lists_backward));
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::lists_backward>());
 }

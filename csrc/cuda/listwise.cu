@@ -19,5 +19,6 @@ void solve(const Tensor& scores, const ListwiseCall& call) {
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("listwise_forward", TORCH_BOX(&fused_rankloss::listwise_forward<fused_rankloss::solve>));
+  m.impl("listwise_forward",
+         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::solve>>());
 }

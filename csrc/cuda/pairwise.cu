@@ -17,5 +17,6 @@ void solve(const Tensor& scores, const PairwiseCall& call) {
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("pairwise_forward", TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::solve>));
+  m.impl("pairwise_forward",
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::solve>>());
 }

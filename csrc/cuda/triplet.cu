@@ -35,6 +35,6 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("triplet_forward", TORCH_BOX(&fused_rankloss::triplet_forward));
-  m.impl("triplet_backward", TORCH_BOX(&fused_rankloss::triplet_backward));
+  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::triplet_forward>());
+  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::triplet_backward>());
 }

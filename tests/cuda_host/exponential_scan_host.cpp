@@ -205,8 +205,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_exponential_scan_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_exponential_scan_host, CompositeExplicitAutograd, m) {
-  m.impl("scan", TORCH_BOX(&fused_rankloss::host::scan));
-  m.impl("series", TORCH_BOX(&fused_rankloss::host::series));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+  m.impl("scan", fused_rankloss::boxed<&fused_rankloss::host::scan>());
+  m.impl("series", fused_rankloss::boxed<&fused_rankloss::host::series>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
 }

@@ -65,11 +65,12 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::host::solve>));
-  m.impl("float_logistic", TORCH_BOX(&fused_rankloss::host::float_logistic));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
-  m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
-  m.impl("set_scans", TORCH_BOX(&fused_rankloss::host::set_scans));
-  m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));
+  m.impl("lambda_forward",
+         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::host::solve>>());
+  m.impl("float_logistic", fused_rankloss::boxed<&fused_rankloss::host::float_logistic>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("set_crossover", fused_rankloss::boxed<&fused_rankloss::host::set_crossover>());
+  m.impl("set_scans", fused_rankloss::boxed<&fused_rankloss::host::set_scans>());
+  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
 }

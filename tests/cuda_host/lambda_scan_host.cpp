@@ -116,8 +116,8 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_scan_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_scan_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_scan", TORCH_BOX(&fused_rankloss::host::lambda_scan));
-  m.impl("factors", TORCH_BOX(&fused_rankloss::host::factors));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+  m.impl("lambda_scan", fused_rankloss::boxed<&fused_rankloss::host::lambda_scan>());
+  m.impl("factors", fused_rankloss::boxed<&fused_rankloss::host::factors>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
 }

@@ -48,9 +48,9 @@ STABLE_TORCH_LIBRARY(fused_rankloss_listwise_host, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_listwise_host, CompositeExplicitAutograd, m) {
   m.impl("listwise_forward",
-         TORCH_BOX(&fused_rankloss::listwise_forward<fused_rankloss::host::solve>));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_crossover", TORCH_BOX(&fused_rankloss::host::set_crossover));
-  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
-  m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));
+         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::host::solve>>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_crossover", fused_rankloss::boxed<&fused_rankloss::host::set_crossover>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
 }

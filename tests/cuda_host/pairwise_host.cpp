@@ -114,13 +114,13 @@ STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_host, CompositeExplicitAutograd, m) {
   m.impl("pairwise_forward",
-         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>));
-  m.impl("lists_backward", TORCH_BOX(&fused_rankloss::host::lists_backward));
-  m.impl("huge_forward", TORCH_BOX(&fused_rankloss::host::huge_forward));
-  m.impl("huge_backward", TORCH_BOX(&fused_rankloss::host::huge_backward));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
-  m.impl("set_route", TORCH_BOX(&fused_rankloss::host::set_route));
-  m.impl("last_kernels", TORCH_BOX(&fused_rankloss::host::last_kernels));
-  m.impl("last_launch", TORCH_BOX(&fused_rankloss::host::last_launch));
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>>());
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::host::lists_backward>());
+  m.impl("huge_forward", fused_rankloss::boxed<&fused_rankloss::host::huge_forward>());
+  m.impl("huge_backward", fused_rankloss::boxed<&fused_rankloss::host::huge_backward>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("set_route", fused_rankloss::boxed<&fused_rankloss::host::set_route>());
+  m.impl("last_kernels", fused_rankloss::boxed<&fused_rankloss::host::last_kernels>());
+  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
 }

@@ -125,11 +125,13 @@ FRL_OPS(FRL_TRIPLET_HOST_OPS, m) {
 }
 
 FRL_OPS_IMPL(FRL_TRIPLET_HOST_OPS, CompositeExplicitAutograd, m) {
-  m.impl("triplet_forward", TORCH_BOX(&fused_rankloss::host::triplet_forward));
-  m.impl("triplet_backward", TORCH_BOX(&fused_rankloss::host::triplet_backward));
-  m.impl("batch_triplet_forward", TORCH_BOX(&fused_rankloss::host::batch_triplet_forward));
-  m.impl("batch_triplet_backward", TORCH_BOX(&fused_rankloss::host::batch_triplet_backward));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_policy", TORCH_BOX(&fused_rankloss::host::set_policy));
-  m.impl("last_scans", TORCH_BOX(&fused_rankloss::host::last_scans));
+  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::host::triplet_forward>());
+  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::host::triplet_backward>());
+  m.impl("batch_triplet_forward",
+         fused_rankloss::boxed<&fused_rankloss::host::batch_triplet_forward>());
+  m.impl("batch_triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::host::batch_triplet_backward>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_policy", fused_rankloss::boxed<&fused_rankloss::host::set_policy>());
+  m.impl("last_scans", fused_rankloss::boxed<&fused_rankloss::host::last_scans>());
 }

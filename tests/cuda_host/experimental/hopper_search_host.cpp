@@ -30,6 +30,6 @@ int64_t hopper_searches() { return searches; }
 STABLE_TORCH_LIBRARY_FRAGMENT(fused_rankloss_hopper_host, m) {
   m.def("want_hopper(bool wanted) -> ()");
   m.def("hopper_searches() -> int");
-  m.impl("want_hopper", TORCH_BOX(&fused_rankloss::host::want_hopper));
-  m.impl("hopper_searches", TORCH_BOX(&fused_rankloss::host::hopper_searches));
+  m.impl("want_hopper", fused_rankloss::boxed<&fused_rankloss::host::want_hopper>());
+  m.impl("hopper_searches", fused_rankloss::boxed<&fused_rankloss::host::hopper_searches>());
 }

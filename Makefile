@@ -46,10 +46,12 @@ cuda-syntax:
 # The kernels of both kinds under AddressSanitizer and UBSan, installed aside. Python itself is
 # compiled without them, so the runtime is preloaded, and its leak reports would all be Python's.
 # The CUDA kernels, run on one CPU thread, take as long as all the rest: side by side with it.
+# Of each test, every value of every parameter once: what a case touches depends on its sizes, dtype
+# and options one by one.
 sanitize:
 	FUSED_RANKLOSS_SANITIZE=1 pip install --no-deps --upgrade --target build/sanitize .
 	log=$$(mktemp); \
-	$(SANITIZED) pytest -s -m sanitize tests/cuda_host >"$$log" 2>&1 & host=$$!; \
-	$(SANITIZED) pytest -s -m sanitize --ignore=tests/cuda_host; rest=$$?; \
+	$(SANITIZED) pytest -s -m sanitize --every-value tests/cuda_host >"$$log" 2>&1 & host=$$!; \
+	$(SANITIZED) pytest -s -m sanitize --every-value --progress --ignore=tests/cuda_host; rest=$$?; \
 	wait $$host; failed=$$?; \
 	cat "$$log"; rm "$$log"; exit $$((rest != 0 ? rest : failed))

@@ -135,12 +135,12 @@ if wants build; then
 fi
 
 if wants test; then
-  slow=()
-  [ "$preset" = --full ] && slow=(-m "slow or not slow")
-  FUSED_RANKLOSS_REQUIRE_GPU=1 step test "$python" -m pytest -q -ra "${slow[@]}"
+  tests=(--all)
+  [ "$preset" = --full ] || tests+=(-m "not slow")
+  FUSED_RANKLOSS_REQUIRE_GPU=1 step test "$python" -m pytest "${tests[@]}" -q -ra
   if [ "$hopper" ]; then
     FUSED_RANKLOSS_HOPPER=1 FUSED_RANKLOSS_REQUIRE_GPU=1 \
-      step test_hopper "$python" -m pytest -q -ra "${slow[@]}" -k triplet --ignore=tests/cuda_host
+      step test_hopper "$python" -m pytest "${tests[@]}" -q -ra -k triplet --ignore=tests/cuda_host
   fi
 fi
 

@@ -1,14 +1,18 @@
-"""Devices, the rule for skipped GPU tests, and how many examples hypothesis draws."""
+"""Which tests run by default, devices, the rule for skipped GPU tests, progress, and how many
+examples hypothesis draws."""
 
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 import fused_rankloss
+from selection import QUICK_CASES, selection
 
 GPU_REQUIRED = os.environ.get("FUSED_RANKLOSS_REQUIRE_GPU") == "1"
 
@@ -44,12 +48,86 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("device", devices)
 
 
+# ---- Which tests run -----------------------------------------------------------------------------
+
+# How many tests were selected, and of how many.
+SELECTED = pytest.StashKey[tuple[int, int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("selection")
+    group.addoption("--all", action="store_true", help="run every test, not a quick selection")
+    group.addoption(
+        "--every-value",
+        action="store_true",
+        help="of a product of parameters, run cases that have each value of each parameter once",
+    )
+    group.addoption("--progress", action="store_true", help="print one line of progress every 20 s")
+
+
+def named(config: pytest.Config) -> bool:
+    """Whether the command says itself which tests to run: by files, names, marks or failures."""
+    by_option = ("keyword", "markexpr", "lf", "failedfirst")
+    return any(config.getoption(name, None) for name in by_option) or not all(
+        Path(argument).is_dir() for argument in config.args
+    )
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests run when asked for: ``-m slow``, or ``-m "slow or not slow"`` for everything."""
-    if "slow" not in config.option.markexpr:
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    # Kernels of cuda_host/ come last: they are compiled while the others run.
+    items.sort(key=lambda item: item.path.parent.name == "cuda_host")
+    every_value = config.option.every_value
+    if config.option.all or (named(config) and not every_value):
+        return
+    chosen = selection(items, None if every_value else QUICK_CASES)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    config.stash[SELECTED] = (len(chosen), len(items))
+    items[:] = [item for item in items if item in chosen]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
+    if SELECTED not in config.stash:
+        return None
+    chosen, of = config.stash[SELECTED]
+    kind = "every value of every parameter" if config.option.every_value else "quick selection"
+    return f"{kind}: {chosen:,} of {of:,} tests; --all runs everything"
+
+
+# ---- Progress ------------------------------------------------------------------------------------
+
+
+class Progress:
+    """For logs, where nothing moves: at most every 20 seconds, how many tests have ended."""
+
+    def __init__(self) -> None:
+        self.start = self.shown = time.monotonic()
+        self.ended = 0
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "teardown":
+            return
+        self.ended += 1
+        now = time.monotonic()
+        if now - self.shown >= 20:
+            self.shown = now
+            terminal = self.session.config.pluginmanager.get_plugin("terminalreporter")
+            terminal.ensure_newline()
+            terminal.write_line(
+                f"[{now - self.start:.0f} s] {self.ended:,} of {self.session.testscollected:,} "
+                f"tests, last one of {report.location[0]}"
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.progress and not hasattr(config, "workerinput"):  # that of pytest-xdist
+        config.pluginmanager.register(Progress())
+
+
+# ---- Devices -------------------------------------------------------------------------------------
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

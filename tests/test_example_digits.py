@@ -95,6 +95,7 @@ def test_evaluate_is_average_precision(digits):
     assert digits.evaluate(embeddings, labels, queries).mean_ap == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.slow
 def test_whole_script(digits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(digits, "TSNE", functools.partial(digits.TSNE, max_iter=250))
     output = tmp_path / "digits.png"
@@ -106,6 +107,7 @@ def test_whole_script(digits, tmp_path, capsys, monkeypatch):
     assert output.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_training_improves_new_images(digits):
     options = digits.parse_options(["--epochs=2", "--dim=16", "--device=cpu", "--quiet"])
     split = digits.split_digits(digits.load(), options.unseen, options.seed)
@@ -137,6 +139,7 @@ def test_bad_options_are_refused(digits, capsys, arguments, reason):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.slow
 def test_interrupt_ends_in_one_line(tmp_path):
     command = [sys.executable, "-u", EXAMPLES / "digits.py", "--epochs=9999", "--quiet"]
     process = subprocess.Popen(

@@ -161,6 +161,7 @@ def test_batches_are_queries(example, data, folder):
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_lightgbm", [True, False])
 def test_whole_script(example, folder, tmp_path, capsys, monkeypatch, with_lightgbm):
     if with_lightgbm:

@@ -175,6 +175,7 @@ def test_sampled_items_are_not_relevant(movielens):
     assert set(items[users == 0].tolist()) == {3, 7} and set(items[users == 1].tolist()) == {5}
 
 
+@pytest.mark.slow
 def test_whole_script(movielens, made_up, tmp_path, capsys):
     (tmp_path / "u.data").write_bytes(made_up)
     output = tmp_path / "curves.png"
@@ -198,6 +199,7 @@ def test_bad_data_ends_in_one_line(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.slow
 def test_interrupt_ends_in_one_line(made_up, tmp_path):
     (tmp_path / "u.data").write_bytes(made_up)
     process = run_script(

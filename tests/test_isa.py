@@ -8,6 +8,8 @@ import pytest
 
 from isolated import run_python
 
+pytestmark = pytest.mark.slow
+
 # What each level needs, as /proc/cpuinfo calls it.
 NEEDS = {
     "baseline": set(),

@@ -610,6 +610,7 @@ print(call(lists, width), call(4 * lists, width) if lists > 1 else call(1, 4 * w
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "lists", "width"),
     [

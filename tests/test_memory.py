@@ -7,6 +7,8 @@ import pytest
 from cases import LOSSES
 from isolated import run_python
 
+pytestmark = pytest.mark.slow
+
 # Bytes a score beyond scores and labels, forward and backward together: the promise.
 EXTRA_BYTES = 40
 

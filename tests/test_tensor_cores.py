@@ -23,6 +23,7 @@ sys.path.append(str(ROOT))  # last, so that the source folder does not hide an i
 from build_tools import cuda_toolkit  # noqa: E402
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not CSRC.is_dir(), reason="no source tree beside the tests"),
     pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc"),
 ]

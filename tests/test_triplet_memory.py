@@ -6,6 +6,8 @@ import pytest
 
 from isolated import run_python
 
+pytestmark = pytest.mark.slow
+
 # Bytes an embedding beyond inputs, forward and backward together, for rows of DIM fp32 numbers:
 # copies of the rows for the search, the gradient, and a few numbers an anchor.
 DIM = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,8 +10,30 @@ import host_build
 import listwise_cases
 import pytest
 import torch
+from mutants import HOSTS
 
 import fused_rankloss.ops
+
+AHEAD = pytest.StashKey[ThreadPoolExecutor]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Starts to compile what the chosen tests load; those outside this folder run meanwhile."""
+    if session.config.option.collectonly or not host_build.have_compiler():
+        return
+    files = dict.fromkeys(item.path for item in session.items)
+    launchers = {
+        launcher: None
+        for file in files
+        for launcher, tests in HOSTS.items()
+        if file.parent == host_build.HERE and any(map(file.match, tests))
+    }
+    session.config.stash[AHEAD] = host_build.build_ahead(launchers, session.config.cache)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if AHEAD in session.config.stash:
+        session.config.stash[AHEAD].shutdown(wait=False, cancel_futures=True)
 
 
 class HostOps:

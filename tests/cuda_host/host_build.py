@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,12 +22,13 @@ TORCH = Path(torch.__file__).parent
 
 CXX = shlex.split(os.environ.get("CXX", "g++"))
 FLAGS = [
-    *("-std=c++20", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden"),
+    *("-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden"),
     "-ffp-contract=off",  # a host that fuses a*b+c would not round as the kernels say
     "-U_FORTIFY_SOURCE",  # which forbids to jump from one fiber to another
     *("-Wall", "-Wextra", "-Wno-unknown-pragmas"),
 ]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+# Debug information, a third of the compiler's work, only for the lines of their reports.
+SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 TORCH_FLAGS = [
     *("-isystem", str(TORCH / "include"), "-DTORCH_TARGET_VERSION=0x020b000000000000"),
     *(f"-L{TORCH / 'lib'}", "-ltorch_cpu", f"-Wl,-rpath,{TORCH / 'lib'}"),
@@ -40,6 +45,21 @@ def have_compiler() -> bool:
     return shutil.which(CXX[0]) is not None
 
 
+def sources(path: Path, csrc: Path = CSRC) -> set[Path]:
+    """A source and every file of csrc and of this folder that it includes, directly or not."""
+    found, new = set(), {path, HERE / "cuda_host.h"}
+    while new:
+        found |= new
+        new = {
+            file
+            for including in new
+            for name in re.findall(r'#include "([^"]+)"', including.read_text())
+            for folder in (including.parent, csrc, HERE)
+            if (file := (folder / name).resolve()).exists()
+        } - found
+    return found
+
+
 def build(
     source: str,
     folder: Path,
@@ -49,27 +69,34 @@ def build(
     csrc: Path = CSRC,
     flags: tuple[str, ...] = (),
 ) -> Path:
-    """The shared object of one file of this folder; made anew only when a source has changed."""
+    """The shared object of one file of this folder; made anew only when that or a file which it
+    includes has changed."""
     command = [*CXX, *FLAGS, *flags, f"-I{csrc}", f"-I{HERE}"]
     command += ["-include", "cuda_host.h", str(HERE / source)]
     command += SANITIZERS if sanitize else []
     command += TORCH_FLAGS if uses_torch else []
-    texts = [
-        path.read_bytes()
-        for root in (csrc, HERE)
-        for path in sorted(root.rglob("*"))
-        if path.suffix in (".h", ".cuh", ".cpp") and "cpu" not in path.parts
-    ]
+    texts = [path.read_bytes() for path in sorted(sources(HERE / source, csrc))]
     key = hashlib.sha256(b"\0".join([" ".join(command).encode(), *texts])).hexdigest()[:16]
     target = folder / f"{Path(source).stem}-{key}.so"
-    if not target.exists():
-        # Under a name of its own first: another process may be building the same file.
-        draft = target.with_suffix(f".{os.getpid()}.tmp")
-        done = subprocess.run([*command, "-o", str(draft)], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
-        draft.replace(target)
+    # Another thread or process may be building the same file.
+    with open(folder / f"{Path(source).stem}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            draft = target.with_suffix(".tmp")
+            done = subprocess.run([*command, "-o", str(draft)], capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+            draft.replace(target)
     return target
+
+
+def build_ahead(launchers: Iterable[str], cache: pytest.Cache) -> ThreadPoolExecutor:
+    """Starts to build libraries that tests will ask for, in this order, beside the tests."""
+    threads = ThreadPoolExecutor(max_workers=2)
+    for source in launchers:
+        uses_torch = CSRC / "common" / "torch.h" in sources(HERE / source)
+        threads.submit(library, source, cache, uses_torch=uses_torch)
+    return threads
 
 
 def library(source: str, cache: pytest.Cache, *, uses_torch: bool = True) -> Path:

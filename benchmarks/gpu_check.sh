@@ -9,9 +9,8 @@
 #   benchmark   times and memory on the GPU, beside the baselines; figures; the goals
 #
 # Without a STEP: all four. The default presets take minutes a step; --full adds the slow tests and
-# the whole matrix of sizes, up to a million embeddings. What is off by default is done once more
-# with it: long lists that are looked at for a small class (FUSED_RANKLOSS_SMALL_CLASS=1) and, on
-# Hopper, triplets with the search of its own (FUSED_RANKLOSS_HOPPER=1). FOLDER gets
+# the whole matrix of sizes, up to a million embeddings. On Hopper, triplets are run once more with
+# the search of its own (FUSED_RANKLOSS_HOPPER=1), which is off by default. FOLDER gets
 # environment.txt, a log for each step, and the CSV and figures of the benchmark.
 #
 # Needs a torch with CUDA, nvcc, compute-sanitizer (both in the CUDA toolkit) and the packages of
@@ -130,6 +129,7 @@ if wants build; then
   case $capability in 9.0 | 1?.*) capability+=a ;; esac
   export TORCH_CUDA_ARCH_LIST=${TORCH_CUDA_ARCH_LIST:-$capability}
   export FUSED_RANKLOSS_CUDA=1 FUSED_RANKLOSS_LINEINFO=1  # compute-sanitizer then names lines
+  [ "$hopper" ] && export FUSED_RANKLOSS_EXPERIMENTAL=1  # its search
   step build "$python" setup.py build_ext --inplace
   [ ${#failed[@]} -eq 0 ] || refuse "the build failed: $folder/build.log"
 fi
@@ -150,9 +150,6 @@ if wants sanitize; then
   for tool in memcheck racecheck initcheck synccheck; do
     step "$tool" "$sanitizer" --tool "$tool" --kernel-name kns=fused_rankloss --error-exitcode 1 \
       --launch-timeout 0 "$python" -m benchmarks.gpu_kernels
-    FUSED_RANKLOSS_SMALL_CLASS=1 step "${tool}_small_class" "$sanitizer" --tool "$tool" \
-      --kernel-name kns=small_class --error-exitcode 1 --launch-timeout 0 \
-      "$python" -m benchmarks.gpu_kernels --only small_class
   done
   # Its own kernel, which small batches do not reach; racecheck does not know all its barriers.
   if [ "$hopper" ]; then
@@ -171,11 +168,6 @@ if wants benchmark; then
   step goals "$python" -m benchmarks goals --device cuda --output "$folder"
   larger=()
   [ "$preset" = --full ] && larger=(--full)
-  for value in 0 1; do  # long lists, without a look for a small class and with it
-    FUSED_RANKLOSS_SMALL_CLASS=$value step "benchmark_small_class_$value" "$python" -m benchmarks \
-      run "${larger[@]}" --device cuda --only pairwise_hinge/1e --only fp32/full \
-      --providers fused torch_sort --memory none --output "$folder/small_class_$value"
-  done
   if [ "$hopper" ]; then  # batches of all sizes, without its search and with it
     for value in 0 1; do
       FUSED_RANKLOSS_HOPPER=$value step "benchmark_hopper_$value" "$python" -m benchmarks run \

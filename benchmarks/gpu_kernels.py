@@ -5,7 +5,7 @@
 The results are those of the tests; here they must only be finite. Lengths and widths are chosen
 against tiles: below one, one more than one, several. What a variable of the environment switches on
 comes with --only, and alone: batches large enough for the search of Hopper GPUs
-(FUSED_RANKLOSS_HOPPER=1), lists with a small class (FUSED_RANKLOSS_SMALL_CLASS=1).
+(FUSED_RANKLOSS_HOPPER=1).
 """
 
 from __future__ import annotations
@@ -26,13 +26,11 @@ from fused_rankloss import (
     lambda_loss,
     list_mle_loss,
     listnet_loss,
-    pairwise_hinge_loss,
 )
 from fused_rankloss.functional.lambda_loss import PAIR_LOSSES, SCHEMES, TRUNCATIONS
 
 LENGTHS = (5, 129, 1000)
 LONG = (11_000, 210_000)  # sorted within their one kernel, and by a library (csrc/cuda/policy.h)
-HALF_LIST = 17_000
 SHAPES = ((5, 3), (129, 65), (300, 128))
 
 
@@ -76,29 +74,6 @@ def ragged_losses(device: str) -> Iterator[tuple[str, Tensor]]:
         name = f"{loss.name} {dtype} up to {most}"
         yield f"{name} padded", loss.fused(scores, labels, lengths=lengths)
         yield f"{name} flat", loss.fused(scores[real], labels[real], offsets=offsets)
-
-
-def half_lists(device: str) -> Iterator[tuple[str, Tensor]]:
-    """One list so long that 16-bit scores are counted; with many labels, sorted after all."""
-    for dtype, levels in product((torch.float16, torch.bfloat16), (2, 5, 12)):
-        scores = torch.randn(HALF_LIST, device=device).to(dtype).requires_grad_()
-        labels = torch.randint(levels, (HALF_LIST,), device=device)
-        margins = torch.tensor([0.5, 1.0, 0.0], device=device)
-        labels = labels > 0 if levels == 2 else labels
-        loss = pairwise_hinge_loss(scores, labels, margin=margins)
-        yield f"pairwise_hinge {dtype} {HALF_LIST}, {levels} levels", loss.sum()
-
-
-def small_classes(device: str) -> Iterator[tuple[str, Tensor]]:
-    """Either class small, or none; more of its scores than a block keeps at hand."""
-    n = LONG[1]
-    for dtype, small in product((torch.float32, torch.float64), (1, n // 40, n // 2)):
-        scores = torch.randn(n, device=device, dtype=dtype).requires_grad_()
-        of_small = torch.randperm(n, device=device) < small
-        margins = torch.tensor([0.5, 1.0], device=device)
-        for labels in (of_small, ~of_small):
-            loss = pairwise_hinge_loss(scores, labels, margin=margins)
-            yield f"pairwise_hinge {dtype} {n}, {small} of a class", loss.sum()
 
 
 def ranking_losses(device: str) -> Iterator[tuple[str, Tensor]]:
@@ -174,13 +149,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--seed", type=int, default=0)
-    special = {"large_triplets": large_batch_triplet_losses, "small_class": small_classes}
+    special = {"large_triplets": large_batch_triplet_losses}
     parser.add_argument("--only", choices=special)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     calls = 0
     kinds = (
-        *(list_losses, ragged_losses, long_list_losses, half_lists, ranking_losses),
+        *(list_losses, ragged_losses, long_list_losses, ranking_losses),
         *(batch_triplet_losses, triplet_losses),
     )
     for losses in (special[options.only],) if options.only else kinds:

@@ -1,5 +1,5 @@
-"""Long lists of 16-bit scores, which have few different values: counted by score instead of sorted,
-as long as gradients are counts and there are few levels of labels.
+"""Long lists of 16-bit scores, which have few different values: the CPU counts them by score
+instead of sorting them, as long as gradients are counts and there are few levels of labels.
 
 The same scores in fp32 are sorted. Both decide exactly which pairs violate the margin, so that
 gradients, slopes and numbers of pairs are the same to the bit.
@@ -22,7 +22,7 @@ from tolerance import check, loss_floor
 
 pytestmark = pytest.mark.sanitize
 
-N = 40_000  # counted on both devices
+N = 40_000  # counted on the CPU
 LOSS, RAW_GRAD, LIST_SCALE, MARGIN_SLOPE = range(4)
 
 halves = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=name_of)

@@ -40,8 +40,6 @@ LAUNCH_BOUNDS = {
     "short_lists_kernelI.*(CountTermId|HingeEd)": (256, 1),  # fp64 scores
     "short_lists_kernel": (256, 2),
     "long_lists_kernel": (256, 1),  # two blocks, before sm_100
-    "half_list_kernel": (256, 3),  # four blocks, before sm_100
-    "small_class_kernel": (256, 1),  # two blocks, before sm_100
     "lambda_short_kernel": (256, 1),  # two blocks for fp32 scores, before sm_100
     "prepare_kernel": (256, 1),
     "list_keys_kernel": (256, 1),

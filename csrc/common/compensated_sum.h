@@ -10,6 +10,8 @@ namespace fused_rankloss {
 // Constants, since device code may not call the constexpr functions of the host's library.
 template <typename Real>
 inline constexpr Real kNan = std::numeric_limits<Real>::quiet_NaN();
+template <typename Real>
+inline constexpr Real kInfinity = std::numeric_limits<Real>::infinity();
 
 template <typename Real>
 FRL_HD bool is_finite(Real value) {

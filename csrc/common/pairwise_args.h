@@ -27,13 +27,7 @@ struct PairwiseArgs : ListInputs {
   bool counts = false;
   bool wide_counts = false;
 
-  FRL_HD void store_count(int64_t index, int64_t gradient) const {
-    if (wide_counts) {
-      static_cast<int64_t*>(raw_grad)[index] = gradient;
-    } else {
-      static_cast<int32_t*>(raw_grad)[index] = static_cast<int32_t>(gradient);
-    }
-  }
+  FRL_HD double margin_of(int64_t k) const { return margins ? margins[k] : margin; }
 };
 
 }  // namespace fused_rankloss

@@ -5,16 +5,19 @@
 #pragma once
 
 #include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/c/shim.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "common/labels.h"
@@ -112,6 +115,51 @@ inline Reduction parse_reduction(std::string_view name, std::string_view op) {
       std::string(op) +
       ": expected reduction 'mean', 'sum', 'none', 'list_mean' or 'batch_mean', got '" +
       std::string(name) + "'");
+}
+
+// A `str` argument of an op, which arrives as a handle that its receiver has to delete.
+inline std::string take_string(StringHandle handle) {
+  const std::unique_ptr<StringOpaque, decltype(&torch_delete_string)> owner(handle,
+                                                                            torch_delete_string);
+  size_t length = 0;
+  const char* text = nullptr;
+  if (torch_string_length(handle, &length) != TORCH_SUCCESS ||
+      torch_string_c_str(handle, &text) != TORCH_SUCCESS) {
+    throw std::runtime_error("fused_rankloss: expected a string from the dispatcher");
+  }
+  return std::string(text, length);
+}
+
+// How TORCH_BOX hands over a parameter of an op.
+template <typename Parameter>
+struct Handed {
+  using Type = Parameter;
+  static Parameter&& take(std::remove_reference_t<Parameter>& value) {
+    return static_cast<Parameter&&>(value);
+  }
+};
+
+template <>
+struct Handed<const std::string&> {
+  using Type = StringHandle;
+  static std::string take(StringHandle handle) { return take_string(handle); }
+};
+
+template <auto op>
+struct OpWithHandles;
+
+template <typename Result, typename... Parameters, Result (*op)(Parameters...)>
+struct OpWithHandles<op> {
+  static Result call(typename Handed<Parameters>::Type... arguments) {
+    return op(Handed<Parameters>::take(arguments)...);
+  }
+};
+
+// TORCH_BOX for ops with strings: torch's own conversion of a `str` argument to std::string leaks
+// one string a call (torch/csrc/stable/stableivalue_conversions.h, up to 2.13 at least).
+template <auto op>
+constexpr auto boxed() {
+  return TORCH_BOX(&OpWithHandles<op>::call);
 }
 
 // The tensors that say which slots belong to which list, made contiguous and kept alive for as long

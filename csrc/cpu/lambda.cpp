@@ -47,5 +47,6 @@ void solve(const Tensor& /*scores*/, const LambdaCall& call) {
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("lambda_forward", TORCH_BOX(&fused_rankloss::lambda_forward<fused_rankloss::cpu::solve>));
+  m.impl("lambda_forward",
+         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::cpu::solve>>());
 }

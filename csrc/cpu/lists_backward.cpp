@@ -75,5 +75,5 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("lists_backward", TORCH_BOX(&fused_rankloss::cpu::lists_backward));
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::cpu::lists_backward>());
 }

@@ -61,5 +61,5 @@ void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
   m.impl("listwise_forward",
-         TORCH_BOX(&fused_rankloss::listwise_forward<fused_rankloss::cpu::solve>));
+         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::cpu::solve>>());
 }

@@ -119,5 +119,5 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
   m.impl("pairwise_forward",
-         TORCH_BOX(&fused_rankloss::pairwise_forward<fused_rankloss::cpu::solve>));
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::cpu::solve>>());
 }

@@ -207,6 +207,6 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("triplet_forward", TORCH_BOX(&fused_rankloss::cpu::triplet_forward));
-  m.impl("triplet_backward", TORCH_BOX(&fused_rankloss::cpu::triplet_backward));
+  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::cpu::triplet_forward>());
+  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::cpu::triplet_backward>());
 }

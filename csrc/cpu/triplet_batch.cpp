@@ -128,6 +128,8 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
 }  // namespace fused_rankloss::cpu
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("batch_triplet_forward", TORCH_BOX(&fused_rankloss::cpu::batch_triplet_forward));
-  m.impl("batch_triplet_backward", TORCH_BOX(&fused_rankloss::cpu::batch_triplet_backward));
+  m.impl("batch_triplet_forward",
+         fused_rankloss::boxed<&fused_rankloss::cpu::batch_triplet_forward>());
+  m.impl("batch_triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::cpu::batch_triplet_backward>());
 }

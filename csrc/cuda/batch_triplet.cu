@@ -26,7 +26,7 @@ BatchTripletCall::Results batch_triplet_forward(
   check(!needs_grad, call.op, ": expected no needs_grad on CUDA");
   check_sizes(call.args.batch, call.op);
   DeviceQueue queue(embeddings, call.op);
-  launch_batch_triplet(queue, call.args, {.hopper_rows = hopper_search_rows(queue)});
+  run_batch_triplet(queue, call.args);
   return call.results();
 }
 
@@ -42,7 +42,7 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
                                       positive, negative, distances, slope, anchor_scale);
   check_sizes(call.args.batch, call.op);
   DeviceQueue queue(embeddings, call.op);
-  launch_batch_triplet_backward(queue, call.args);
+  run_batch_triplet_backward(queue, call.args);
   return call.results();
 }
 
@@ -50,6 +50,7 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("batch_triplet_forward", TORCH_BOX(&fused_rankloss::batch_triplet_forward));
-  m.impl("batch_triplet_backward", TORCH_BOX(&fused_rankloss::batch_triplet_backward));
+  m.impl("batch_triplet_forward", fused_rankloss::boxed<&fused_rankloss::batch_triplet_forward>());
+  m.impl("batch_triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::batch_triplet_backward>());
 }

@@ -6,7 +6,6 @@
 #include "cuda/anchor_terms.cuh"
 #include "cuda/batch_order.cuh"
 #include "cuda/hardest_choice.cuh"
-#include "cuda/hopper_search.h"
 #include "cuda/mined_gradients.cuh"
 #include "cuda/search_operands.cuh"
 #include "cuda/sweep_gradients.cuh"
@@ -17,27 +16,22 @@ namespace fused_rankloss {
 // the paths of large ones.
 struct BatchTripletPolicy {
   int64_t half_band_rows = kHalfBandRows;
-  int64_t hopper_rows = kNoHopperRows;
   int32_t chunk = 0;  // 0: chunk_size()
 
   int32_t chunk_of(const TripletBatch& batch) const {
     return chunk > 0 ? chunk : chunk_size(batch);
   }
-  bool takes_hopper(const SearchData& data) const {
-    return data.anchors.num_rows >= hopper_rows && data.refs.num_rows >= hopper_rows &&
-           hopper_search_fits(data);
-  }
 };
 
 template <class Queue>
-void launch_batch_triplet(Queue& queue, const BatchTripletArgs& args,
-                          const BatchTripletPolicy& policy = {}) {
+void run_batch_triplet(Queue& queue, const BatchTripletArgs& args,
+                       const BatchTripletPolicy& policy = {}) {
   const TripletBatch& batch = args.batch;
   const OrderedBatch ordered = order_batch(queue, batch);
   const SearchData data = prepare_search(queue, ordered, kSearchTile.rows());
   // All triplets' greatest term is that of the hardest pair, too.
   if (batch.mining != Mining::kSemiHard) {
-    launch_hardest(queue, ordered, data, args, policy.half_band_rows, policy.takes_hopper(data));
+    launch_hardest(queue, ordered, data, args, policy.half_band_rows);
   }
   const AnchorTerms* terms = nullptr;
   if (batch.mining != Mining::kHard) {
@@ -47,8 +41,8 @@ void launch_batch_triplet(Queue& queue, const BatchTripletArgs& args,
 }
 
 template <class Queue>
-void launch_batch_triplet_backward(Queue& queue, const BatchTripletBackwardArgs& args,
-                                   const BatchTripletPolicy& policy = {}) {
+void run_batch_triplet_backward(Queue& queue, const BatchTripletBackwardArgs& args,
+                                const BatchTripletPolicy& policy = {}) {
   const TripletBatch& batch = args.batch;
   if (batch.mining == Mining::kHard) {
     launch_mined_gradients(queue, args);

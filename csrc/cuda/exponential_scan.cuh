@@ -3,7 +3,9 @@
 // Sums over all items that come before one in an order, or after it, in linear time. With x the
 // distance of two items, every pair adds a product of what belongs to one item each, times
 //
-//   a_0 + a_1 x + a_2 x^2 + sum_k c_k exp(-k x),  k = 1 .. K,  c from losses/logistic_series.h. (1)
+//   sum_k c_k exp(-k x),  k = 1 .. K,  c from losses/logistic_series.h,                       (1)
+//
+// and, in pairs that ask for it, 1 less (1) in the slope and x more than (1) in the value.
 //
 // An order is cut into places, which hold items in ascending or descending order of a position, and
 // into segments of any lengths; pairs are those of a segment. A sweep over the places carries
@@ -11,9 +13,9 @@
 //
 //   A_k <- exp(-k step) A_k + push,    push of the item that it meets,                         (2)
 //
-// and moments of the distances likewise (losses/gap_moments.h). No decay exceeds 1, so that nothing
-// overflows at any distance, and a decay of 0 begins a segment. Two neighbouring stretches combine,
-// which makes the sweep a scan:
+// and sums of pushes and of their distances likewise. No decay exceeds 1, so that nothing overflows
+// at any distance, and a decay of 0 begins a segment. Two neighbouring stretches combine, which
+// makes the sweep a scan:
 //
 //   1. store_tile   what each tile of places adds, from nothing before it
 //   2. scan_list    what lies before each tile
@@ -31,7 +33,7 @@
 //              task in the scan over tiles. Alternative: lanes that hold the powers walk a run
 //              together, but must add up over lanes for each item, ten shuffles where this takes
 //              two.
-// Memory       (3 + K) F 8 / kPowerTile bytes a place for each side and direction: 7.5 bytes with
+// Memory       (2 + K) F 8 / kPowerTile bytes a place for each side and direction: 7 bytes with
 //              K = 12, F = 4 and two sides. A source is asked 2 F times a place and sweep.
 // Numerics     fp64 throughout: sums of millions of fp32 terms need it, and products of decays keep
 //              the accuracy of each. Distances come from neighbours, so that scores with an offset
@@ -39,6 +41,7 @@
 // Determinism  Bitwise: the order of all sums depends on places alone
 #pragma once
 
+#include "common/compensated_sum.h"
 #include "common/exponential.h"
 #include "cuda/sweep_steps.cuh"
 #include "losses/logistic_series.h"
@@ -50,15 +53,12 @@ inline constexpr int kMostPowers = WideSeries::kTerms;
 // As good as infinitely far: exp(-kFar) is 0 beside any other term.
 inline constexpr double kFar = 4096;
 
-// The two functions (1) that a scan adds up: losses have a value and a slope. Pairs may see the
-// powers' part with or without moments, see ScanPlace.
+// The two functions (1) that a scan adds up: losses have a value and a slope.
 struct ScanFunctions {
   int powers = 0;  // K
   double slope[kMostPowers];
   double value[kMostPowers];
-  bool has_moments = false;
-  double slope_moments[3] = {};
-  double value_moments[3] = {};
+  bool has_moments = false;  // some pairs ask for them, see ScanPlace
 };
 
 // What a sweep finds at a place besides the position.
@@ -66,7 +66,7 @@ enum ScanPlace : unsigned {
   kOpens = 1,        // no earlier item is in the segment
   kPushesMore = 2,   // to the second side
   kSeesMore = 4,     // the second side
-  kSeesMoments = 8,  // slope = moments' part - powers' part, value = both; else the powers' alone
+  kSeesMoments = 8,  // slope = 1 - powers' part, value = x + powers' part
 };
 
 // What the items of a run see.
@@ -182,7 +182,7 @@ class ExponentialScan {
       run.sees_moments |= ((at & kSeesMoments) != 0 ? 1u : 0u) << t;
       // Equal infinities are no distance apart.
       const double distance = opens || here == previous ? 0 : source_.scale * fabs(here - previous);
-      run.distance[t] = distance <= std::numeric_limits<double>::max() ? distance : kFar;
+      run.distance[t] = is_finite(distance) ? distance : kFar;
       previous = here;
     }
     return run;
@@ -264,23 +264,19 @@ class ExponentialScan {
       for (int t = 0; t < kScanRun; ++t) {
         state.step(Run::bit(run.opens, t), run.distance[t]);
         if (Run::bit(run.sees_moments, t)) {
-          const GapMoments& seen =
+          const DistanceMoments& seen =
               run.seen_side(t) == 0 ? state.moments[0] : state.moments[kSides - 1];
           // Negative, as the powers' part is then taken off: see the end of walk.
-          sums.slope[t] -= queries[t] * moments_part(functions_.slope_moments, seen);
-          sums.value[t] += queries[t] * moments_part(functions_.value_moments, seen);
+          sums.slope[t] -= queries[t] * seen.count;
+          sums.value[t] += queries[t] * seen.first;
         }
         push(state, run.pushed_side(t), pushes[t]);
       }
     }
   }
 
-  FRL_HD static double moments_part(const double (&factors)[3], const GapMoments& moments) {
-    return factors[0] * moments.count + factors[1] * moments.first + factors[2] * moments.second;
-  }
-
   FRL_HD static void push(Moments& state, int side, double weight) {
-    for (int s = 0; s < kSides; ++s) state.moments[s].push(s == side ? weight : 0);
+    for (int s = 0; s < kSides; ++s) state.moments[s].count += s == side ? weight : 0;
   }
   FRL_HD static void push(Powers& state, int side, double decay, double weight) {
     for (int s = 0; s < kSides; ++s) {

@@ -15,7 +15,7 @@
 // Determinism  Results do not depend on the candidates, only how long they take.
 #pragma once
 
-#include <limits>
+#include <cmath>
 
 #include "cuda/hardest_search.cuh"
 
@@ -92,8 +92,7 @@ struct ChoiceParams {
     const bool found = pick.position >= 0;
     (is_positive ? positive : negative)[index] = found ? pick.index : -1;
     distances[(is_positive ? 0 : ordered.batch.num_anchors) + index] =
-        found ? distance_of_key(ordered.batch.distance, pick.key)
-              : std::numeric_limits<double>::quiet_NaN();
+        found ? distance_of_key(ordered.batch.distance, pick.key) : static_cast<double>(NAN);
   }
 };
 
@@ -174,9 +173,9 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 // Finds every anchor's hardest pair; results by index, -1 and NaN without a triplet.
 template <class Queue>
 void launch_hardest(Queue& queue, const OrderedBatch& ordered, const SearchData& data,
-                    const BatchTripletArgs& args, int64_t half_band_rows, bool hopper) {
+                    const BatchTripletArgs& args, int64_t half_band_rows) {
   const int64_t num_anchors = ordered.batch.num_anchors;
-  const ChoiceParams params{launch_search(queue, ordered, data, half_band_rows, hopper),
+  const ChoiceParams params{launch_search(queue, ordered, data, half_band_rows),
                             queue.template allocate<uint32_t>(2 * num_anchors),
                             queue.template allocate<uint32_t>(1),
                             args.positive,

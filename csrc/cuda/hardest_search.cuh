@@ -9,10 +9,12 @@
 // Memory       Both operands pass through L2 once a tile.
 #pragma once
 
-#include <algorithm>
-
 #include "cuda/search_tiles.cuh"
 #include "cuda/tile_product.cuh"
+
+#ifdef FUSED_RANKLOSS_EXPERIMENTAL
+#include "cuda/experimental/hopper_search.h"
+#endif
 
 namespace fused_rankloss {
 
@@ -34,7 +36,7 @@ class HardestSearch {
                  tiles_.plan().first_row()) {}
 
   __device__ __forceinline__ void run() {
-    const Positions range = tiles_.plan().range();
+    const Positions range = tiles_.plan().tiles();
     if (range.begin == range.end) return;
     tiles_.load_rows();
     product_.start(tiles_.plan().column_of(range.begin));
@@ -68,27 +70,16 @@ __global__ void __launch_bounds__(kSearchTile.threads(), kSearchBlocksEach)
 
 // ---- Launch -----------------------------------------------------------------
 
-// How many blocks share a row block's tiles: enough for so many blocks, of so many tiles at least.
-inline int32_t splits_of(const SearchParams& params, int64_t columns, int64_t blocks,
-                         int64_t least_tiles) {
-  const int64_t tiles = params.data.refs.padded_rows / columns / (params.half_band ? 2 : 1);
-  const int64_t wanted = ceil_div(blocks, std::max(1, params.num_row_blocks));
-  return static_cast<int32_t>(std::max<int64_t>(1, std::min(wanted, tiles / least_tiles)));
-}
-
-// With `hopper`, by launch_hopper_search(queue, params).
 template <class Queue>
 SearchParams launch_search(Queue& queue, const OrderedBatch& ordered, const SearchData& data,
-                           int64_t half_band_rows, bool hopper) {
+                           int64_t half_band_rows) {
   const int64_t padded = data.anchors.padded_rows;
   SearchParams params{ordered, data, new_candidates(queue, padded), new_candidates(queue, padded)};
   params.num_row_blocks = static_cast<int32_t>(padded / kSearchTile.rows());
   params.half_band = ordered.batch.self && ordered.batch.num_anchors >= half_band_rows;
-  if (hopper) {
-    params.splits = splits_of(params, kSearchTile.rows(), kHopperBlocks, kHopperTilesEach);
-    launch_hopper_search(queue, params);
-    return params;
-  }
+#ifdef FUSED_RANKLOSS_EXPERIMENTAL
+  if (launch_hopper_search(queue, params)) return params;
+#endif
   params.splits = splits_of(params, kSearchTile.columns, kSearchBlocks, 1);
   const auto launch = [&](auto kernel) {
     queue.launch(int64_t{params.num_row_blocks} * params.splits, kSearchTile.threads(), kernel,

@@ -35,6 +35,12 @@ struct LongListTable {
   uint32_t most_levels;  // of labels that a list has
 };
 
+// Of the pairs of a list whose labels differ, whatever their ranks.
+struct OrderedPairs {
+  unsigned long long pairs;
+  unsigned long long twice_ordered;  // those in the right order, ties counting half
+};
+
 // Sums over the pairs of a list.
 struct PairSums {
   double value = 0;

@@ -6,12 +6,12 @@
 namespace fused_rankloss {
 
 struct ListPartials;
-class LaunchScope;
 
-// The workspace for the lists of a lambda loss that have more than `crossover` slots, and their
-// kernels, which also finish the call. Those of the other lists come first.
-int64_t long_lambda_bytes(const LambdaArgs& args, int64_t crossover, const LaunchScope& scope);
-void launch_long_lambda(const LambdaArgs& args, const ListPartials& partials, void* workspace,
-                        const LaunchScope& scope);
+// The kernels of lists of more than `partials.crossover` slots, which also finish the call; that of
+// the other lists comes first. `scans`: pairs whose weights factor are added up by a scan.
+// lambda_long.cu compiles it for a GPU.
+template <class Queue>
+void run_long_lambda(Queue& queue, const LambdaArgs& args, const ListPartials& partials,
+                     bool scans);
 
 }  // namespace fused_rankloss

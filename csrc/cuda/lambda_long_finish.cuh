@@ -32,8 +32,9 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
   params.partials.at(0, args.lists.slots(list.list).begin / kWarpSize, list.list) = partial;
   if (!params.wants_statistics()) return;
   double* statistics = args.statistics + 3 * list.list;
-  statistics[0] = static_cast<double>(facts.num_pairs);
-  statistics[1] = poisoned ? kNan<double> : static_cast<double>(facts.twice_ordered) / 2;
+  statistics[0] = static_cast<double>(params.ordered[list.list].pairs);
+  statistics[1] =
+      poisoned ? kNan<double> : static_cast<double>(params.ordered[list.list].twice_ordered) / 2;
   statistics[2] = poisoned ? kNan<double> : facts.ndcg;
 }
 

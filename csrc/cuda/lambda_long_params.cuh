@@ -14,9 +14,7 @@ namespace fused_rankloss {
 
 // What is known of a list apart from its pairs' losses. One that is short has none of it.
 struct LambdaListFacts {
-  unsigned long long num_pairs;      // of different labels, and
-  unsigned long long twice_ordered;  // how many of them are in the right order, ties counting half
-  unsigned long long max_label;      // LevelTable::key
+  unsigned long long max_label;  // LevelTable::key
   double max_dcg;
   double ndcg;
   double pair_weights;   // of the pairs that are kept
@@ -36,6 +34,7 @@ struct LambdaLongParams {
   LongListTable* table;
   LambdaListFacts* facts;  // [num_lists]
   PairSums* sums;          // [num_lists]
+  OrderedPairs* ordered;   // [num_lists]; null: not wanted
   // Workspace: uninitialised. By position, for whole tiles
   Order<Key> orders[2];  // the first one is that by rank
   uint64_t* sort_keys;

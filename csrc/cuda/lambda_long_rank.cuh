@@ -9,7 +9,6 @@
 //   4. sums over tiles of each list, then over the list: DCG, maximal DCG, weights of pairs
 //   5. gains over the maximal DCG; ranks of labels within each list, so that nothing later depends
 //      on other lists
-//   6. how many pairs are in the right order (lambda_ordered_pairs.cuh), if asked for
 //
 // Mapping      A block a tile of consecutive positions, over and over, as many blocks as the GPU
 //              holds at once; sums take tiles that begin with their list. The table is one block's
@@ -20,7 +19,6 @@
 
 #include "cuda/lambda_list_levels.cuh"
 #include "cuda/lambda_long_table.cuh"
-#include "cuda/lambda_ordered_pairs.cuh"
 
 namespace fused_rankloss {
 
@@ -29,7 +27,6 @@ struct LambdaRankShared {
   ScanShared<ListTotals, kScanThreads> totals;
   ListLevelsShared levels;
   LongTableShared table;
-  RecordsShared records;
 };
 
 template <typename Real, class Team>
@@ -64,9 +61,6 @@ class LambdaRanking {
       levels.number(tile, list, first);
       finish_items(list, first);
     });
-    if (!params_.wants_statistics()) return;
-    team_.sync();
-    OrderedPairs<Real, Team>(team_, shared_.records, params_).count();
   }
 
  private:

@@ -47,7 +47,4 @@ inline constexpr int64_t kPairPieces = 256;
 // Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
 inline constexpr int kPairBlocks = 2;
 
-// Most blocks of a grid that go over pieces of work again and again.
-inline constexpr int64_t kMostPairBlocks = 16 * 1024;
-
 }  // namespace fused_rankloss

@@ -1,39 +1,45 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of long lists for lambda losses whose weights factor, in O(n log L) for L levels of
-// labels: the sums of cpu/lambda_scan.h, whose pairs and passes (losses/lambda_passes.h) it has,
-// over segments instead of runs.
+// The pairs of long lists by bits of their labels, in O(n log L) for L levels:
+//
+//   losses   logistic ones whose weights factor: the sums of cpu/lambda_scan.h over segments
+//            instead of runs. (g_i - g_j)(d_i - d_j) of lambdarank has the sign of the *ranks*: a
+//            pair that the ranks order wrongly counts with a factor of -1
+//   counts   how many pairs of different labels there are, and how many of them are in the right
+//            order, ties counting half
 //
 // A round of bit decomposition (score_order.cuh) has the items of a list in segments, each in the
-// order of ranks, and in each segment a more and a less relevant side. A pass sweeps over all
-// segments at once, from the highest score and back (exponential_scan.cuh): each item sees what the
-// other side has pushed. On the way from the highest score pairs are added up, on both ways each
-// item gets its gradient. Items that are in no pair, with both ranks in the top those beyond it
-// too, are inert and lie in segments of their own.
+// order of ranks, and in each segment a more and a less relevant side. Sweeps go over all segments
+// at once, from the highest score and back (exponential_scan.cuh): each item sees what the other
+// side has pushed. On the way from the highest score pairs are added up, on both ways each item
+// gets its gradient. Truncated, the upper rank of a pair lies in the top, or both: sweeping from
+// the highest score, only the top is passed on; sweeping back, only the top looks.
 //
 // A round takes these phases, with a barrier of the whole grid between them:
 //
 //   1. bits of the labels, heads of segments, their prefix counts within tiles, and scan over tiles
-//   2. for the hinges, each item's place in the order of s_i and s_j + margin, by a search
-//   3. for each pass: what tiles of places add; the scan over tiles; what each item sees
+//   2. losses: what tiles of places add; the scan over tiles; what each item sees
+//   3. counts: a less relevant item is in the right order with all more relevant ones of its
+//      segment before its score begins, and tied with those that share it
 //   4. the stable partition that makes the next round's segments
-//
-// ndcg_loss1 takes one round, in which all items of a list are a segment and have both roles: they
-// look in one and push in the other, in turn. A pair of an item with itself has a known value.
 //
 // Infinite scores. Sweeps take infinite gaps for wide ones (kFar), which gives finite slopes; the
 // loss is infinite where a pair in the wrong order is kept.
 //
-// Mapping      One cooperative launch. Phases 1, 2 and 4 have a thread a run or a place, phase 3 a
-//              warp a tile of kPowerTile places or a task of the scan over tiles
-// Memory       17 bytes a place, 4 more for the hinges, and those of exponential_scan.cuh. A sweep
-//              gathers scores and features by position, in stretches that ascend
+// Mapping      One cooperative launch. Phases 1 and 4 have a thread a run or a place, phase 2 a
+//              warp a tile of kPowerTile places or a task of the scan over tiles, phase 3 a thread
+//              a place
+// Memory       17 bytes a place, and those of exponential_scan.cuh. A sweep gathers scores and
+//              features by position, in stretches that ascend
 // Numerics     fp64; terms of lambdarank have both signs, and cancel no more than |g_i| |d_i|
 //              allows; everything else is non-negative
 // Determinism  Bitwise: tiles do not depend on the grid nor on other lists, one thread adds to a
-//              gradient in a phase, and every sum has a fixed order
+//              gradient in a phase, every sum has a fixed order; counts are integers
 #pragma once
 
+#include <type_traits>
+
+#include "cuda/lambda_scan.h"
 #include "cuda/lambda_scan_rounds.cuh"
 
 namespace fused_rankloss {
@@ -47,7 +53,6 @@ struct LambdaScanShared {
 template <typename Real, class Team>
 class LambdaScan {
   static constexpr int kWarps = kScanThreads / kWarpSize;
-  static constexpr Real kInfinite = std::numeric_limits<Real>::infinity();
 
  public:
   __device__ __forceinline__ LambdaScan(const Team& team, LambdaScanShared& shared,
@@ -62,76 +67,76 @@ class LambdaScan {
   // All threads of the team call this.
   __device__ __forceinline__ void solve() {
     const uint32_t levels = lists_.most_levels;
-    int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
-    if (params_.all_pairs) rounds = 1;
-    ScanOrder order = params_.orders[0], next = params_.orders[1];
-    bool first = true;
+    const int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
+    make_events();
+    ScanRound round{params_.orders[0].events, items_.label_ranks, rounds - 1};
+    ScanOrder next = params_.orders[1], other = params_.orders[0];
 #pragma unroll 1
-    for (int bit = rounds - 1; bit >= 0; --bit) {
-      solve_round(order, bit, first);
-      if (bit > 0) {
-        rounds_.partition(team_, order, next);
-        team_.sync();
-      }
-      const ScanOrder last = order;
-      order = next;
-      next = last;
-      first = false;
+    for (; round.bit >= 0; --round.bit) {
+      rounds_.make_segments(team_, shared_.records, round);
+      if (params_.features > 0) sweep({params_, round.events}, round.bit == rounds - 1);
+      if (params_.ordered != nullptr) count_ordered(round);
+      if (round.bit == 0) break;
+      rounds_.partition(team_, round, next);
+      team_.sync();
+      round.events = next.events;
+      round.ranks = next.ranks;
+      const ScanOrder last = next;
+      next = other;
+      other = last;
     }
-    sum_lists();
+    if (params_.features > 0) sum_lists();
   }
 
  private:
-  __device__ __forceinline__ void solve_round(const ScanOrder& order, int bit, bool first) {
-    rounds_.make_segments(team_, shared_.records, order, bit, first);
-    if (params_.margin_events != nullptr) {
-      rounds_.order_by_margin(team_, order);
-      team_.sync();
-    }
-#pragma unroll 1
-    for (int at = 0; at < params_.passes.size; ++at) {
-      const ScanPass& pass = params_.passes.at[at];
-      const ScanEvent* events = pass.by_rank ? order.events : params_.margin_events;
-      const int turns = params_.all_pairs ? 2 : 1;
-#pragma unroll 1
-      for (int turn = 0; turn < turns; ++turn) {
-        const Turn role = !params_.all_pairs ? Turn::kOneRole
-                          : turn == 0        ? Turn::kLooksMore
-                                             : Turn::kLooksLess;
-        sweep({params_, pass, events, role}, params_.functions[at], first && at == 0 && turn == 0);
-      }
-    }
-  }
-
-  // ---- Phase 3
-
-  // A tile of the table is a block's, a part of it a warp's.
+  // Calls body(list, first place, last place + 1, tile) for tiles of the block.
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
     for (int64_t tile = team_.rank(); tile < lists_.num_tiles; tile += team_.size()) {
       const LongList& list = list_with<&LongList::first_tile>(lists_, tile);
-      const int64_t part = (tile - list.first_tile) * kWarps + warp_index();
-      const int64_t begin = list.begin + part * kPowerTile, end = list.begin + list.size;
-      if (begin >= end) continue;
-      body(ScanTile{begin, end - begin < kPowerTile ? end : begin + kPowerTile,
-                    tile * kWarps + warp_index()});
+      const int64_t first = (tile - list.first_tile) * kScanTile;
+      body(list, list.begin + first,
+           list.begin + (list.size - first < kScanTile ? list.size : first + kScanTile), tile);
     }
   }
 
+  // What lies at the places of lists before the first round; barriers follow.
+  __device__ __forceinline__ void make_events() const {
+    for_tiles([&](const LongList& list, int64_t begin, int64_t end, int64_t) {
+#pragma unroll 1
+      for (int64_t place = begin + threadIdx.x; place < end; place += kScanThreads) {
+        const bool top = place - list.begin < list.top;
+        params_.orders[0].events[place] = static_cast<ScanEvent>(place) | (top ? kTopEvent : 0u);
+      }
+    });
+  }
+
+  // ---- Phase 2
+
+  // A tile of the table is a block's, a part of it a warp's.
+  template <typename Body>
+  __device__ __forceinline__ void for_parts(Body&& body) const {
+    for_tiles([&](const LongList&, int64_t first, int64_t last, int64_t tile) {
+      const int64_t begin = first + warp_index() * kPowerTile;
+      if (begin >= last) return;
+      body(ScanTile{begin, last - begin < kPowerTile ? last : begin + kPowerTile,
+                    tile * kWarps + warp_index()});
+    });
+  }
+
   // `first`: nothing was added to the lists' sums yet.
-  __device__ __forceinline__ void sweep(const LambdaSource<Real>& source,
-                                        const ScanFunctions& functions, bool first) {
-    const ExponentialScan<LambdaSource<Real>> scan(source, functions, params_.tiles);
+  __device__ __forceinline__ void sweep(const LambdaSource<Real>& source, bool first) {
+    const ExponentialScan<LambdaSource<Real>> scan(source, params_.functions, params_.tiles);
     const int sweeps = params_.num_sweeps();
-    for_tiles([&](const ScanTile& tile) {
+    for_parts([&](const ScanTile& tile) {
 #pragma unroll 1
       for (int s = 0; s < sweeps; ++s) scan.store_tile(SweepStep{s == 0}, tile);
     });
     team_.sync();
     scan_tiles(scan, sweeps);
     team_.sync();
-    for_tiles([&](const ScanTile& tile) {
+    for_parts([&](const ScanTile& tile) {
 #pragma unroll 1
       for (int s = 0; s < sweeps; ++s) {
         const SweepStep step{s == 0};
@@ -141,7 +146,7 @@ class LambdaScan {
           const int64_t place = scan.place_of(step, tile, t);
           if (place < tile.end && sweeps == 2) source.add_gradient(place, sums.slope[t]);
         }
-        if (step.up) add_up(source, tile, sums, first);
+        if (step.up) add_up(tile, sums, first);
       }
     });
     team_.sync();
@@ -160,17 +165,11 @@ class LambdaScan {
     }
   }
 
-  __device__ __forceinline__ void add_up(const LambdaSource<Real>& source, const ScanTile& tile,
-                                         const RunSums& sums, bool first) const {
+  __device__ __forceinline__ void add_up(const ScanTile& tile, const RunSums& sums,
+                                         bool first) const {
     PairSums own;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
-      own.add({sums.value[t], sums.slope[t]});
-      const int64_t place = ExponentialScan<LambdaSource<Real>>::place_of({true}, tile, t);
-      if (source.turn != Turn::kLooksMore || place >= tile.end) continue;
-      const double weight = source.own_weight(place);
-      own.add({weight * params_.equal.value, weight * params_.equal.slope});
-    }
+    for (int t = 0; t < kScanRun; ++t) own.add({sums.value[t], sums.slope[t]});
 #pragma unroll 1
     for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
       own.add({__shfl_down_sync(kAllLanes, own.value, distance),
@@ -180,6 +179,51 @@ class LambdaScan {
     PairSums& stored = params_.partials[tile.index];
     if (!first) own.add(stored);
     stored = own;
+  }
+
+  // ---- Phase 3
+
+  __device__ __forceinline__ void count_ordered(const ScanRound& round) const {
+    for_tiles([&](const LongList& list, int64_t begin, int64_t end, int64_t) {
+      unsigned long long pairs = 0, twice_ordered = 0;
+#pragma unroll 1
+      for (int64_t place = begin + threadIdx.x; place < end; place += kScanThreads) {
+        const Position at = static_cast<Position>(place);
+        const Span segment = params_.segments.around(at);
+        if (at == segment.begin) {
+          const unsigned long long less = params_.segments.less_in(segment);
+          pairs += less * (segment.size() - less);
+        }
+        if (!params_.segments.is_more(at)) twice_ordered += twice_ordered_with(round, segment, at);
+      }
+#pragma unroll 1
+      for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+        pairs += __shfl_down_sync(kAllLanes, pairs, distance);
+        twice_ordered += __shfl_down_sync(kAllLanes, twice_ordered, distance);
+      }
+      if (lane_index() != 0) return;
+      OrderedPairs& ordered = params_.ordered[list.list];
+      if (pairs != 0) atomicAdd(&ordered.pairs, pairs);
+      if (twice_ordered != 0) atomicAdd(&ordered.twice_ordered, twice_ordered);
+    });
+  }
+
+  __device__ __forceinline__ unsigned long long twice_ordered_with(const ScanRound& round,
+                                                                   Span segment,
+                                                                   Position at) const {
+    const auto score = [&](Position place) {
+      return items_.scores[position_of(round.events[place])];
+    };
+    const Real own = score(at);
+    const Position ties =
+        first_position({segment.begin, at}, [&](Position place) { return score(place) <= own; });
+    const Position end =
+        first_position({at, segment.end}, [&](Position place) { return score(place) < own; });
+    return 2ull * more_in({segment.begin, ties}) + more_in({ties, end});
+  }
+
+  __device__ __forceinline__ uint32_t more_in(Span span) const {
+    return span.size() - params_.segments.less_in(span);
   }
 
   // ---- Sums of lists
@@ -200,8 +244,7 @@ class LambdaScan {
       sum = sum_over_block<kScanThreads>(shared_.partials, sum);
       const bool infinite = has_infinite_loss(list);
       if (threadIdx.x != 0) continue;
-      const double value = sum.value.high + sum.value.low;
-      items_.sums[list.list] = {infinite ? double{kInfinite} : value, sum.slope};
+      items_.sums[list.list] = {infinite ? kInfinity<double> : sum.value.total(), sum.slope};
     }
   }
 
@@ -211,24 +254,22 @@ class LambdaScan {
   __device__ __forceinline__ bool has_infinite_loss(const LongList& list) {
     const int64_t size = params_.both && list.top < list.size ? list.top : list.size;
     const int64_t highest = list.begin;
-    const bool above = items_.scores[highest] == kInfinite;
-    const bool below = items_.scores[list.begin + size - 1] == -kInfinite;
+    const bool above = items_.scores[highest] == kInfinity<Real>;
+    const bool below = items_.scores[list.begin + size - 1] == -kInfinity<Real>;
     if (!above && !below) return false;
     bool found = false;
-    // One more than the highest label below, and the complement of the lowest one in the top; where
-    // labels do not matter, 2 and that of 0. 0: there is none.
+    // One more than the highest label below, and the complement of the lowest one in the top; 0:
+    // there is none.
     uint32_t more = 0, less = 0;
 #pragma unroll 1
     for (int64_t r = threadIdx.x; r < size; r += kScanThreads) {
       const int64_t position = list.begin + r;
       const uint32_t label = items_.label_ranks[position];
       if (above) found |= label > items_.label_ranks[highest];
-      if (items_.scores[position] == -kInfinite) {
-        const uint32_t in_all = items_.more_weights[position] != 0 ? 2 : 0;
-        more = larger(more, params_.all_pairs ? in_all : label + 1);
+      if (items_.scores[position] == -kInfinity<Real>) {
+        more = larger(more, label + 1);
       } else if (r < list.top) {
-        const uint32_t in_all = items_.less_weights[position] != 0 ? ~0u : 0;
-        less = larger(less, params_.all_pairs ? in_all : ~label);
+        less = larger(less, ~label);
       }
     }
     more = max_over_block(more);
@@ -268,6 +309,51 @@ __global__ void __launch_bounds__(kScanThreads)
   __shared__ LambdaScanShared shared;
   const GridTeam team;
   LambdaScan<Real, GridTeam>(team, shared, params).solve();
+}
+
+// ---- Launch ----------------------------------------------------------------
+
+template <typename Real>
+ScanFunctions logistic_functions() {
+  using Series = std::conditional_t<sizeof(Real) == sizeof(double), WideSeries, NarrowSeries>;
+  ScanFunctions functions;
+  functions.has_moments = true;
+  functions.powers = Series::kTerms;
+  for (int k = 0; k < functions.powers; ++k) {
+    functions.slope[k] = Series::sigmoid(k);
+    functions.value[k] = Series::softplus(k);
+  }
+  return functions;
+}
+
+template <class Queue, typename Real>
+void run_lambda_scan(Queue& queue, const LambdaArgs& args, int64_t most_lists, bool adds_losses,
+                     const RankedLists<Real>& items, OrderedPairs* ordered) {
+  const int64_t tiles = (args.lists.num_slots + kScanTile - 1) / kScanTile;
+  const auto params = queue.workspace([&](Workspace& workspace) {
+    LambdaScanParams<Real> params{};
+    params.items = items;
+    params.ordered = ordered;
+    params.both = args.both();
+    params.wrong = args.scheme == Scheme::kLambdaRank ? -1 : 1;
+    params.scale = args.sigma;
+    for (ScanOrder& order : params.orders) {
+      order.events = workspace.take<ScanEvent>(tiles * kScanTile);
+      order.ranks = workspace.take<uint32_t>(tiles * kScanTile);
+    }
+    params.segments = {workspace.take<RunRecord>(tiles * kScanThreads),
+                       workspace.take<TileRecord>(tiles), args.lists.num_slots};
+    if (!adds_losses) return params;
+    params.features = scan_features(args.scheme);
+    params.functions = logistic_functions<Real>();
+    // The table's tiles: a list begins one.
+    const int64_t parts = (tiles + most_lists) * (kScanTile / kPowerTile);
+    params.tiles = TileSums<2>::take(workspace, parts, params.num_sweeps(), params.features,
+                                     params.functions.powers);
+    params.partials = workspace.take<PairSums>(parts);
+    return params;
+  });
+  queue.launch_together(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
 }
 
 }  // namespace fused_rankloss

@@ -8,34 +8,27 @@ namespace fused_rankloss {
 
 template <typename Real>
 struct RankedLists;
-class LaunchScope;
+struct OrderedPairs;
 
-// Positions are numbered by 30 bits in a scan.
-inline constexpr int64_t kMostScanPositions = (int64_t{1} << 30) - 1;
-
-// A top of so few ranks has its pairs compared directly. A prediction: a round of lambdarank takes
-// some 1,600 instructions of fp64 an item, three rounds what an H100 does for 170 pairs.
+// A top of so few ranks has its pairs compared directly. A guess.
 inline constexpr int64_t kDirectTop = 128;
 
-// Whether lambda_scan.cuh is to add up a call's pairs. Gains that rise with the labels and
-// discounts that fall with the ranks give weights that factor; given ones are known to the device
-// alone, and may not. The hinges of ndcg_loss1 would need two places in an order for each item.
+// Whether lambda_scan.cuh is to add up a call's pairs: logistic ones of two labels. Gains that rise
+// with the labels and discounts that fall with the ranks give weights that factor; given ones are
+// known to the device alone, and may not.
 inline bool scan_factors(const LambdaArgs& args) {
+  if (args.pair_loss != PairLoss::kLogistic || args.all_pairs()) return false;
   if (scan_features(args.scheme) == 0 || args.score_normalization) return false;
-  if (args.lists.num_slots > kMostScanPositions) return false;
   if (args.k > 0 && args.k <= kDirectTop) return false;
-  if (args.scheme == Scheme::kLambdaRank) {
-    return args.gains == nullptr && args.discounts == nullptr;
-  }
-  return !args.all_pairs() || args.pair_loss == PairLoss::kLogistic;
+  return args.scheme != Scheme::kLambdaRank || (args.gains == nullptr && args.discounts == nullptr);
 }
 
-// The workspace of a scan, and its one launch, which adds to the gradients of the lists of the
-// table and stores their sums. `most_lists` may be long. Scores of fp64 come with Real = double,
-// others as float.
-int64_t lambda_scan_bytes(const LambdaArgs& args, int64_t most_lists);
-template <typename Real>
-void launch_lambda_scan(const LambdaArgs& args, int64_t most_lists, const RankedLists<Real>& items,
-                        void* workspace, const LaunchScope& scope);
+// The scan over the lists of a table, which `most_lists` may be in. With `adds_losses`, where
+// weights factor, it adds to the gradients and stores the sums of pairs; `ordered`, unless it is
+// null, gets counts. lambda_scan.cu compiles it for a GPU. Real is the type that scores are
+// computed in.
+template <class Queue, typename Real>
+void run_lambda_scan(Queue& queue, const LambdaArgs& args, int64_t most_lists, bool adds_losses,
+                     const RankedLists<Real>& items, OrderedPairs* ordered);
 
 }  // namespace fused_rankloss

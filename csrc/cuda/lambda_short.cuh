@@ -12,6 +12,7 @@
 //              blocks.
 #pragma once
 
+#include "cuda/lambda_short.h"
 #include "cuda/lambda_short_pairs.cuh"
 #include "cuda/lists.cuh"
 #include "cuda/short_batch.cuh"
@@ -22,6 +23,7 @@ namespace fused_rankloss {
 
 struct ShortLambdaParams : ShortListsEnd {
   LambdaArgs args;
+  int64_t longest;  // slots of a list, of those that are not left to others
   int32_t lists_per_block;
 };
 
@@ -88,14 +90,15 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kShortLambdaBlocks<Re
 
   const LambdaArgs& args = params.args;
   const BlockLists own = lists_of_block(args.lists, blockIdx.x, params.lists_per_block);
-  for_short_lists(args.lists, own, kShortLambda, [&](bool is_block, int i, const Range& range) {
+  for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& range) {
     const ListTeam team(cells.team, is_block);
     const ShortSlots slots{own.first + i, range.begin, static_cast<int>(range.size())};
     const ListPartial sum = solve_short_lambda<Loss>(args, team, cells, slots);
     if (team.thread() == 0) cells.sums.store(i, sum);
     team.sync();  // before the next list's items overwrite this one's
   });
-  end_short_lists<Real>(params, reduction_args(args), 0, own, kShortLambda, cells.sums, gridDim.x);
+  end_short_lists<Real>(params, reduction_args(args), 0, own, params.longest, cells.sums,
+                        gridDim.x);
 }
 
 // ---- Launch ----------------------------------------------------------------
@@ -118,28 +121,15 @@ void dispatch_short_lambda(const LambdaArgs& args, Body&& body) {
   }
 }
 
-// What a launcher needs to know; it brings the memory, the stream and the launch itself.
-class ShortLambdaPlan {
- public:
-  static constexpr int kThreads = ListTeam::kBlockThreads;
-
-  // `partials`: where another kernel takes the longer lists and finishes the batch.
-  explicit ShortLambdaPlan(const LambdaArgs& args, const ListPartials& partials = {})
-      : args_(args), partials_(partials), grid_(args.lists) {}
-
-  int64_t num_blocks() const { return grid_.num_blocks; }
-
-  int64_t workspace_bytes() const { return ShortListsEnd::workspace_bytes(num_blocks()); }
-
-  // `workspace`: not used where there are partials.
-  ShortLambdaParams params(void* workspace) const {
-    return {ShortListsEnd::of(partials_, workspace, num_blocks()), args_, grid_.lists_per_block};
-  }
-
- private:
-  const LambdaArgs& args_;
-  ListPartials partials_;
-  ShortListsGrid grid_;
-};
+template <class Queue>
+void run_short_lambda(Queue& queue, const LambdaArgs& args, int64_t longest,
+                      const ListPartials& partials) {
+  const ShortListsGrid grid(args.lists);
+  const ShortLambdaParams params{short_lists_end(queue, partials, grid.num_blocks), args, longest,
+                                 grid.lists_per_block};
+  dispatch_short_lambda(args, [&]<class Loss, typename Real>() {
+    queue.launch(grid.num_blocks, ListTeam::kBlockThreads, lambda_short_kernel<Loss, Real>, params);
+  });
+}
 
 }  // namespace fused_rankloss

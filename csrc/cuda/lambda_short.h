@@ -7,12 +7,12 @@
 namespace fused_rankloss {
 
 struct ListPartials;
-class LaunchScope;
 
-// The kernel of lists of up to kShortLambda slots. It finishes the call, for which it needs so much
-// workspace, unless there are `partials` for the kernels of the longer lists, which come after it.
-int64_t short_lambda_bytes(const LambdaArgs& args);
-void launch_short_lambda(const LambdaArgs& args, const ListPartials* partials, void* workspace,
-                         const LaunchScope& scope);
+// The kernel of lists of up to `longest` slots, kShortLambda at most. It finishes the call, unless
+// there are `partials` for the kernels of the longer lists, which come after it. lambda_short.cu
+// compiles it for a GPU.
+template <class Queue>
+void run_short_lambda(Queue& queue, const LambdaArgs& args, int64_t longest,
+                      const ListPartials& partials);
 
 }  // namespace fused_rankloss

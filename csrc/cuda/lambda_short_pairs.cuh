@@ -92,7 +92,7 @@ struct AnyWeight {
 };
 
 // What a row adds up.
-struct RowSums {
+struct RoleSums {
   TeamSums more;    // as the more relevant item
   double less = 0;  // slopes as the less relevant one
 };
@@ -220,7 +220,7 @@ class LambdaRows {
       for (int begin = pass.begin; begin < pass.end; begin += step, ++round) {
         const int cell = begin + (team_.thread() >> pass.log_lanes);
         const int share = pass.share(team_.thread());
-        RowSums row;
+        RoleSums row;
         if (cell < pass.end) solve_row(weight, cell, share, pass.lanes(), row);
         row.more = sum_of_lanes(row.more, pass.lanes());
         row.less = sum_of_lanes({row.less, 0, 0}, pass.lanes()).value;
@@ -237,7 +237,7 @@ class LambdaRows {
   // One lane's share of a row.
   template <class Weight>
   __device__ __forceinline__ void solve_row(const Weight& weight, int cell, int share, int lanes,
-                                            RowSums& sums) const {
+                                            RoleSums& sums) const {
     const Real score = cells_.items.load(first_ + cell).score;
     const Member row = member<Weight>(cell);
     const int level = static_cast<int>(cells_.places.load(first_ + cell).level);

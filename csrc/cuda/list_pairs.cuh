@@ -24,7 +24,7 @@
 // Determinism  Bitwise: one thread has all partners of a row, and sums over rows have a fixed order
 #pragma once
 
-#include "cuda/list_sort.cuh"
+#include "cuda/cell_sort.cuh"
 #include "cuda/list_team.cuh"
 #include "cuda/pairwise_terms.cuh"
 #include "cuda/shared_array.cuh"
@@ -33,15 +33,30 @@ namespace fused_rankloss {
 
 // ---- Ordering items by label -----------------------------------------------
 
-struct NoArray {};
+// Where an item comes from and where its partners are.
+struct Place {
+  uint32_t slot : 10;    // counted from the list's first
+  uint32_t lower : 11;   // cells before this one have lower labels: here its label's run begins
+  uint32_t higher : 11;  // cells from this one on have higher labels
+};
+static_assert(kBlockListItems <= 1024, "a Place holds 10 bits of a slot");
+
+// What sorting takes.
+struct SortShared {
+  CellWords keys;
+  SharedArray<uint16_t, kBlockListItems> cells;
+};
+struct NoSort {};
 
 template <class Term>
 struct ShortListsShared {
   static_assert(kListWarps * kWarpListItems <= kBlockListItems, "a slice for every warp");
 
   SharedArray<typename Term::Item, kBlockListItems> items;
-  Places places;
-  std::conditional_t<Term::kCounts, SortShared<typename Term::Real>, NoArray> sorted;
+  SharedArray<Place, kBlockListItems> places;
+  std::conditional_t<Term::kCounts, SortShared, NoSort> sorting;
+  SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
+  ListTeamShared team;
 };
 
 // A list, for one margin.
@@ -144,20 +159,38 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
 
 // Sorts the items of each label, and of the tail, by score. All threads of the block call this.
 template <class Term>
-__device__ __forceinline__ void sort_labels(ShortListsShared<Term>& shared, int size) {
-  using Real = typename Term::Real;
+__device__ __forceinline__ void sort_labels(const ListTeam& team, ShortListsShared<Term>& shared,
+                                            int size) {
   constexpr int kThreads = ListTeam::kBlockThreads;
   constexpr int kOwn = ListTeam::kOwn;
+  constexpr bool kOneWord = sizeof(typename Term::Real) == 4;  // for run and score
   const int thread = static_cast<int>(threadIdx.x);
-  sort_runs<Real>(shared.sorted, shared.places, size,
-                  [&](int cell) { return shared.items.load(cell).score; });
+  SortShared& sorting = shared.sorting;
+  const auto run_of = [&](int cell) { return uint64_t{shared.places.load(cell).lower}; };
+#pragma unroll 1
+  for (int cell = thread; cell < size; cell += kThreads) {
+    uint64_t key = ordered_key(shared.items.load(cell).score);
+    if constexpr (kOneWord) key |= run_of(cell) << 32;
+    sorting.keys.store(cell, key);
+    sorting.cells.store(cell, static_cast<uint16_t>(cell));
+  }
+  __syncthreads();
+  sort_cells(team, sorting.keys, sorting.cells, size);
+  if constexpr (!kOneWord) {
+#pragma unroll 1
+    for (int cell = thread; cell < size; cell += kThreads) {
+      sorting.keys.store(cell, run_of(sorting.cells.load(cell)));
+    }
+    __syncthreads();
+    sort_cells(team, sorting.keys, sorting.cells, size);
+  }
   typename Term::Item items[kOwn];
   Place places[kOwn];
 #pragma unroll
   for (int r = 0; r < kOwn; ++r) {
     const int cell = r * kThreads + thread;
     if (cell >= size) continue;
-    const int from = shared.sorted.load(cell).cell;
+    const int from = sorting.cells.load(cell);
     items[r] = shared.items.load(from);
     places[r] = shared.places.load(from);
   }
@@ -228,6 +261,11 @@ __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared
 }
 
 // The same for one row of a count whose partners are sorted, but for those in a tail of its own.
+// Since reach(s) (common/ordered.h) never falls as s rises, what violates the margin with a row is
+// one end of every run:
+//
+//   lower labels    c with reach(s_c) >= s_t:   [first_reaching, end of the run)
+//   higher labels   c with s_c <= reach(s_t):   [begin of the run, first_beyond)
 template <class Term>
 __device__ __forceinline__ void find_partners(ShortListsShared<Term>& shared, int size,
                                               Row<Term>& row) {
@@ -308,7 +346,7 @@ __device__ __forceinline__ ListPartial solve_list(const Term& term, ListTeam& te
   // values take more than the ends of a stretch.
   const bool sorted = Term::kCounts && team.is_block();
   if constexpr (Term::kCounts) {
-    if (sorted) sort_labels(shared, order.size);
+    if (sorted) sort_labels(team, shared, order.size);
   }
   constexpr int kRows = Term::kListRows;
   ListPartial partial;

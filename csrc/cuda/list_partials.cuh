@@ -14,6 +14,7 @@
 #include "cuda/policy.h"
 #include "cuda/shared_array.cuh"
 #include "cuda/warp.cuh"
+#include "cuda/workspace.h"
 
 namespace fused_rankloss {
 
@@ -82,6 +83,14 @@ struct ListPartials {
     return data[k * (num_chunks + num_lists) + chunk + list];
   }
 };
+
+// Room for the partials of a call.
+inline ListPartials list_partials(Workspace& workspace, const Lists& lists, int64_t num_margins,
+                                  int64_t crossover, bool whole_lists) {
+  const int64_t num_chunks = ListPartials::num_chunks_of(lists);
+  return {workspace.take<ListPartial>(num_margins * (num_chunks + lists.num_lists)), num_chunks,
+          lists.num_lists, crossover, whole_lists};
+}
 
 // Sums the partials of a warp's 32 consecutive rows list by list, and stores each list's sum, or
 // adds it to what is there. All 32 lanes call this; `list` ascends with the lane, and kNoList rows

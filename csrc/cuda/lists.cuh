@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
 #include "common/lists.h"
 
 namespace fused_rankloss {
 
 inline constexpr int64_t kNoList = -1;
+
+// Slots, positions and counts of a call are 32-bit numbers on CUDA.
+inline void check_slots(const Lists& lists, std::string_view op) {
+  if (lists.num_slots <= INT32_MAX) return;
+  throw std::invalid_argument(std::string(op) +
+                              ": expected at most 2147483647 scores on CUDA, got " +
+                              std::to_string(lists.num_slots));
+}
 
 // The list that a slot belongs to: the first one that ends beyond it. Ascending with the slot where
 // the offsets ascend; kNoList where offsets that nobody could check end before the slot.

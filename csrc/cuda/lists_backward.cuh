@@ -19,8 +19,6 @@ __device__ __forceinline__ double slot_gradient(const ListsBackwardArgs& args, i
   switch (args.raw_type) {
     case RawGradType::kInt32:
       return args.grad<int32_t>(slot, list);
-    case RawGradType::kInt64:
-      return args.grad<int64_t>(slot, list);
     case RawGradType::kFloat:
       return args.grad<float>(slot, list);
     default:
@@ -37,6 +35,18 @@ __global__ void __launch_bounds__(kBackwardThreads)
   const bool real = real_range(args.lists, list, slot).size() > 0;
   static_cast<Stored*>(args.grad_scores)[slot] =
       round_to<Stored>(real ? slot_gradient(args, slot, list) : 0.0);
+}
+
+template <typename Stored, class Queue>
+void run_lists_backward(Queue& queue, const ListsBackwardArgs& args) {
+  check_slots(args.lists, queue.op());
+  if (args.raw_type == RawGradType::kInt64) {
+    throw std::invalid_argument(
+        std::string(queue.op()) +
+        ": expected raw_grad of dtype int32, float32 or float64 on CUDA, got int64");
+  }
+  const int64_t blocks = (args.lists.num_slots + kBackwardThreads - 1) / kBackwardThreads;
+  queue.launch(blocks, kBackwardThreads, lists_backward_kernel<Stored>, args);
 }
 
 }  // namespace fused_rankloss

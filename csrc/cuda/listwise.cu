@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The op listwise_forward on CUDA: check, guard, launch.
+// The op listwise_forward on CUDA.
 #include "common/listwise_op.h"
 #include "cuda/launch.h"
-#include "cuda/list_partials.cuh"
-#include "cuda/listwise.h"
-#include "cuda/listwise_policy.h"
+#include "cuda/listwise.cuh"
 
 namespace fused_rankloss {
 namespace {
 
 void solve(const Tensor& scores, const ListwiseCall& call) {
-  const LaunchScope scope(scores, call.op);
-  const int64_t long_bytes = long_listwise_bytes(call.args, kBlockListItems, scope);
-  const int64_t short_bytes = short_listwise_bytes(call.args, kBlockListItems);
-  const Tensor workspace = new_tensor(scores, {long_bytes + short_bytes}, ScalarType::Byte);
-  char* memory = static_cast<char*>(workspace.mutable_data_ptr());
-  const ListPartials partials =
-      launch_short_listwise(call.args, kBlockListItems, memory + long_bytes, scope);
-  if (long_bytes > 0) launch_long_listwise(call.args, partials, memory, scope);
+  DeviceQueue queue(scores, call.op);
+  check(call.args.lists.num_slots <= INT32_MAX, call.op, ": expected at most ", INT32_MAX,
+        " scores in a call, got ", call.args.lists.num_slots);
+  run_listwise(queue, call.args);
 }
 
 }  // namespace
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("listwise_forward", TORCH_BOX(&fused_rankloss::listwise_forward<fused_rankloss::solve>));
+  m.impl("listwise_forward",
+         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::solve>>());
 }

@@ -17,7 +17,12 @@
 //              position of their list, one thread stores a gradient, every sum has a fixed order
 #pragma once
 
+#include <algorithm>
+
+#include "cuda/listwise.h"
+#include "cuda/listwise_dispatch.h"
 #include "cuda/listwise_long_items.cuh"
+#include "cuda/workspace.h"
 
 namespace fused_rankloss {
 
@@ -423,6 +428,63 @@ __global__ void __launch_bounds__(kScanThreads, kLongListwiseBlocks<kLoss>)
   __shared__ LongListwiseShared shared;
   __shared__ LongListwiseLossShared<kLoss, Real> loss_shared;
   LongListwise<kLoss, Real>(params, shared, loss_shared).solve();
+}
+
+// ---- Launch ----------------------------------------------------------------
+
+template <class Series>
+ScanFunctions soft_rank_functions(bool slope) {
+  ScanFunctions functions;
+  functions.powers = Series::kTerms;
+  for (int k = 0; k < Series::kTerms; ++k) {
+    functions.slope[k] = 0;
+    functions.value[k] = slope ? Series::curvature(k) : Series::sigmoid(k);
+  }
+  return functions;
+}
+
+// `most_lists`: that may be long; a list has less than one tile that is not full.
+inline LongListwiseParams lay_out_long_listwise(const ListwiseArgs& args, int64_t most_lists,
+                                                int64_t most_tiles, Workspace& workspace) {
+  const int64_t size = args.lists.num_slots;
+  LongListwiseParams params{};
+  params.args = args;
+  params.totals = workspace.take<LongListwiseTotals>(1);
+  params.records = workspace.take<ListRecord>(most_lists);
+  for (std::byte*& cells : params.cells) {
+    cells = workspace.take<std::byte>(most_tiles * kTileCellBytes);
+  }
+  params.indices = workspace.take<uint32_t>(size);
+  if (args.loss_kind == ListwiseLoss::kListNet) return params;
+  params.keys = workspace.take<uint64_t>(size);
+  params.other = workspace.take<uint32_t>(size);
+  params.words =
+      workspace.take<uint32_t>(TeamSort::workspace_words((size + kScanTile - 1) / kScanTile));
+  params.scores = workspace.take<double>(size);
+  if (args.loss_kind != ListwiseLoss::kApproxNdcg) return params;
+  params.slopes = workspace.take<double>(size);
+  const bool wide = args.score_type == ScoreType::kDouble;
+  for (const bool slope : {false, true}) {
+    params.functions[slope] =
+        wide ? soft_rank_functions<WideSeries>(slope) : soft_rank_functions<NarrowSeries>(slope);
+  }
+  params.powers = TileSums<1>::take(workspace, most_tiles * (kScanTile / kPowerTile), /*sweeps=*/2,
+                                    /*features=*/2, params.functions[0].powers);
+  return params;
+}
+
+template <class Queue>
+void run_long_listwise(Queue& queue, const ListwiseArgs& args, const ListPartials& partials) {
+  const Lists& lists = args.lists;
+  const int64_t most_lists = std::min(lists.num_lists, lists.num_slots / (partials.crossover + 1));
+  const int64_t most_tiles = lists.num_slots / kScanTile + most_lists;
+  LongListwiseParams params = queue.workspace([&](Workspace& workspace) {
+    return lay_out_long_listwise(args, most_lists, most_tiles, workspace);
+  });
+  params.partials = partials;
+  dispatch_listwise(args, [&]<ListwiseLoss kLoss, typename Real>() {
+    queue.launch_together(most_tiles, kScanThreads, long_listwise_kernel<kLoss, Real>, params);
+  });
 }
 
 }  // namespace fused_rankloss

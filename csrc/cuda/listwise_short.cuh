@@ -19,19 +19,18 @@
 
 #include "cuda/cell_sort.cuh"
 #include "cuda/listwise.h"
+#include "cuda/listwise_dispatch.h"
 #include "cuda/listwise_runs.cuh"
 #include "cuda/listwise_team.cuh"
-#include "cuda/reduce_lists.cuh"
 #include "cuda/short_batch.cuh"
 
 namespace fused_rankloss {
 
 // ---- Parameters ------------------------------------------------------------
 
-struct ShortListwiseParams {
+struct ShortListwiseParams : ShortListsEnd {
   ListwiseArgs args;
-  ListPartials partials;      // workspace, uninitialised
-  uint32_t* finished_blocks;  // workspace, 0; null where the kernel of long lists finishes the call
+  int64_t longest;  // slots of a list, of those that are not left to others
   int32_t lists_per_block;
 };
 
@@ -53,6 +52,7 @@ struct ShortListwiseShared {
   // At first the soft rank, then d value / d rank.
   SharedArray<double, kLoss == ListwiseLoss::kApproxNdcg ? kBlockListItems : 1> slopes;
   ListTeamShared team;
+  SharedArray<ListPartial, kListWarps> results;  // of the block's lists
   ScanShared<ItemsState, kThreads> items;
   ScanShared<ListNetSums, kThreads> list_net;
   ScanShared<LogSum<Real>, kThreads> log_sums;
@@ -276,50 +276,28 @@ __global__ void __launch_bounds__(ListwiseTeam::kBlockThreads, kListwiseBlocks)
 
   const ListwiseArgs& args = params.args;
   const BlockLists own = lists_of_block(args.lists, blockIdx.x, params.lists_per_block);
-  for_short_lists(args.lists, own, params.partials.crossover,
-                  [&](bool is_block, int i, const Range& slots) {
-                    const ListwiseTeam team(shared.team, is_block);
-                    const ListPartial sum = ShortListwise<kLoss, Real>(team, shared, args, slots)
-                                                .solve(static_cast<int>(slots.size()));
-                    if (team.thread() == 0) {
-                      params.partials.at(0, slots.begin / kWarpSize, own.first + i) = sum;
-                    }
-                  });
-  if (params.finished_blocks == nullptr || !is_last_block(params.finished_blocks)) return;
-  reduce_lists<Real, ListwiseTeam::kBlockThreads>(reduction_args(args), params.partials);
+  for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& slots) {
+    const ListwiseTeam team(shared.team, is_block);
+    const ListPartial sum =
+        ShortListwise<kLoss, Real>(team, shared, args, slots).solve(static_cast<int>(slots.size()));
+    if (team.thread() == 0) shared.results.store(i, sum);
+  });
+  end_short_lists<Real>(params, reduction_args(args), 0, own, params.longest, shared.results,
+                        gridDim.x);
 }
 
 // ---- Launch ----------------------------------------------------------------
 
-// What a launcher needs to know; it brings the memory, the stream and the launch itself.
-class ShortListwisePlan {
- public:
-  static constexpr int kThreads = ListwiseTeam::kBlockThreads;
-
-  // Lists of more than `crossover` slots are left to another kernel.
-  ShortListwisePlan(const ListwiseArgs& args, int64_t crossover)
-      : args_(args), crossover_(crossover), grid_(args.lists) {}
-
-  int64_t num_blocks() const { return grid_.num_blocks; }
-
-  // The partials, then the counter.
-  int64_t workspace_bytes() const { return partial_bytes() + int64_t{sizeof(uint32_t)}; }
-
-  ShortListwiseParams params(void* workspace) const {
-    char* bytes = static_cast<char*>(workspace);
-    uint32_t* counter = reinterpret_cast<uint32_t*>(bytes + partial_bytes());
-    return {.args = args_,
-            .partials = ListPartials::of_whole_lists(args_.lists, crossover_, bytes),
-            .finished_blocks = may_have_longer_lists(args_.lists, crossover_) ? nullptr : counter,
-            .lists_per_block = grid_.lists_per_block};
-  }
-
- private:
-  int64_t partial_bytes() const { return ListPartials::bytes_of_whole_lists(args_.lists); }
-
-  const ListwiseArgs& args_;
-  int64_t crossover_;
-  ShortListsGrid grid_;
-};
+template <class Queue>
+void run_short_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest,
+                        const ListPartials& partials) {
+  const ShortListsGrid grid(args.lists);
+  const ShortListwiseParams params{short_lists_end(queue, partials, grid.num_blocks), args, longest,
+                                   grid.lists_per_block};
+  dispatch_listwise(args, [&]<ListwiseLoss kLoss, typename Real>() {
+    queue.launch(grid.num_blocks, ListwiseTeam::kBlockThreads, short_listwise_kernel<kLoss, Real>,
+                 params);
+  });
+}
 
 }  // namespace fused_rankloss

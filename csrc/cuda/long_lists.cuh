@@ -204,8 +204,8 @@ class LongLists {
         params_.is_long(list) && list_positions(args_.lists, list).end >= (tile + 1) * kScanTile;
 #pragma unroll 1
     for (int64_t k = 0; k < args_.num_margins; ++k) {
-      const Term term(args_, round, k, params_.margin(k));
-      if (one_segment) find_windows(round, tile, whole, params_.margin(k));
+      const Term term(args_, round, k, args_.margin_of(k));
+      if (one_segment) find_windows(round, tile, whole, args_.margin_of(k));
       ListPartial sum;
 #pragma unroll 1
       for (Position i = threadIdx.x; i < kScanTile; i += kScanThreads) {
@@ -335,7 +335,6 @@ template <class Term>
 __global__ void __launch_bounds__(kScanThreads, kLongListsBlocks)
     long_lists_kernel(const __grid_constant__ LongListsParams<typename Term::Real> params) {
   __shared__ LongListsShared shared;
-  if (params.solved != nullptr && *params.solved != 0) return;
   const GridTeam team;
   LongLists<Term, GridTeam>(team, shared, params).solve();
 }

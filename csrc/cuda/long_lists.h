@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <string>
+#include <string_view>
 
 #include "common/pairwise_args.h"
+#include "cuda/list_partials.cuh"
 
 namespace fused_rankloss {
 
-struct ListPartials;
-class LaunchScope;
-
-// The workspace for the long lists of a call, and their kernels, which also finish the call. Those
-// of the other lists come first.
-int64_t long_lists_bytes(const PairwiseArgs& args, const std::string& loss_name,
-                         const LaunchScope& scope);
-void launch_long_lists(const PairwiseArgs& args, const std::string& loss_name,
-                       const ListPartials& partials, void* workspace, const LaunchScope& scope);
-
-// The kernel that solves a call of one long list, whose gradients are counts, after all: where
-// *solved is 0 by then (one_list_plan.cuh).
-void launch_unsolved_list(const PairwiseArgs& args, void* workspace, const uint32_t* solved,
-                          const LaunchScope& scope);
+// The kernels of the lists of more than partials.crossover slots, which finish the call; those of
+// the other lists come first. Calls of up to `one_launch` slots are sorted by the kernel itself.
+// long_lists.cu compiles them for a GPU.
+template <class Queue>
+void run_long_lists(Queue& queue, const PairwiseArgs& args, std::string_view loss_name,
+                    const ListPartials& partials, int64_t one_launch);
 
 }  // namespace fused_rankloss

@@ -32,12 +32,9 @@ struct LongListsParams {
   Order<Key> orders[2];
   Segments segments;
   MomentArrays moments;
-  double* gradients;       // [K, num_slots]
-  uint32_t* words;         // of LabelRanks, and of the sort by score
-  uint32_t sort_digits;    // of SortedSlots, where the kernel sorts for itself; or none
-  const uint32_t* solved;  // whether an earlier kernel has solved the only list; or null
-
-  FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
+  double* gradients;     // [K, num_slots]
+  uint32_t* words;       // of LabelRanks, and of the sort by score
+  uint32_t sort_digits;  // of SortedSlots, where the kernel sorts for itself; or none
 
   FRL_HD bool is_long(int64_t list) const {
     return fused_rankloss::is_long(args.lists, list, partials.crossover);
@@ -57,7 +54,7 @@ struct LongListsParams {
 template <typename Real>
 FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
   if (args.counts) {
-    args.store_count(index, 0);
+    static_cast<int32_t*>(args.raw_grad)[index] = 0;
   } else {
     static_cast<Real*>(args.raw_grad)[index] = 0;
   }

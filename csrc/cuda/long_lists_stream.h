@@ -3,8 +3,7 @@
 // The stream that the plans of long lists run on.
 #pragma once
 
-#include "cuda/cooperative_launch.h"
-#include "cuda/long_lists.h"
+#include "cuda/launch.h"
 #include "cuda/policy.h"
 #include "cuda/radix_sort.h"
 
@@ -29,10 +28,6 @@ class LongListsStream {
   void launch_together(void (*kernel)(Parameter), int64_t most_blocks,
                        const std::remove_cv_t<Parameter>& argument) {
     launch_cooperative(scope_, kernel, most_blocks, kScanThreads, argument);
-  }
-
-  void unsolved(const PairwiseArgs& args, void* memory, const uint32_t* solved) {
-    launch_unsolved_list(args, memory, solved, scope_);
   }
 
   template <typename Key>

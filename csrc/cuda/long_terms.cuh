@@ -82,20 +82,10 @@ class LongCounts {
   }
 
   // Rounds add up in the result itself.
-  template <typename Count>
-  FRL_HD void add_gradient(int64_t index, int64_t gradient) const {
-    Count& sum = static_cast<Count*>(args_.raw_grad)[index];
-    sum = static_cast<Count>(gradient) + (round_.first ? Count{0} : sum);
-  }
-
   FRL_HD void store_gradient(uint32_t slot, int64_t gradient) const {
     if (args_.raw_grad == nullptr) return;
-    const int64_t index = k_ * args_.lists.num_slots + slot;
-    if (args_.wide_counts) {
-      add_gradient<int64_t>(index, gradient);
-    } else {
-      add_gradient<int32_t>(index, gradient);
-    }
+    int32_t& sum = static_cast<int32_t*>(args_.raw_grad)[k_ * args_.lists.num_slots + slot];
+    sum = static_cast<int32_t>(gradient) + (round_.first ? 0 : sum);
   }
 
   const PairwiseArgs& args_;

@@ -29,6 +29,10 @@
 
 namespace fused_rankloss {
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 750
+#error "the tensor-core instructions of fused_rankloss need sm_75 or newer"
+#endif
+
 inline constexpr int kMmaDepth = 16;
 
 // Eight fp16: what a row of an 8x8 matrix is in shared memory, and what one copy moves.

@@ -31,6 +31,7 @@
 #include "cuda/pairwise_terms.cuh"
 #include "cuda/reduce_lists.cuh"
 #include "cuda/shared_array.cuh"
+#include "cuda/workspace.h"
 #include "losses/pair_losses.h"
 
 namespace fused_rankloss {
@@ -42,8 +43,6 @@ struct PairwiseParams {
   ListPartials partials;      // workspace, uninitialised
   uint32_t* finished_blocks;  // workspace, 0
   uint32_t num_row_blocks;  // the grid: K times as many; 1 for an empty batch, which has a loss too
-
-  FRL_HD double margin(int64_t k) const { return args.margins ? args.margins[k] : args.margin; }
 };
 
 // ---- Tiles -----------------------------------------------------------------
@@ -116,7 +115,7 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
   const Lists& lists = args.lists;
   const int64_t k = blockIdx.x / params.num_row_blocks;
   const int64_t first_row = static_cast<int64_t>(blockIdx.x % params.num_row_blocks) * kRows;
-  const Term term(args, params.margin(k));
+  const Term term(args, args.margin_of(k));
   const int thread = static_cast<int>(threadIdx.x);
 
   bool real = false;  // the thread's own row
@@ -198,47 +197,25 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
 
 // ---- Launch ----------------------------------------------------------------
 
-// What a launcher needs to know; it brings the memory, the stream and the launch itself. Which
-// lists are long shows on the device; here only whether there may be any.
-class PairwisePlan {
- public:
-  PairwisePlan(const PairwiseArgs& args, PairwiseTile tile, int64_t crossover = kLongList)
-      : args_(args),
-        num_row_blocks_(std::max<int64_t>(1, ceil_div(args.lists.num_slots, tile.rows()))),
-        num_chunks_(ceil_div(args.lists.num_slots, kWarpSize)) {
-    if (longest_list(args.lists) > crossover) crossover_ = crossover;
-  }
-
-  bool may_have_long_lists() const { return crossover_ != kNoLongLists; }
-  bool may_have_other_lists() const {
-    return !may_have_long_lists() || args_.lists.offsets || args_.lists.lengths;
-  }
-
-  int64_t num_blocks() const { return num_row_blocks_ * args_.num_margins; }
-
-  // [K, num_chunks + num_lists] partials, then the counter.
-  int64_t workspace_bytes() const { return partial_bytes() + int64_t{sizeof(uint32_t)}; }
-
-  PairwiseParams params(void* workspace) const {
-    char* bytes = static_cast<char*>(workspace);
-    return {.args = args_,
-            .partials = {reinterpret_cast<ListPartial*>(bytes), num_chunks_, args_.lists.num_lists,
-                         crossover_},
-            .finished_blocks = reinterpret_cast<uint32_t*>(bytes + partial_bytes()),
-            .num_row_blocks = static_cast<uint32_t>(num_row_blocks_)};
-  }
-
- private:
-  static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-  int64_t partial_bytes() const {
-    return args_.num_margins * (num_chunks_ + args_.lists.num_lists) * int64_t{sizeof(ListPartial)};
-  }
-
-  const PairwiseArgs& args_;
-  int64_t num_row_blocks_;
-  int64_t num_chunks_;
-  int64_t crossover_ = kNoLongLists;
-};
+// The tile kernel for the lists of up to `crossover` slots. It finishes the call if that is
+// kNoLongLists; or else returns what the kernels of the longer lists go on with.
+template <class Queue>
+ListPartials run_tiles(Queue& queue, const PairwiseArgs& args, std::string_view loss_name,
+                       int64_t crossover) {
+  PairwiseParams params = queue.workspace([&](Workspace& workspace) {
+    const ListPartials partials = list_partials(workspace, args.lists, args.num_margins, crossover,
+                                                /*whole_lists=*/false);
+    return PairwiseParams{args, partials, workspace.take<uint32_t>(1), 0};
+  });
+  queue.zero(params.finished_blocks, 1);
+  dispatch_term(args, loss_name, [&]<class Term>() {
+    constexpr int64_t kRows = Term::kTile.rows();
+    const int64_t row_blocks = std::max<int64_t>(1, (args.lists.num_slots + kRows - 1) / kRows);
+    params.num_row_blocks = static_cast<uint32_t>(row_blocks);
+    queue.launch(row_blocks * args.num_margins, Term::kTile.threads(), pairwise_kernel<Term>,
+                 params);
+  });
+  return params.partials;
+}
 
 }  // namespace fused_rankloss

@@ -15,7 +15,6 @@
 #include "common/pairwise_args.h"
 #include "cuda/list_partials.cuh"
 #include "cuda/policy.h"
-#include "cuda/two_float.cuh"
 #include "losses/pair_losses.h"
 
 namespace fused_rankloss {
@@ -137,7 +136,6 @@ class CountTerm {
     FRL_HD void poison() { poisoned = true; }
   };
 
-  // 32 bits hold what one warp counts for a row of a list of 2^34 items.
   struct Sums {
     uint32_t more = 0;
     uint32_t less = 0;
@@ -217,19 +215,7 @@ class CountTerm {
   }
 
   FRL_HD void store_gradient(int64_t index, const Totals& totals) const {
-    if (args_.wide_counts) {
-      static_cast<int64_t*>(args_.raw_grad)[index] = totals.gradient();
-    } else {
-      static_cast<int32_t*>(args_.raw_grad)[index] = static_cast<int32_t>(totals.gradient());
-    }
-  }
-
-  FRL_HD void add_gradient(int64_t index, const Totals& totals) const {
-    if (args_.wide_counts) {
-      static_cast<int64_t*>(args_.raw_grad)[index] += totals.gradient();
-    } else {
-      static_cast<int32_t*>(args_.raw_grad)[index] += static_cast<int32_t>(totals.gradient());
-    }
+    static_cast<int32_t*>(args_.raw_grad)[index] = static_cast<int32_t>(totals.gradient());
   }
 
  private:
@@ -240,49 +226,34 @@ class CountTerm {
 
 // ---- Values ----------------------------------------------------------------
 
-// Sums of values, slopes and weights over the columns of a tile are of type Number, which must hold
-// about twice the digits of an fp32 result, so that results are rounded once:
-//
-//   double      for fp64 scores, and wherever fp64 units are many
-//   TwoFloat    for fp32 scores on a GPU whose fp64 units are few: about 60 fp32 instructions a
-//   pair
-//               in the place of a dozen in fp64, of which such a GPU issues one where it issues 32
-//               or 64 in fp32
-//
-// Either way the rest, once a row and tile, is in fp64. The gap (s_j + m) - s_i decides on which
-// side of the boundary a pair lies: s_j + m is rounded to fp64 as `reach` (common/ordered.h) has
-// it, and no sum of a Number and a score changes the sign of the gap. A pair's weight is a factor
-// of each of its items, w_i w_j or w_i of the more relevant one alone; the row's factor is left out
-// until the end of a tile.
-template <typename Loss, typename RealT, typename KeyT, typename NumberT = double>
+// Values, slopes and weights are summed in fp64 and rounded once. The gap (s_j + m) - s_i decides
+// on which side of the boundary a pair lies: s_j + m is rounded to fp64 as `reach`
+// (common/ordered.h) has it. A pair's weight is a factor of each of its items, w_i w_j or w_i of
+// the more relevant one alone; the row's factor is left out until the end of a tile.
+template <typename Loss, typename RealT, typename KeyT>
 class ValueTerm {
  public:
   using Real = RealT;
   using Key = KeyT;
-  using Number = NumberT;
   static constexpr PairwiseTile kTile = kValueTile;
   static constexpr int kListRows = kValueListRows;
   static constexpr bool kCounts = false;
 
-  // What scores and weights are without loss, and a Number combines with.
-  using Plain = std::conditional_t<std::is_same_v<Number, double>, double, float>;
-  static_assert(sizeof(Plain) >= sizeof(Real), "fp64 scores need fp64 sums");
-
   struct Item {
-    Number reach;  // score + margin
-    Plain score;
-    Plain weight_as_more;
-    Plain weight_as_less;
+    double reach;  // score + margin
+    double score;
+    double weight_as_more;
+    double weight_as_less;
     Key label;
   };
 
   struct TileSums {
-    Number value{};
-    Number slope_as_more{};  // of pairs with the row as the more relevant item
-    Number slope_as_less{};
-    Number pairs{};  // NaN: poisoned
+    double value = 0;
+    double slope_as_more = 0;  // of pairs with the row as the more relevant item
+    double slope_as_less = 0;
+    double pairs = 0;  // NaN: poisoned
 
-    FRL_HD void poison() { pairs = Number(kNan<Plain>); }
+    FRL_HD void poison() { pairs = kNan<double>; }
   };
 
   struct Sums {
@@ -308,24 +279,21 @@ class ValueTerm {
     }
 
     // A row without pairs adds nothing, even at an infinite weight.
-    FRL_HD static double product(double weight, Number number) {
-      const double sum = to_double(number);
-      return sum == 0 ? 0 : weight * sum;
-    }
+    FRL_HD static double product(double weight, double sum) { return sum == 0 ? 0 : weight * sum; }
   };
   using Totals = Sums;
 
   FRL_HD ValueTerm(const PairwiseArgs& args, double margin)
-      : args_(args), margin_(margin), boundary_(round_number<Number>(args.boundary_grad)) {}
+      : args_(args), margin_(margin), boundary_(args.boundary_grad) {}
 
   FRL_HD Item item(Real score, Real weight, Key label) const {
-    return {round_number<Number>(static_cast<double>(score) + margin_), score, weight,
-            args_.preferred ? Real(1) : weight, label};
+    return {static_cast<double>(score) + margin_, score, weight, args_.preferred ? Real(1) : weight,
+            label};
   }
 
   FRL_HD Item load(int64_t slot) const { return load_item(*this, args_, slot); }
 
-  FRL_HD static Item inert(Key label) { return {Number(kNan<Plain>), kNan<Plain>, 1, 1, label}; }
+  FRL_HD static Item inert(Key label) { return {kNan<double>, kNan<double>, 1, 1, label}; }
 
   FRL_HD bool holds_nan(const Item& item) const {
     return item.score != item.score || item.weight_as_more != item.weight_as_more ||
@@ -342,14 +310,14 @@ class ValueTerm {
 
   // The same for a column whose label is known to be lower, or higher, than the row's.
   FRL_HD void add_lower(const Item& row, const Item& column, TileSums& sums) const {
-    const Number gap = column.reach - row.score;
+    const double gap = column.reach - row.score;
     sums.value += column.weight_as_less * Loss::value(gap);
     sums.slope_as_more += column.weight_as_less * Loss::slope(gap, boundary_);
     sums.pairs += column.weight_as_less;
   }
 
   FRL_HD void add_higher(const Item& row, const Item& column, TileSums& sums) const {
-    const Number gap = row.reach - column.score;
+    const double gap = row.reach - column.score;
     sums.slope_as_less += column.weight_as_more * Loss::slope(gap, boundary_);
   }
 
@@ -367,25 +335,23 @@ class ValueTerm {
  private:
   const PairwiseArgs& args_;
   double margin_;
-  Number boundary_;
+  double boundary_;
 };
 
 // ---- Dispatch --------------------------------------------------------------
 
 // Labels of narrow types are compared as 32 bits where counting is all that a pair costs. Beside
 // the sums of a ValueTerm a 64-bit comparison drowns, and every term is one more kernel to compile.
-template <typename Real, typename Number, typename Body>
+template <typename Real, typename Body>
 void dispatch_value_term(std::string_view loss_name, Body&& body) {
   dispatch_pair_loss(loss_name, [&](auto loss) {
-    body.template operator()<ValueTerm<decltype(loss), Real, int64_t, Number>>();
+    body.template operator()<ValueTerm<decltype(loss), Real, int64_t>>();
   });
 }
 
-// Calls `body.operator()<Term>()` with the term for a call. `slow_double`: the GPU has so few fp64
-// units that fp32 instructions are to take their place.
+// Calls `body.operator()<Term>()` with the term for a call.
 template <typename Body>
-void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, bool slow_double,
-                   Body&& body) {
+void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
   const bool wide = args.score_type == ScoreType::kDouble;
   if (args.counts) {
     if (wide) return body.template operator()<CountTerm<double, int64_t>>();
@@ -393,9 +359,8 @@ void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, bool sl
       return body.template operator()<CountTerm<float, int32_t>>();
     return body.template operator()<CountTerm<float, int64_t>>();
   }
-  if (wide) return dispatch_value_term<double, double>(loss_name, body);
-  if (slow_double) return dispatch_value_term<float, TwoFloat>(loss_name, body);
-  return dispatch_value_term<float, double>(loss_name, body);
+  if (wide) return dispatch_value_term<double>(loss_name, body);
+  return dispatch_value_term<float>(loss_name, body);
 }
 
 }  // namespace fused_rankloss

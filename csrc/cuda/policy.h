@@ -58,34 +58,9 @@ inline constexpr int kWarpListItems = 128;
 inline constexpr int kBlockListItems = 1024;  // to count
 inline constexpr int kValueListItems = 512;   // to sum values: pairs are enumerated
 
-// A medium list is longer, and a block counts its violating pairs by merging (medium_lists.cuh): as
-// many slots as 96 KB of shared memory hold, 12 bytes each with fp32 scores, so that two blocks fit
-// a multiprocessor of sm_90. sm_86 and sm_89 have 99 KB for one, sm_75 has too little. Predicted
-// for 8,192 slots and five labels, as above: 180,000 instructions to sort and 200,000 to merge; 256
-// lists in 210 us, whose pairs the tile kernel enumerates in 3 ms.
-inline constexpr int kMediumBytes = 96 * 1024;
-template <typename Real>
-inline constexpr int kMediumListItems = kMediumBytes / (static_cast<int>(sizeof(Real)) + 8);
-inline constexpr int64_t kMediumBlockBytes = 99 * 1024;
-
 // Labels up to which items are ordered one label after the other: a pass takes 60 instructions of
 // a warp that has 128 items, and saves up to 500 where it makes a fifth of them no partners.
 inline constexpr int kListLevels = 8;
-
-// Teams take lists from counters, a ticket of consecutive lists at a time (list_tickets.cuh). A
-// warp's ticket is a single list up to eight tickets for each of the 2,112 warps that an H100
-// holds: the counter answers in half a microsecond, as do the list's offsets that are asked for
-// together with it, and the last block adds up what tickets sum to, 24 bytes each, in four
-// microseconds. A block's ticket is a single list where the average list is a block's. Where that
-// is a warp's, most lists are looked at in vain, at half a microsecond a ticket: four tickets for
-// each of 264 blocks.
-struct TicketPolicy {
-  int64_t blocks;
-  int64_t warps;
-};
-inline constexpr TicketPolicy kListTickets{.blocks = 1024, .warps = 16 * 1024};
-inline constexpr int kBlockTicketLists = 32;  // at most
-inline constexpr int kWarpTicketLists = 8;
 
 // Fewer lists than this are no batch: a block a list would leave most of a GPU idle.
 inline constexpr int kManyLists = 32;
@@ -135,50 +110,12 @@ inline constexpr int kCheckpoint = 32;
 // Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
 inline constexpr int kLongBlocks = 2;
 
-// The same of long_lists_kernel and small_class_kernel, for which 128 are too few from sm_100 on.
+// The same of long_lists_kernel, for which 128 are too few from sm_100 on.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 inline constexpr int kLongListsBlocks = 1;
 #else
 inline constexpr int kLongListsBlocks = kLongBlocks;
 #endif
-
-// One list of more slots than this whose scores have 16 bits is counted by score instead of being
-// sorted (half_list.cuh), where gradients are counts. A prediction for an H100: 4 barriers and
-// 65,536 scores a level take 25 us, however short the list; sorting 65,000 scores takes 60.
-inline constexpr int64_t kHalfList = 16 * 1024;
-
-// Counts that a block keeps in shared memory, the first ones to be met in each place, before they
-// join those of the grid. Of Gaussian bf16 scores, half are among 400 scores.
-inline constexpr int kHalfCells = 4096;
-
-// Blocks a multiprocessor that the compiler must leave registers for: 64 a thread, since the
-// counts of a tile are gathered. From sm_100 on, these are too few.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
-inline constexpr int kHalfBlocks = 3;
-#else
-inline constexpr int kHalfBlocks = 4;
-#endif
-
-// One list of two levels, the smaller with up to this share of the slots: its items alone are
-// sorted (small_class.cuh), where gradients are counts. A prediction for an H100 and 100 million
-// fp32 scores, a hundredth of them positive, whose place the others look for in 20 steps, 9 of them
-// in the second-level cache: 2.5 ms. CUB's sort takes 3.8, and what follows it 2 to 3. With ten
-// times as many positives, three more steps and a table that this cache does not hold, nothing is
-// gained.
-//
-// The list is sorted after all if it turns out to have no small class, but not by CUB, which only
-// the host can tell how much there is to sort: the sort within a kernel may take twice as long. As
-// no GPU has shown yet what that costs, lists are looked at for a small class, beyond
-// kOneLaunchSlots slots, only where this variable of the environment is 1.
-inline constexpr int64_t kSmallClassShare = 32;
-inline constexpr const char* kSmallClassVariable = "FUSED_RANKLOSS_SMALL_CLASS";
-
-// Scores of the small class that a block keeps in shared memory, evenly spread, to search first.
-inline constexpr int kSmallClassPivots = 2048;
-
-// Stretches of tiles, up to one more, each with a sum of its own: the 264 blocks of an H100 have
-// eight each.
-inline constexpr int64_t kSmallClassStretches = 2048;
 
 inline constexpr int kBackwardThreads = 256;
 

@@ -2,7 +2,7 @@
 //
 // What every search for hardest pairs does with its tiles: what of a tile's products e_ij becomes a
 // candidate. Which tiles there are, search_plan.cuh says; how the products come about is the
-// business of a Product: TileProduct, or the WgmmaProduct of Hopper.
+// business of a Product, TileProduct or another one.
 //
 // The hardness of a pair is e_ij of search_operands.cuh for a negative, -e_ij for a positive: the
 // greatest is wanted, and what lies 2 bound_i below the greatest so far cannot be it.
@@ -21,7 +21,7 @@ namespace fused_rankloss {
 //
 // A Product has kRows, kColumns, kRowTiles, kColumnTiles, and tells the place row(), column() of
 // each number of its Accumulators, FragmentC[kRowTiles][kColumnTiles].
-template <class Product, int kClusterBlocks = 1>
+template <class Product>
 class SearchTiles {
   static constexpr int kRowTiles = Product::kRowTiles;
   static constexpr int kColumnTiles = Product::kColumnTiles;
@@ -58,14 +58,12 @@ class SearchTiles {
     int first_;
   };
 
-  using Plan = SearchPlan<Product, kClusterBlocks>;
-
   __device__ __forceinline__ explicit SearchTiles(const SearchParams& params)
       : params_(params), plan_(params) {}
 
-  __device__ __forceinline__ const Plan& plan() const { return plan_; }
+  __device__ __forceinline__ const SearchPlan<Product>& plan() const { return plan_; }
 
-  // Before the first tile, in a block that has rows.
+  // Before the first tile.
   __device__ __forceinline__ void load_rows() {
     const int32_t rows = static_cast<int32_t>(params_.ordered.batch.num_anchors);
     const int32_t end_row =
@@ -305,7 +303,7 @@ class SearchTiles {
   }
 
   const SearchParams& params_;
-  Plan plan_;
+  SearchPlan<Product> plan_;
   Positions first_class_;        // of the block's first row
   Positions last_class_;         // and of its last
   float limits_[2 * kRowTiles];  // of the thread's rows, for negatives

@@ -9,6 +9,7 @@
 #include "cuda/last_block.cuh"
 #include "cuda/list_results.cuh"
 #include "cuda/list_team.cuh"
+#include "cuda/workspace.h"
 
 namespace fused_rankloss {
 
@@ -77,6 +78,18 @@ struct ShortListsEnd {
     return {partials, records, reinterpret_cast<uint32_t*>(records + num_blocks)};
   }
 };
+
+// With the memory that a launch of so many blocks needs for it.
+template <class Queue>
+ShortListsEnd short_lists_end(Queue& queue, const ListPartials& partials, int64_t num_blocks) {
+  if (partials.data != nullptr) return {partials, nullptr, nullptr};
+  const ShortListsEnd end = queue.workspace([&](Workspace& workspace) {
+    return ShortListsEnd{partials, workspace.take<BatchTotals>(num_blocks),
+                         workspace.take<uint32_t>(1)};
+  });
+  queue.zero(end.finished_blocks, 1);
+  return end;
+}
 
 // Hands on the sums of the block's lists, or makes results of them, in the last block those of the
 // batch. The end of a kernel: all threads of the grid call this.

@@ -309,7 +309,7 @@ __global__ void __launch_bounds__(kTripletThreads)
   params.hardest[anchor] = {};
   params.args.positive[anchor] = params.args.negative[anchor] = -1;
   params.args.distances[anchor] = params.args.distances[num_anchors + anchor] =
-      std::numeric_limits<double>::quiet_NaN();
+      static_cast<double>(NAN);
 }
 
 // From positions to indices.

@@ -10,7 +10,6 @@
 #include "cuda/team.cuh"
 #include "cuda/warp.cuh"
 #include "cuda/workspace.h"
-#include "losses/gap_moments.h"
 
 namespace fused_rankloss {
 
@@ -32,14 +31,22 @@ struct SweepStep {
 
 // ---- States: what a stretch adds, and what it does to all before it -------------------------
 
+// sum w and sum w x, x the distance of an item that was met.
+struct DistanceMoments {
+  double count = 0;
+  double first = 0;
+
+  FRL_HD void advance(double distance) { first += count * distance; }
+};
+
 template <int kSides>
 struct MomentState {
-  GapMoments moments[kSides];
+  DistanceMoments moments[kSides];
   double distance = 0;  // over the stretch
   uint32_t closed = 0;  // a segment begins in it: nothing earlier goes through
 
   FRL_HD void step(bool opens, double by) {
-    for (GapMoments& side : moments) {
+    for (DistanceMoments& side : moments) {
       if (opens) {
         side = {};
       } else {
@@ -53,9 +60,10 @@ struct MomentState {
   FRL_HD static MomentState combine(const MomentState& earlier, const MomentState& later) {
     MomentState both = later;
     for (int side = 0; side < kSides && later.closed == 0; ++side) {
-      GapMoments before = earlier.moments[side];
+      DistanceMoments before = earlier.moments[side];
       before.advance(later.distance);
-      both.moments[side].add(before);
+      both.moments[side].count += before.count;
+      both.moments[side].first += before.first;
     }
     both.distance += earlier.distance;
     both.closed |= earlier.closed;
@@ -66,8 +74,7 @@ struct MomentState {
   __device__ __forceinline__ MomentState shuffled(Shuffle shuffle) const {
     MomentState other;
     for (int side = 0; side < kSides; ++side) {
-      other.moments[side] = {shuffle(moments[side].count), shuffle(moments[side].first),
-                             shuffle(moments[side].second)};
+      other.moments[side] = {shuffle(moments[side].count), shuffle(moments[side].first)};
     }
     other.distance = shuffle(distance);
     other.closed = shuffle(closed);
@@ -158,7 +165,7 @@ struct ScanTile {
 template <int kSides>
 struct TileSums {
   struct Moments {
-    GapMoments sides[kSides];
+    DistanceMoments sides[kSides];
   };
   struct Powers {
     double sides[kSides];

@@ -15,7 +15,7 @@ std::tuple<Tensor, Tensor, Tensor> triplet_forward(
   const TripletCall call(anchor, positive, negative, margin_tensor, margin, soft, distance, p, eps,
                          swap, boundary_grad, reduction);
   DeviceQueue queue(anchor, call.op);
-  launch_triplet_rows(queue, call.args);
+  run_triplet(queue, call.args);
   return call.results();
 }
 
@@ -27,7 +27,7 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
   const TripletBackwardCall call(grad_loss, anchor, positive, negative, distances, slope, distance,
                                  p, eps, swap);
   DeviceQueue queue(anchor, call.op);
-  launch_triplet_rows_backward(queue, call.args);
+  run_triplet_backward(queue, call.args);
   return call.results();
 }
 
@@ -35,6 +35,6 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
 }  // namespace fused_rankloss
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("triplet_forward", TORCH_BOX(&fused_rankloss::triplet_forward));
-  m.impl("triplet_backward", TORCH_BOX(&fused_rankloss::triplet_backward));
+  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::triplet_forward>());
+  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::triplet_backward>());
 }

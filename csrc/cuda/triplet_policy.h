@@ -36,34 +36,6 @@ inline constexpr ProductTile kSearchTile{.warps = 4, .row_tiles = 2, .columns = 
 // Blocks a multiprocessor that the compiler must leave registers for. Asked for three, it spills.
 inline constexpr int kSearchBlocksEach = 2;
 
-// The search for Hopper alone (hopper_search.cuh): 128 rows that stay in shared memory meet tiles
-// of 128 columns, which pass through it in chunks of 64 numbers, or of 32 in two pieces. Two
-// warpgroups multiply, by turns, and one copies. Two blocks are a cluster that shares its columns.
-//
-// Predictions. The products of a tile of 128 numbers take the tensor cores 1,024 cycles; what its
-// warpgroup does beside them, an addition and two maxima an element, takes 650 and runs behind the
-// other's products. The columns are 32 bytes a cycle and multiprocessor, at full rate 7 TB/s, more
-// than the second-level cache of an H100 has to give. Shared by two blocks they are 3.5 TB/s, which
-// it has, so that the tensor cores are the limit, at 85 to 90% of their peak: 0.8 to 0.9 ms for
-// 65,536 rows of 128 bf16, half a band, where blocks that share nothing were to take 0.9 to 1.2.
-// 128 accumulators of the 240 registers of a thread.
-inline constexpr int kHopperGroups = 2;
-inline constexpr int kHopperClusterBlocks = 2;
-inline constexpr int kHopperStages = 5;     // chunks of columns in flight, 16 KiB each
-inline constexpr int kHopperRowChunks = 8;  // that fit beside them: 512 numbers, 256 of two pieces
-inline constexpr int64_t kHopperSharedBytes = 227 * 1024;  // that a block can have in all
-inline constexpr int kHopperRegisters = 240;
-inline constexpr int kHopperCopyRegisters = 24;
-
-// From so many rows on. A multiprocessor has one block, which is to have tiles enough for turns.
-inline constexpr int64_t kHopperRows = 4096;
-inline constexpr int64_t kHopperTilesEach = 4;
-inline constexpr int64_t kHopperBlocks = 4 * 132;
-
-// Nothing here ever ran on a GPU, and a kernel of barriers in memory that is wrong hangs rather
-// than fails. Until it has, a Hopper GPU takes it only where this variable of the environment is 1.
-inline constexpr const char* kHopperVariable = "FUSED_RANKLOSS_HOPPER";
-
 // Where the compiler, given no number of blocks, would spill for the sake of more of them.
 inline constexpr int kAnyBlocks = 1;
 

@@ -306,7 +306,7 @@ TermPartials new_term_partials(Queue& queue, int64_t blocks) {
 }
 
 template <class Queue>
-void launch_triplet_rows(Queue& queue, const TripletArgs& args) {
+void run_triplet(Queue& queue, const TripletArgs& args) {
   const int64_t num_rows = args.rows.num_rows;
   const int64_t blocks = sum_blocks(ceil_div(num_rows, kTripletWarps));
   const TripletRowsParams params{args, new_term_partials(queue, blocks),
@@ -323,7 +323,7 @@ void launch_triplet_rows(Queue& queue, const TripletArgs& args) {
 }
 
 template <class Queue>
-void launch_triplet_rows_backward(Queue& queue, const TripletBackwardArgs& args) {
+void run_triplet_backward(Queue& queue, const TripletBackwardArgs& args) {
   dispatch_stored(args.rows.type, [&](auto stored) {
     queue.launch(ceil_div(args.rows.num_rows, kTripletWarps), kTripletThreads,
                  triplet_rows_backward_kernel<decltype(stored)>, args);

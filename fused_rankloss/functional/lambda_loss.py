@@ -161,7 +161,8 @@ def lambda_loss(
     On the CPU ``"lambdarank"``, ``"ndcg_loss1"``, ``"arp"`` and ``"none"`` take O(n log n) time, as
     long as gains rise with the labels, discounts fall with the ranks and no pair's weight is
     normalised by its scores. Everything else takes O(n^2) time, and only O(n) memory; ``k`` leaves
-    O(n k) pairs. On a CUDA device the pairs of lists of up to 1,024 slots are always compared.
+    O(n k) pairs. On a CUDA device the pairs of lists of up to 1,024 slots are always compared, and
+    those of longer ones with the hinges and with ``"ndcg_loss1"``.
 
     Args:
         scores, labels, mask, lengths, offsets, weights, weighting, reduction, impl: as in

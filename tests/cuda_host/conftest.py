@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import host_build
 import listwise_cases
@@ -23,52 +24,49 @@ class HostOps:
         """Chooses the schedule of the launches that follow."""
         self._ops.set_seed(seed)
 
-    def slow_double(self, slow: bool) -> None:
-        """Chooses the kernels for GPUs with few fp64 units."""
-        self._ops.set_slow_double(slow)
 
-    def teams(self, *, blocks: int = 3, tickets: int = 0) -> None:
-        """How many blocks of short_lists_kernel run side by side, at most, and what they share out.
+class PairwiseHostOps(HostOps):
+    """The ops of pairwise_host.cpp."""
 
-        ``tickets``: about so many for each kind of lists, instead of one a list.
+    def set(
+        self,
+        kernel: str = "",
+        *,
+        crossover: int = -1,
+        one_launch: int = -1,
+        blocks: int = 3,
+        seed: int = 0,
+    ) -> None:
+        """Which kernels solve a call; what is left out is as in the real op.
+
+        ``kernel``: ``"tiles"`` or ``"short"``, for lists of up to ``crossover`` slots; longer ones
+        are sorted, none if it is left out. ``one_launch``: calls of up to so many slots sort within
+        their kernel.
+        ``blocks``: how many run side by side, at most, where blocks wait for each other.
         """
+        self._ops.set_route(kernel, crossover, one_launch)
         self._ops.set_blocks(blocks)
-        self._ops.set_tickets(tickets)
+        self._ops.set_seed(seed)
+
+    def kernels(self) -> list[str]:
+        """Those of the last call: "tiles", "short", "long"."""
+        return self._ops.last_kernels().split(",")
 
     def pairwise_forward(self, *arguments):
         results = self._ops.pairwise_forward(*arguments)
-        atomics, expected = self._ops.last_launch()
-        assert atomics == expected, "every block counts itself as finished, once and atomically"
+        if "long" not in self.kernels():
+            atomics, blocks = self._ops.last_launch()
+            assert atomics == blocks, "every block counts itself as finished, once and atomically"
         return results
-
-    def others_finish(self, others: bool) -> None:
-        """Leaves the last step of short lists to what the kernels of longer lists end with."""
-        self._ops.set_others_finish(others)
-
-    def list_sums(self, call, loss: str, margins: torch.Tensor):
-        """Of the short lists alone, as other kernels find them."""
-        offsets = call.options["offsets"]
-        return self._ops.list_sums(call.scores, call.labels, offsets, margins, loss)
 
     def lists_backward(self, *arguments):
         return self._ops.lists_backward(*arguments)
 
+    def huge_forward(self, slots: int) -> None:
+        self._ops.huge_forward(slots)
 
-def load(
-    pytestconfig: pytest.Config, source: str, namespace: str, ops: type[HostOps] = HostOps
-) -> HostOps:
-    return ops(host_build.library(source, pytestconfig.cache), namespace)
-
-
-@pytest.fixture(scope="session")
-def host(pytestconfig: pytest.Config) -> HostOps:
-    return load(pytestconfig, "pairwise_host.cpp", "fused_rankloss_host")
-
-
-@pytest.fixture(scope="session")
-def short_host(pytestconfig: pytest.Config) -> HostOps:
-    """short_lists_kernel, whatever the dispatch of the real op would choose."""
-    return load(pytestconfig, "short_lists_host.cpp", "fused_rankloss_short_lists_host")
+    def huge_backward(self, slots: int) -> None:
+        self._ops.huge_backward(slots)
 
 
 class LongHostOps(HostOps):
@@ -80,145 +78,90 @@ class LongHostOps(HostOps):
         self._ops.set_blocks(blocks)
         self._ops.set_seed(seed)
 
-    def pairwise_forward(self, *arguments):
-        return self._ops.pairwise_forward(*arguments)
 
-
-class LongListsHostOps(LongHostOps):
-    """The op of long_lists_host.cpp."""
-
-    def set(self, *, one_launch: int = 0, **options: int) -> None:
-        """``one_launch``: calls of up to so many slots sort within their kernel."""
-        super().set(**options)
-        self._ops.set_one_launch(one_launch)
+def load(
+    pytestconfig: pytest.Config, source: str, namespace: str, ops: type[HostOps] = HostOps
+) -> HostOps:
+    return ops(host_build.library(source, pytestconfig.cache), namespace)
 
 
 @pytest.fixture(scope="session")
-def long_host(pytestconfig: pytest.Config) -> LongListsHostOps:
-    namespace = "fused_rankloss_long_lists_host"
-    return load(pytestconfig, "long_lists_host.cpp", namespace, LongListsHostOps)
-
-
-class HalfListHostOps(HostOps):
-    """The op of half_list_host.cpp: one list of 16-bit scores, without weights."""
-
-    def set(self, *, blocks: int = 2, seed: int = 0) -> None:
-        self._ops.set_blocks(blocks)
-        self._ops.set_seed(seed)
-
-    def pairwise_forward(self, *arguments):
-        return self._ops.pairwise_forward(*arguments)
-
-
-@pytest.fixture(scope="session")
-def half_list_host(pytestconfig: pytest.Config) -> HalfListHostOps:
-    return load(
-        pytestconfig, "half_list_host.cpp", "fused_rankloss_half_list_host", HalfListHostOps
-    )
-
-
-class SmallClassHostOps(HalfListHostOps):
-    """The op of small_class_host.cpp: one list, without weights."""
-
-    def was_small(self) -> bool:
-        """Whether the small class of the last call was sorted alone."""
-        return self._ops.was_small()
-
-
-@pytest.fixture(scope="session")
-def small_class_host(pytestconfig: pytest.Config) -> SmallClassHostOps:
-    return load(
-        pytestconfig, "small_class_host.cpp", "fused_rankloss_small_class_host", SmallClassHostOps
-    )
-
-
-class DispatchHostOps(HostOps):
-    """The op of dispatch_host.cpp, which chooses kernels as the real one does."""
-
-    def kernels(self) -> list[int]:
-        """Those of the last call: digits of `Kernel` in dispatch_host.cpp."""
-        return [int(digit) for digit in str(self._ops.last_kernels())]
-
-    def want_small_class(self, wanted: bool) -> None:
-        """Whether long lists are looked at for a small class."""
-        self._ops.want_small_class(wanted)
-
-    def shared_memory(self, of_block: int = 64, of_multiprocessor: int = 64) -> None:
-        """In KB; unless a test sets it, that of sm_75."""
-        self._ops.set_shared_memory(of_block * 1024, of_multiprocessor * 1024)
-
-    def pairwise_forward(self, *arguments):
-        return self._ops.pairwise_forward(*arguments)
-
-
-@pytest.fixture(scope="session")
-def dispatch_host(pytestconfig: pytest.Config) -> DispatchHostOps:
-    return load(pytestconfig, "dispatch_host.cpp", "fused_rankloss_dispatch_host", DispatchHostOps)
+def pairwise_host(pytestconfig: pytest.Config) -> PairwiseHostOps:
+    return load(pytestconfig, "pairwise_host.cpp", "fused_rankloss_host", PairwiseHostOps)
 
 
 @pytest.fixture
-def on_host(host: HostOps, monkeypatch: pytest.MonkeyPatch) -> HostOps:
+def host(pairwise_host: PairwiseHostOps) -> PairwiseHostOps:
+    """The tile kernel, whatever the dispatch of the real op would choose."""
+    pairwise_host.set("tiles")
+    return pairwise_host
+
+
+@pytest.fixture
+def short_host(pairwise_host: PairwiseHostOps) -> PairwiseHostOps:
+    """The kernel of short lists, for batches of which none is too long for it."""
+    pairwise_host.set("short")
+    return pairwise_host
+
+
+@pytest.fixture
+def long_host(pairwise_host: PairwiseHostOps) -> PairwiseHostOps:
+    """Every list sorted, by several launches, until a test sets another crossover."""
+
+    def set(*, crossover: int = 0, one_launch: int = 0, blocks: int = 2, seed: int = 0) -> None:
+        options = {"one_launch": one_launch, "blocks": blocks, "seed": seed}
+        pairwise_host.set("tiles", crossover=crossover, **options)
+
+    set()
+    return SimpleNamespace(set=set, pairwise_forward=pairwise_host.pairwise_forward)
+
+
+@pytest.fixture
+def dispatch_host(pairwise_host: PairwiseHostOps) -> PairwiseHostOps:
+    """The kernels that the real op would choose."""
+    pairwise_host.set()
+    return pairwise_host
+
+
+@pytest.fixture
+def on_pairwise_host(pairwise_host: PairwiseHostOps, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the public functions compute CPU tensors with the CUDA kernels."""
-    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", host.pairwise_forward)
-    monkeypatch.setattr(fused_rankloss.ops, "lists_backward", host.lists_backward)
-    host.seed(0)
+    for op in ("pairwise_forward", "lists_backward"):
+        monkeypatch.setattr(fused_rankloss.ops, op, getattr(pairwise_host, op))
+
+
+@pytest.fixture
+def on_host(on_pairwise_host: None, host: PairwiseHostOps) -> PairwiseHostOps:
     return host
 
 
 @pytest.fixture
-def on_short_host(
-    on_host: HostOps, short_host: HostOps, monkeypatch: pytest.MonkeyPatch
-) -> HostOps:
-    """The same with short_lists_kernel in the place of the tile kernel."""
-    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", short_host.pairwise_forward)
-    short_host.seed(0)
-    short_host.teams()
-    short_host.slow_double(False)
+def on_short_host(on_pairwise_host: None, short_host: PairwiseHostOps) -> PairwiseHostOps:
     return short_host
 
 
 @pytest.fixture
-def on_long_host(
-    on_host: HostOps, long_host: LongListsHostOps, monkeypatch: pytest.MonkeyPatch
-) -> LongListsHostOps:
-    """The public functions with every list sorted, until a test sets another crossover."""
-    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", long_host.pairwise_forward)
-    long_host.set()
+def on_long_host(on_pairwise_host: None, long_host):
     return long_host
 
 
 @pytest.fixture
-def on_half_list_host(
-    on_host: HostOps, half_list_host: HalfListHostOps, monkeypatch: pytest.MonkeyPatch
-) -> HalfListHostOps:
-    """The public functions with the kernels of one list of 16-bit scores, whatever its length."""
-    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", half_list_host.pairwise_forward)
-    half_list_host.set()
-    return half_list_host
-
-
-@pytest.fixture
-def on_small_class_host(
-    on_host: HostOps, small_class_host: SmallClassHostOps, monkeypatch: pytest.MonkeyPatch
-) -> SmallClassHostOps:
-    """The public functions with the kernels of one list that may have a small class."""
-    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", small_class_host.pairwise_forward)
-    small_class_host.set()
-    return small_class_host
-
-
-@pytest.fixture
-def on_dispatch_host(
-    on_host: HostOps, dispatch_host: DispatchHostOps, monkeypatch: pytest.MonkeyPatch
-) -> DispatchHostOps:
-    """The public functions with the kernels that the real op would choose."""
-    monkeypatch.setattr(fused_rankloss.ops, "pairwise_forward", dispatch_host.pairwise_forward)
-    dispatch_host.seed(0)
+def on_dispatch_host(on_pairwise_host: None, dispatch_host: PairwiseHostOps) -> PairwiseHostOps:
     return dispatch_host
 
 
 class LambdaHostOps(HostOps):
-    """The op of lambda_short_host.cpp."""
+    """The op of lambda_host.cpp: kernels as they ship, but for the paths that a test chooses."""
+
+    def set(
+        self, *, crossover: int | None = None, scans: bool = True, blocks: int = 2, seed: int = 0
+    ) -> None:
+        """Lists of more than ``crossover`` slots are long; ``scans``: where weights factor;
+        ``blocks``: how many run side by side, at most."""
+        self._ops.set_crossover(crossover)
+        self._ops.set_scans(scans)
+        self._ops.set_blocks(blocks)
+        self._ops.set_seed(seed)
 
     def lambda_forward(self, *arguments):
         results = self._ops.lambda_forward(*arguments)
@@ -226,54 +169,41 @@ class LambdaHostOps(HostOps):
         assert atomics == blocks, "every block counts itself as finished, once and atomically"
         return results
 
-    def list_sums(self, *arguments):
-        """Value and pairs of the short lists alone, as other kernels find them."""
-        return self._ops.list_sums(*arguments)
-
     def float_logistic(self, *arguments):
         return self._ops.float_logistic(*arguments)
 
 
 @pytest.fixture(scope="session")
-def lambda_host(pytestconfig: pytest.Config) -> LambdaHostOps:
-    """lambda_short_kernel, for batches without longer lists."""
-    namespace = "fused_rankloss_lambda_short_host"
-    return load(pytestconfig, "lambda_short_host.cpp", namespace, LambdaHostOps)
+def lambda_library(pytestconfig: pytest.Config) -> LambdaHostOps:
+    return load(pytestconfig, "lambda_host.cpp", "fused_rankloss_lambda_host", LambdaHostOps)
+
+
+@pytest.fixture
+def lambda_host(lambda_library: LambdaHostOps) -> LambdaHostOps:
+    """As it ships."""
+    lambda_library.set()
+    return lambda_library
 
 
 @pytest.fixture
 def on_lambda_host(lambda_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch) -> LambdaHostOps:
     """Lets the public functions compute CPU tensors with it."""
     monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_host.lambda_forward)
-    lambda_host.seed(0)
     return lambda_host
 
 
-class LambdaLongHostOps(LongHostOps):
-    """The op of lambda_long_host.cpp: lists of up to ``crossover`` slots have no pairs."""
-
-    def set(self, *, scans: bool = False, **options: int) -> None:
-        """``scans``: in the place of direct pairs, where weights factor."""
-        super().set(**options)
-        self._ops.set_scans(scans)
-
-    def lambda_forward(self, *arguments):
-        return self._ops.lambda_forward(*arguments)
-
-
-@pytest.fixture(scope="session")
-def lambda_long_host(pytestconfig: pytest.Config) -> LambdaLongHostOps:
-    namespace = "fused_rankloss_lambda_long_host"
-    return load(pytestconfig, "lambda_long_host.cpp", namespace, LambdaLongHostOps)
+@pytest.fixture
+def lambda_long_host(lambda_host: LambdaHostOps) -> LambdaHostOps:
+    """With every list long whose pairs are compared, until a test sets otherwise."""
+    lambda_host.set(crossover=0, scans=False)
+    return lambda_host
 
 
 @pytest.fixture
 def on_lambda_long_host(
-    lambda_long_host: LambdaLongHostOps, monkeypatch: pytest.MonkeyPatch
-) -> LambdaLongHostOps:
-    """The public functions with every list long, until a test sets another crossover."""
+    lambda_long_host: LambdaHostOps, monkeypatch: pytest.MonkeyPatch
+) -> LambdaHostOps:
     monkeypatch.setattr(fused_rankloss.ops, "lambda_forward", lambda_long_host.lambda_forward)
-    lambda_long_host.set()
     return lambda_long_host
 
 

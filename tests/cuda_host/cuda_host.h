@@ -6,9 +6,8 @@
 //   cuda_host::launch({.grid = {blocks}, .block = {threads}, .seed = 1}, kernel<float>,
 //   arguments...);
 //
-// Every thread of a block is a fiber; blocks run one after another, those of a cluster (.cluster =
-// blocks) side by side, or all side by side in a cooperative launch (.together = true), which may
-// use grid_barrier() of csrc/cuda/team.cuh. At
+// Every thread of a block is a fiber; blocks run one after another, or all side by side in a
+// cooperative launch (.together = true), which may use grid_barrier() of csrc/cuda/team.cuh. At
 // each barrier, warp-wide operation and atomic the next thread is drawn at random from `seed`. What
 // ends a launch with a cuda_host::Error that names the kernel's line:
 //
@@ -25,7 +24,7 @@
 // plain __shared__ variables. Those are static variables here, and are not poisoned. Dynamic shared
 // memory is a heap block of the exact size, filled with 0xff bytes; AddressSanitizer sees overruns.
 // What does not show: memory order between blocks, registers, launch limits, speed, instructions
-// that only a GPU has, but for those that mma_host.h and hopper_host.h know.
+// that only a GPU has, but for those that mma_host.h and experimental/hopper_host.h know.
 //
 // A kernel joins with a launcher that calls cuda_host::launch as above (as in pairwise_host.cpp), a
 // test that compares it with the reference under several seeds, and its mutants in a mutants_*.py.
@@ -61,14 +60,13 @@ struct LaunchConfig {
   std::size_t dynamic_bytes = 0;
   std::uint64_t seed = 0;
   bool together = false;  // a cooperative launch
-  unsigned cluster = 1;   // blocks
 };
 
 template <typename... Parameters, typename... Arguments>
 void launch(const LaunchConfig& config, void (*kernel)(Parameters...),
             const Arguments&... arguments) {
-  Machine::get().launch(config.grid, config.block, config.cluster, config.dynamic_bytes,
-                        config.seed, config.together, [&] { kernel(arguments...); });
+  Machine::get().launch(config.grid, config.block, config.dynamic_bytes, config.seed,
+                        config.together, [&] { kernel(arguments...); });
 }
 
 template <typename T>

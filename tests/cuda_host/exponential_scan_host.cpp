@@ -141,11 +141,11 @@ void run(const TableSource<kSides>& source, const ScanFunctions& functions, cons
                     scan_kernel<TableSource<kSides>>, params);
 }
 
-// [2, 2, places]: slopes and values of both sweeps. `powers` [2, K] and `moments` [2, 3] hold the
-// factors of the slope's and of the value's function.
+// [2, 2, places]: slopes and values of both sweeps. `powers` [2, K] holds the factors of the
+// slope's and of the value's function.
 Tensor scan(const Tensor& positions, const Tensor& lists, const Tensor& heads, const Tensor& places,
-            const Tensor& pushes, const Tensor& queries, const Tensor& powers,
-            const Tensor& moments, double scale, int64_t sides) {
+            const Tensor& pushes, const Tensor& queries, const Tensor& powers, bool moments,
+            double scale, int64_t sides) {
   const int64_t size = positions.numel();
   ScanFunctions functions;
   functions.powers = static_cast<int>(powers.size(1));
@@ -153,11 +153,7 @@ Tensor scan(const Tensor& positions, const Tensor& lists, const Tensor& heads, c
     functions.slope[k] = numbers(powers)[k];
     functions.value[k] = numbers(powers)[functions.powers + k];
   }
-  for (int m = 0; m < 3; ++m) {
-    functions.slope_moments[m] = numbers(moments)[m];
-    functions.value_moments[m] = numbers(moments)[3 + m];
-    functions.has_moments |= numbers(moments)[m] != 0 || numbers(moments)[3 + m] != 0;
-  }
+  functions.has_moments = moments;
   Tensor results = new_tensor(positions, {2, 2, size}, ScalarType::Double);
   const auto solve = [&]<int kSides>() {
     run<kSides>(
@@ -202,15 +198,15 @@ STABLE_TORCH_LIBRARY(fused_rankloss_exponential_scan_host, m) {
   m.def(
       "scan(Tensor positions, Tensor lists, Tensor heads, Tensor places, Tensor pushes, Tensor "
       "queries, "
-      "Tensor powers, Tensor moments, float scale, int sides) -> Tensor");
+      "Tensor powers, bool moments, float scale, int sides) -> Tensor");
   m.def("series(Tensor like, bool wide) -> Tensor");
   m.def("set_seed(int seed) -> ()");
   m.def("set_blocks(int blocks) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_exponential_scan_host, CompositeExplicitAutograd, m) {
-  m.impl("scan", TORCH_BOX(&fused_rankloss::host::scan));
-  m.impl("series", TORCH_BOX(&fused_rankloss::host::series));
-  m.impl("set_seed", TORCH_BOX(&fused_rankloss::host::set_seed));
-  m.impl("set_blocks", TORCH_BOX(&fused_rankloss::host::set_blocks));
+  m.impl("scan", fused_rankloss::boxed<&fused_rankloss::host::scan>());
+  m.impl("series", fused_rankloss::boxed<&fused_rankloss::host::series>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The machine of the host harness: runs the threads of a block, of the blocks of a cluster, or of
-// all blocks of a cooperative launch, as fibers, in an order drawn from a seed, and knows the rules
-// of barriers and warp-wide operations. Breaking one ends the launch with an Error that names the
-// kernel's line.
+// The machine of the host harness: runs the threads of a block, or of all blocks of a cooperative
+// launch, as fibers, in an order drawn from a seed, and knows the rules of barriers and warp-wide
+// operations. Breaking one ends the launch with an Error that names the kernel's line.
 #pragma once
 
 #include <algorithm>
@@ -72,10 +71,9 @@ class Machine {
     return machine;
   }
 
-  // Runs the blocks of a grid one after another, in random order; or cluster after cluster, so many
-  // blocks that follow each other; or all of them side by side.
-  void launch(Dim3 grid, Dim3 block, unsigned cluster, std::size_t dynamic_bytes,
-              std::uint64_t seed, bool together, std::function<void()> kernel) {
+  // Runs the blocks of a grid one after another, in random order, or all of them side by side.
+  void launch(Dim3 grid, Dim3 block, std::size_t dynamic_bytes, std::uint64_t seed, bool together,
+              std::function<void()> kernel) {
     random_.seed(seed);
     grid_ = grid;
     block_ = block;
@@ -83,20 +81,13 @@ class Machine {
     kernel_ = std::move(kernel);
     atomics = 0;
     const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
-    if (grid.x % cluster != 0) throw Error("a grid that is not made of whole clusters");
-    const auto side_by_side = [&](std::uint64_t first, std::uint64_t count) {
-      std::vector<std::uint64_t> indices(count);
-      std::iota(indices.begin(), indices.end(), first);
-      return indices;
-    };
-    std::vector<std::uint64_t> order = side_by_side(0, blocks / cluster);
+    std::vector<std::uint64_t> order(blocks);
+    std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random_);
     if (together) {
       run_blocks(order, dynamic_bytes);
     } else {
-      for (std::uint64_t index : order) {
-        run_blocks(side_by_side(index * cluster, cluster), dynamic_bytes);
-      }
+      for (std::uint64_t index : order) run_blocks({index}, dynamic_bytes);
     }
   }
 
@@ -109,7 +100,7 @@ class Machine {
     const unsigned t = static_cast<unsigned>(thread());
     return {t % block_.x, t / block_.x % block_.y, t / block_.x / block_.y};
   }
-  int resident_block() const { return current_ / num_threads_; }  // its rank in a cluster
+  int resident_block() const { return current_ / num_threads_; }
   int resident_blocks() const { return static_cast<int>(blocks_.size()); }
   int fiber() const { return current_; }  // of all threads of these blocks
   int thread() const { return current_ % num_threads_; }
@@ -119,9 +110,7 @@ class Machine {
   int warp_epoch() const { return own_warp().epoch; }  // __syncwarp passed
   int group() const { return thread() / kGroupSize; }
   int group_epoch() const { return own_block().groups[group()].epoch; }  // group barriers passed
-  int cluster_epoch() const { return cluster_epoch_; }                   // cluster barriers passed
-  std::vector<std::byte>& dynamic_shared() { return dynamic_shared(resident_block()); }
-  std::vector<std::byte>& dynamic_shared(int block) { return blocks_[block].dynamic_shared; }
+  std::vector<std::byte>& dynamic_shared() { return own_block().dynamic_shared; }
   std::uint64_t blocks_run() const { return blocks_run_; }  // ever
   void add_poisonable(Poisonable* memory) {
     poisonables_.push_back(memory);
@@ -153,14 +142,6 @@ class Machine {
   // What hardware does beside the threads, some time from now. It may wake(), but not fail().
   void later(std::function<void()> event) { events_.push_back(std::move(event)); }
 
-  // The running thread does something to another block's shared memory.
-  void reach(int block, const Where& where) {
-    if (block == resident_block()) return;
-    blocks_[block].reached_in = cluster_epoch_;
-    blocks_[block].reached_from = where;
-    if (has_left(block)) fail(where, "reaches into a block that has left the kernel");
-  }
-
   // The barrier of a warpgroup.
   void group_barrier(const Where& where) {
     Group& own = own_block().groups[group()];
@@ -190,12 +171,6 @@ class Machine {
     release(block.barrier.waiters);
     pause();
     return threads_[current_].result;
-  }
-
-  // The barrier of a cluster, for whom has not left the kernel.
-  void cluster_barrier(const Where& where) {
-    if (meet(cluster_barrier_, threads_left(), "a barrier of its cluster", where)) open_cluster();
-    pause();
   }
 
   // The barrier of all blocks of a cooperative launch.
@@ -295,8 +270,6 @@ class Machine {
     int barrier_count = 0;
     int num_exited = 0;
     int epoch = 0;
-    int reached_in = -1;  // cluster_epoch_ when another block last reached into this one
-    Where reached_from;
   };
 
   Block& own_block() { return blocks_[resident_block()]; }
@@ -304,13 +277,6 @@ class Machine {
   Warp& own_warp() { return own_block().warps[warp()]; }
   const Warp& own_warp() const { return own_block().warps[warp()]; }
   int first_thread() const { return resident_block() * num_threads_; }
-
-  bool has_left(int block) const { return blocks_[block].num_exited == num_threads_; }
-  int threads_left() const {
-    int left = 0;
-    for (const Block& block : blocks_) left += num_threads_ - block.num_exited;
-    return left;
-  }
 
   std::string name(int thread) const {
     const std::string name = "thread " + std::to_string(thread % num_threads_);
@@ -337,12 +303,6 @@ class Machine {
     waiters.clear();
   }
 
-  void open_cluster() {
-    for (Block& block : blocks_) ++block.epoch;
-    ++cluster_epoch_;
-    release(cluster_barrier_.waiters);
-  }
-
   void pause() { Fiber::switch_to(threads_[current_].fiber, main_); }
 
   static void enter() {
@@ -361,12 +321,6 @@ class Machine {
       fail(barrier->where, "divergent barrier: " + name(barrier->waiters[0]) + " waits here, " +
                                name(current_) + " has left the kernel");
     }
-    if (has_left(resident_block()) && block.reached_in == cluster_epoch_) {
-      fail(block.reached_from,
-           "reaches into a block that leaves the kernel without a barrier of their cluster");
-    }
-    const std::size_t waiting = cluster_barrier_.waiters.size();
-    if (waiting > 0 && static_cast<int>(waiting) == threads_left()) open_cluster();
     pause();
     std::abort();
   }
@@ -385,8 +339,6 @@ class Machine {
       blocks_[b].dynamic_shared.assign(dynamic_bytes, std::byte{0xff});
     }
     grid_barrier_.waiters.clear();
-    cluster_barrier_.waiters.clear();
-    cluster_epoch_ = 0;
     const int all_threads = static_cast<int>(blocks_.size()) * num_threads_;
     if (static_cast<int>(threads_.size()) < all_threads) threads_.resize(all_threads);
     ready_.clear();
@@ -443,8 +395,6 @@ class Machine {
   std::vector<int> ready_;
   std::vector<std::function<void()>> events_;
   Barrier grid_barrier_;
-  Barrier cluster_barrier_;
-  int cluster_epoch_ = 0;
   int current_ = 0;
   int num_threads_ = 0;  // of a block
   std::uint64_t blocks_run_ = 0;

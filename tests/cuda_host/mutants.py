@@ -20,7 +20,6 @@ from pathlib import Path
 import host_build
 import mutants_dispatch
 import mutants_exponential_scan
-import mutants_half_list
 import mutants_lambda_long
 import mutants_lambda_scan
 import mutants_lambda_short
@@ -28,34 +27,30 @@ import mutants_listwise
 import mutants_long_lists
 import mutants_pairwise
 import mutants_short_lists
-import mutants_small_class
 import mutants_triplet
+from experimental import mutants_hopper_search
 from host_build import CSRC, HERE
 from mutant import Mutant
 
 TABLES = (
     *(mutants_pairwise, mutants_long_lists, mutants_short_lists, mutants_dispatch),
     *(mutants_lambda_short, mutants_lambda_long, mutants_lambda_scan, mutants_exponential_scan),
-    *(mutants_listwise, mutants_triplet, mutants_half_list, mutants_small_class),
+    *(mutants_listwise, mutants_triplet, mutants_hopper_search),
 )
 MUTANTS = [mutant for table in TABLES for mutant in table.MUTANTS]
 
 # Launchers, and the tests that use them.
 HOSTS = {
     "pairwise_host.cpp": (
-        *("test_pairwise*_host.py", "test_two_float_host.py", "test_lists_backward_host.py"),
+        *("test_pairwise*_host.py", "test_short_lists*_host.py", "test_long_lists*_host.py"),
+        *("test_dispatch_host.py", "test_lists_backward_host.py"),
     ),
-    "short_lists_host.cpp": ("test_short_lists*_host.py",),
-    "long_lists_host.cpp": ("test_long_lists*_host.py",),
-    "half_list_host.cpp": ("test_half_list_host.py",),
-    "small_class_host.cpp": ("test_small_class_host.py",),
-    "dispatch_host.cpp": ("test_dispatch_host.py",),
-    "lambda_short_host.cpp": ("test_lambda_short*_host.py",),
-    "lambda_long_host.cpp": ("test_lambda_long*_host.py",),
+    "lambda_host.cpp": ("test_lambda_short*_host.py", "test_lambda_long*_host.py"),
     "lambda_scan_host.cpp": ("test_lambda_scan*_host.py",),
     "exponential_scan_host.cpp": ("test_exponential_scan_host.py",),
     "listwise_host.cpp": ("test_listwise*_host.py",),
     "triplet_host.cpp": ("test_triplet_*_host.py",),
+    "experimental/hopper_search_host.cpp": ("experimental/test_hopper_search_host.py",),
     "search_plan_host.cpp": ("test_search_plan_host.py",),
 }
 

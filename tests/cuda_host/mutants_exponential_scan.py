@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "infinite distances stay",
         "exponential_scan.cuh",
-        "distance <= std::numeric_limits<double>::max() ? distance : kFar",
+        "is_finite(distance) ? distance : kFar",
         "distance",
     ),
     Mutant(

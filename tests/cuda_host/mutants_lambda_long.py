@@ -168,25 +168,6 @@ MUTANTS = [
         "args_.score_normalization &&\n",
         "args_.score_normalization ||\n",
     ),
-    # Statistics.
-    Mutant(
-        "ties are in the right order",
-        "lambda_ordered_pairs.cuh",
-        "2ull * more_in({segment.begin, ties})",
-        "2ull * more_in({segment.begin, end})",
-    ),
-    Mutant(
-        "labels are not partitioned",
-        "lambda_ordered_pairs.cuh",
-        "return position + segments_.less_in(segment) - less;",
-        "return position;",
-    ),
-    Mutant(
-        "all lanes of a warp add its sum",
-        "lambda_ordered_pairs.cuh",
-        "writes &= lane_index() == 0;",
-        "",
-    ),
     # The end.
     Mutant(
         "lists are not normalised",

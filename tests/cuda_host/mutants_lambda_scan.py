@@ -8,26 +8,20 @@ MUTANTS = [
     Mutant(
         "the wrong order for both sweeps",
         "lambda_scan_items.cuh",
-        "return sweep.up == looks_more(event);",
-        "return looks_more(event);",
+        "return sweep.up == is_more(place);",
+        "return is_more(place);",
     ),
     Mutant(
         "ranks beyond the top are upper ones",
         "lambda_scan_items.cuh",
-        "return !pass.upper_in_top || is_top(event);",
-        "return true;",
+        "!(is_upper || params.both)",
+        "!params.both",
     ),
     Mutant(
         "only the way up is truncated",
         "lambda_scan_items.cuh",
-        "!(may_be_upper(event) || sweep.up)",
-        "false",
-    ),
-    Mutant(
-        "less relevant items are of the more relevant ones' ranks",
-        "lambda_scan_items.cuh",
-        "is_in(more ? pass.more_ranks : pass.less_ranks",
-        "is_in(pass.more_ranks",
+        "if (!takes_part(event, !sweep.up)) return 0;",
+        "if (!takes_part(event, false)) return 0;",
     ),
     Mutant(
         "segments do not end at the sweep's far side",
@@ -36,35 +30,16 @@ MUTANTS = [
         "static_cast<Position>(place);",
     ),
     Mutant(
-        "no pair of an item with itself",
-        "lambda_scan.cuh",
-        "source.turn != Turn::kLooksMore || place >= tile.end",
-        "true",
+        "items beyond the top are in pairs of both",
+        "lambda_scan_items.cuh",
+        "!(is_upper || params.both)",
+        "!is_upper",
     ),
-    Mutant("one turn", "lambda_scan.cuh", "params_.all_pairs ? 2 : 1;", "1;"),
     Mutant(
         "segments of two lists are one",
         "lambda_scan_rounds.cuh",
-        "|| (inside && place == list.begin);",
-        ";",
-    ),
-    Mutant(
-        "items beyond the top are in pairs of both",
-        "lambda_scan_rounds.cuh",
-        "position - list.begin >= list.top) return",
-        "position - list.begin > list.top) return",
-    ),
-    Mutant(
-        "pairs on the margin are out",
-        "lambda_scan_rounds.cuh",
-        "return own > score(other) + params_.margin;",
-        "return own >= score(other) + params_.margin;",
-    ),
-    Mutant(
-        "no barrier before the margin's order is read",
-        "lambda_scan.cuh",
-        "order_by_margin(team_, order);\n      team_.sync();",
-        "order_by_margin(team_, order);",
+        "heads = list_starts(items_.lists, first);",
+        "heads = 0;",
     ),
     Mutant(
         "no barrier before tiles are scanned",
@@ -75,8 +50,8 @@ MUTANTS = [
     Mutant(
         "no barrier before items look",
         "lambda_scan.cuh",
-        "sweeps);\n    team_.sync();\n    for_tiles",
-        "sweeps);\n    for_tiles",
+        "sweeps);\n    team_.sync();\n    for_parts",
+        "sweeps);\n    for_parts",
     ),
     Mutant(
         "a round's sums take the place of those before",
@@ -87,8 +62,8 @@ MUTANTS = [
     Mutant(
         "tiles are counted from the first list",
         "lambda_scan.cuh",
-        "(tile - list.first_tile) * kWarps",
-        "tile * kWarps",
+        "(tile - list.first_tile) * kScanTile",
+        "tile * kScanTile",
     ),
     Mutant(
         "tiles are scanned across lists",
@@ -105,7 +80,20 @@ MUTANTS = [
     Mutant(
         "infinite losses are finite",
         "lambda_scan.cuh",
-        "infinite ? double{kInfinite} : value",
-        "value",
+        "infinite ? kInfinity<double> : sum.value.total()",
+        "sum.value.total()",
+    ),
+    # Counts.
+    Mutant(
+        "ties are in the right order",
+        "lambda_scan.cuh",
+        "2ull * more_in({segment.begin, ties})",
+        "2ull * more_in({segment.begin, end})",
+    ),
+    Mutant(
+        "all lanes of a warp add its counts",
+        "lambda_scan.cuh",
+        "if (lane_index() != 0) return;\n      OrderedPairs&",
+        "OrderedPairs&",
     ),
 ]

@@ -193,8 +193,8 @@ MUTANTS = [
     Mutant(
         "gradients of earlier rounds are lost",
         "long_terms.cuh",
-        "(round_.first ? Count{0} : sum)",
-        "Count{0}",
+        "(round_.first ? 0 : sum)",
+        "0",
     ),
     Mutant(
         "values of earlier rounds are lost",

@@ -191,8 +191,8 @@ MUTANTS = [
     Mutant(
         "gap of the wrong side",
         "pairwise_terms.cuh",
-        "const Number gap = column.reach - row.score;",
-        "const Number gap = row.reach - column.score;",
+        "const double gap = column.reach - row.score;",
+        "const double gap = row.reach - column.score;",
     ),
     # Numbers that are none.
     Mutant(

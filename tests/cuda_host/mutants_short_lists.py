@@ -1,4 +1,4 @@
-"""Bugs for the kernel of short lists and its numbers of two fp32 parts."""
+"""Bugs for the kernels of short lists."""
 
 from __future__ import annotations
 
@@ -52,81 +52,14 @@ MUTANTS = [
         "short_batch.cuh",
         "__syncthreads_or(longer) != 0",
         "__syncthreads_or(false) != 0",
-        launcher="lambda_short_host.cpp",
+        launcher="lambda_host.cpp",
     ),
     Mutant(
         "sums of lists that were left to others",
         "short_batch.cuh",
         "if (is_own && slots.size() <= longest) {",
         "if (is_own) {",
-        launcher="lambda_short_host.cpp",
-    ),
-    # Who takes which lists.
-    Mutant(
-        "lists that were left to others are solved",
-        "list_tickets.cuh",
-        "return slots.size() <= longest && round_of",
-        "return round_of",
-    ),
-    Mutant(
-        "the counters of tickets are not zeroed",
-        "list_tickets.cuh",
-        "kCounterBytes = 4 * int64_t{sizeof(uint32_t)};",
-        "kCounterBytes = 0 * int64_t{sizeof(uint32_t)};",
-    ),
-    Mutant(
-        "a ticket is skipped",
-        "list_tickets.cuh",
-        "next = num_teams + atomicAdd",
-        "next = num_teams + 1 + atomicAdd",
-    ),
-    Mutant(
-        "a ticket is solved twice",
-        "list_tickets.cuh",
-        "next = num_teams + atomicAdd",
-        "next = num_teams - 1 + atomicAdd",
-    ),
-    Mutant(
-        "nobody asks for a second ticket",
-        "list_tickets.cuh",
-        "if (all > num_teams && ",
-        "if (all > 4 * num_teams && ",
-    ),
-    Mutant(
-        "rounds share a counter",
-        "list_tickets.cuh",
-        "taken + round",
-        "taken + 1",
-    ),
-    Mutant(
-        "what a warp keeps is read before it is there",
-        "list_tickets.cuh",
-        "      __syncwarp();\n      TicketState state",
-        "      TicketState state",
-    ),
-    Mutant(
-        "what a warp keeps is overwritten while it is read",
-        "list_tickets.cuh",
-        "      __syncwarp();\n      if (lane_index() == 0) shared.warps.store(",
-        "      if (lane_index() == 0) shared.warps.store(",
-    ),
-    Mutant(
-        "no barrier before the next ticket of a block",
-        "list_tickets.cuh",
-        "      __syncthreads();  // before the next",
-        "      // before the next",
-    ),
-    Mutant(
-        "rounds share records",
-        "list_tickets.cuh",
-        "teams.records(own.round) + own.ticket",
-        "own.ticket",
-    ),
-    Mutant(
-        "the last list of a ticket is forgotten",
-        "list_tickets.cuh",
-        "lane_index() < teams.rounds[round].lists;",
-        "lane_index() == 0 || lane_index() < teams.rounds[round].lists - 1;",
+        launcher="lambda_host.cpp",
     ),
     Mutant(
         "the boundary is left out of a search",
@@ -139,36 +72,6 @@ MUTANTS = [
         "list_pairs.cuh",
         ".score > row.item.reach;",
         ".score >= row.item.reach;",
-    ),
-    Mutant(
-        "labels are mixed while sorting",
-        "list_sort.cuh",
-        "static_cast<uint64_t>(run) << 37 | ",
-        "static_cast<uint64_t>(run & 0) << 37 | ",
-    ),
-    Mutant(
-        "ties have one place while sorting",
-        "list_sort.cuh",
-        "static_cast<unsigned>(lane);",
-        "static_cast<unsigned>(lane & 0);",
-    ),
-    Mutant(
-        "ties have one place while merging",
-        "list_sort.cuh",
-        "keys[r].score + (own_edge > other_edge ? 1 : 0);",
-        "keys[r].score;",
-    ),
-    Mutant(
-        "a merge goes beyond its run",
-        "list_sort.cuh",
-        "edge > end ? end : edge",
-        "edge > size ? size : edge",
-    ),
-    Mutant(
-        "no barrier before a merge overwrites its input",
-        "list_sort.cuh",
-        "(first - other_begin);\n    }\n    __syncthreads();",
-        "(first - other_begin);\n    }",
     ),
     Mutant(
         "a warp counts itself twice",
@@ -205,116 +108,5 @@ MUTANTS = [
         "list_results.cuh",
         "args.list_scale[list] = pairs == pairs ? scale : pairs;",
         "args.list_scale[list] = pairs == pairs && list > 0 ? scale : pairs;",
-    ),
-    # Medium lists.
-    Mutant(
-        "no barrier before a digit's places are used",
-        "medium_lists.cuh",
-        "      place += count;\n    }\n    __syncthreads();",
-        "      place += count;\n    }",
-    ),
-    Mutant(
-        "no barrier between digits and their sums",
-        "medium_lists.cuh",
-        "    for_positions([](bool, int, int) {});\n    __syncthreads();",
-        "    for_positions([](bool, int, int) {});",
-    ),
-    Mutant(
-        "no barrier between two merges",
-        "medium_lists.cuh",
-        "    __syncthreads();\n    if (!is_last) order_",
-        "    if (!is_last) order_",
-    ),
-    Mutant(
-        "a level that is not written yet",
-        "medium_lists.cuh",
-        "      num_levels_ += heads.total;\n    }\n    __syncthreads();",
-        "      num_levels_ += heads.total;\n    }",
-    ),
-    Mutant(
-        "the last digit of a label is skipped",
-        "medium_lists.cuh",
-        "sort_by(64, ",
-        "sort_by(8, ",
-    ),
-    Mutant(
-        "equal digits change their order",
-        "medium_lists.cuh",
-        "body(there, item, first + __popc(earlier));",
-        "body(there, item, first + __popc(peers) - 1 - __popc(earlier));",
-    ),
-    Mutant(
-        "an odd level is merged with none of the next",
-        "medium_lists.cuh",
-        "span < num_levels_; span *= 2",
-        "2 * span <= num_levels_; span *= 2",
-    ),
-    Mutant(
-        "ties have one place while levels merge",
-        "medium_lists.cuh",
-        "return has_higher ? other_key >= key : other_key > key;",
-        "return other_key >= key;",
-    ),
-    Mutant(
-        "the boundary is left out among medium lists",
-        "medium_lists.cuh",
-        ".reach >= row.score;",
-        ".reach > row.score;",
-    ),
-    Mutant(
-        "equal infinities of a medium list",
-        "medium_lists.cuh",
-        "row.score > 0 ? other_end - 1 : other",
-        "row.score > 0 ? other : other_end - 1",
-    ),
-    Mutant(
-        "padding of a medium list is an item",
-        "medium_lists.cuh",
-        "size_ = team_.select(items, 0).total;",
-        "size_ = own_.size;",
-    ),
-    Mutant(
-        "a gradient is overwritten by the next merge",
-        "pairwise_terms.cuh",
-        "[index] += static_cast<int32_t>(totals.gradient());",
-        "[index] = static_cast<int32_t>(totals.gradient());",
-        launcher="short_lists_host.cpp",
-    ),
-    # Pairs of fp32 numbers.
-    Mutant(
-        "a sum's error is dropped",
-        "two_float.cuh",
-        "return (a - (sum - seen)) + (b - seen);",
-        "return (void)a, (void)b, (void)sum, (void)seen, 0;",
-    ),
-    Mutant(
-        "a product's error is dropped",
-        "two_float.cuh",
-        "const float error = fmaf(a.high, b.high, -product);",
-        "const float error = 0;",
-    ),
-    Mutant(
-        "the low part of a square is dropped",
-        "two_float.cuh",
-        "fmaf(a.high, b.low, fmaf(a.low, b.high, error))",
-        "error",
-    ),
-    Mutant(
-        "NaN reaches an infinite number",
-        "two_float.cuh",
-        "const float rest = fmaxf(low, -kLargest);",
-        "const float rest = low;",
-    ),
-    Mutant(
-        "a small margin is rounded away",
-        "two_float.cuh",
-        "    if (low == 0 && rest != 0) low = rest > 0 ? kSmallest : -kSmallest;\n",
-        "",
-    ),
-    Mutant(
-        "low parts are forgotten in the end",
-        "two_float.cuh",
-        "static_cast<double>(high) + low : ",
-        "static_cast<double>(high) : ",
     ),
 ]

@@ -2,14 +2,14 @@
 //
 // The tiles that the blocks of a search meet (csrc/cuda/search_plan.cuh), without the search.
 #include <span>
-#include <vector>
 
 #include "cuda/search_plan.cuh"
 
 namespace fused_rankloss::host {
 namespace {
 
-// The sizes of a TileProduct and of a WgmmaProduct. Pairs are counted in squares of kUnit rows.
+// The sizes of a TileProduct, and tiles as wide as a block has rows. Pairs are counted in squares
+// of kUnit rows.
 constexpr int kUnit = 64;
 struct NarrowTiles {
   static constexpr int kRows = 2 * kUnit, kColumns = kUnit;
@@ -21,7 +21,6 @@ struct SquareTiles {
 struct Noted {
   std::span<int32_t> met;  // [row units, column units], how often the pairs count for their rows
   int column_units;
-  std::vector<std::vector<int32_t>> columns;  // by block, in the order in which they are met
   bool inside = true;
 
   void meet(int row, int column) {
@@ -31,14 +30,12 @@ struct Noted {
   }
 };
 
-template <class Product, int kClusterBlocks>
+template <class Product>
 __global__ void note_tiles(const SearchParams params, Noted* noted) {
-  const SearchPlan<Product, kClusterBlocks> plan(params);
-  if (!plan.has_rows()) return;
-  const Positions range = plan.range();
-  for (int32_t index = range.begin; index < range.end; ++index) {
+  const SearchPlan<Product> plan(params);
+  const Positions tiles = plan.tiles();
+  for (int32_t index = tiles.begin; index < tiles.end; ++index) {
     const int32_t first_column = plan.column_of(index);
-    noted->columns[blockIdx.x].push_back(first_column);
     const int row = plan.first_row() / kUnit, column = first_column / kUnit;
     for (int r = row; r < row + Product::kRows / kUnit; ++r) {
       for (int c = column; c < column + Product::kColumns / kUnit; ++c) {
@@ -49,22 +46,13 @@ __global__ void note_tiles(const SearchParams params, Noted* noted) {
   }
 }
 
-// Returns whether there is nothing outside, and the blocks with rows of each cluster meet the same
-// columns in the same order.
-template <class Product, int kClusterBlocks>
+// Returns whether there is nothing outside.
+template <class Product>
 bool note(const SearchParams& params, std::span<int32_t> met) {
-  const int64_t blocks = SearchPlan<Product, kClusterBlocks>::num_clusters(params) * kClusterBlocks;
-  Noted noted{met, static_cast<int>(params.data.refs.padded_rows / kUnit), {}};
-  noted.columns.resize(blocks);
-  cuda_host::launch(
-      {.grid = {static_cast<unsigned>(blocks)}, .block = {1}, .cluster = kClusterBlocks},
-      note_tiles<Product, kClusterBlocks>, params, &noted);
-  bool agree = noted.inside;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t first = block / kClusterBlocks * kClusterBlocks;
-    agree &= noted.columns[block].empty() || noted.columns[block] == noted.columns[first];
-  }
-  return agree;
+  Noted noted{met, static_cast<int>(params.data.refs.padded_rows / kUnit)};
+  const auto blocks = static_cast<unsigned>(params.num_row_blocks * params.splits);
+  cuda_host::launch({.grid = {blocks}, .block = {1}}, note_tiles<Product>, params, &noted);
+  return noted.inside;
 }
 
 }  // namespace
@@ -73,7 +61,7 @@ bool note(const SearchParams& params, std::span<int32_t> met) {
 // met: zeroes, [2 row_blocks, 2 column_blocks].
 extern "C" __attribute__((visibility("default"))) bool note_met(int row_blocks, int column_blocks,
                                                                 bool half_band, int splits,
-                                                                bool clusters, int32_t* met) {
+                                                                bool square, int32_t* met) {
   using namespace fused_rankloss::host;
   fused_rankloss::SearchParams params{};
   params.half_band = half_band;
@@ -81,5 +69,5 @@ extern "C" __attribute__((visibility("default"))) bool note_met(int row_blocks, 
   params.splits = splits;
   params.data.refs.padded_rows = int64_t{column_blocks} * SquareTiles::kColumns;
   const std::span<int32_t> all(met, std::size_t{4} * row_blocks * column_blocks);
-  return clusters ? note<SquareTiles, 2>(params, all) : note<NarrowTiles, 1>(params, all);
+  return square ? note<SquareTiles>(params, all) : note<NarrowTiles>(params, all);
 }

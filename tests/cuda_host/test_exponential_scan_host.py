@@ -33,10 +33,11 @@ class ScanHost:
         self._ops.set_seed(seed)
         tensors = (
             *(problem.positions, problem.lists, problem.heads, problem.places),
-            *(problem.pushes, problem.queries, problem.powers, problem.moments),
+            *(problem.pushes, problem.queries, problem.powers),
         )
         slopes, values = self._ops.scan(
-            *(tensor.contiguous() for tensor in tensors), problem.scale, problem.sides
+            *(tensor.contiguous() for tensor in tensors),
+            *(problem.moments, problem.scale, problem.sides),
         )
         return torch.stack([slopes, values])
 
@@ -63,17 +64,13 @@ class Problem:
     pushes: Tensor
     queries: Tensor
     powers: Tensor  # [2, K]: of slopes and of values
-    moments: Tensor  # [2, 3]
+    moments: bool  # added where places ask for them
     sides: int
     scale: float = 1.0
 
     def segments(self) -> list[tuple[int, int]]:
         starts = [*self.heads.nonzero().flatten().tolist(), len(self.heads)]
         return list(zip(starts[:-1], starts[1:], strict=True))
-
-
-MOMENTS = torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.25]], dtype=torch.float64)
-NO_MOMENTS = torch.zeros(2, 3, dtype=torch.float64)
 
 
 def make(
@@ -83,7 +80,7 @@ def make(
     features: int,
     powers: Tensor,
     sides: int = 2,
-    moments: Tensor = MOMENTS,
+    moments: bool = True,
     width: float = 4.0,
     scores: str = "normal",
 ) -> Problem:
@@ -119,7 +116,7 @@ def direct(p: Problem) -> tuple[np.ndarray, np.ndarray]:
     exact, bound = np.zeros((2, 2, 2, n), np.longdouble)
     positions = p.positions.numpy().astype(np.longdouble)
     pushes, queries = p.pushes.numpy(), p.queries.numpy()
-    powers, moments = p.powers.numpy(), p.moments.numpy()
+    powers = p.powers.numpy()
     k = np.arange(1, powers.shape[1] + 1)[:, None]
     for begin, end in p.segments():
         steps = end - begin + 64
@@ -137,9 +134,8 @@ def direct(p: Problem) -> tuple[np.ndarray, np.ndarray]:
                     part = powers[function] @ decays
                     rounded = abs(powers[function]) @ (decays * (steps * (6 * k + 2) + 2 * k * x))
                     if at[i] & SEES_MOMENTS:
-                        a = moments[function]
-                        more = a[0] + a[1] * x + a[2] * x * x
-                        part = more - part if function == 0 else more + part
+                        more = p.moments * (x if function else np.ones_like(x))
+                        part = more + part if function else more - part
                         rounded += 6 * steps * more
                     exact[function, sweep, i] = (weights * part).sum()
                     bound[function, sweep, i] = U * (sizes * rounded).sum()
@@ -187,7 +183,7 @@ def test_segments_and_tiles(sizes: list[int], scan_host) -> None:
 
 
 def test_without_moments(scan_host) -> None:
-    hold(scan_host, make("no", [400], features=2, powers=TAMED, moments=NO_MOMENTS, sides=1))
+    hold(scan_host, make("no", [400], features=2, powers=TAMED, moments=False, sides=1))
 
 
 def test_without_powers(scan_host) -> None:
@@ -201,23 +197,24 @@ def test_more_tiles_than_a_warp_scans_at_once(scan_host) -> None:
     ones = torch.ones(1, n, dtype=torch.float64)
     heads = torch.zeros(n, dtype=torch.bool)
     heads[0] = True
+    places = torch.zeros(2, n, dtype=torch.uint8)
+    places[UP] = SEES_MOMENTS
     problem = Problem(
         positions,
         torch.tensor([0, n]),
         heads,
-        torch.full((2, n), SEES_MOMENTS, dtype=torch.uint8),
+        places,
         ones,
         ones,
         torch.tensor([[0.0], [1.0]], dtype=torch.float64),
-        torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64),
+        True,
         1,
     )
     counts, sums = scan_host.scan(problem, blocks=1)
     met = torch.arange(n, dtype=torch.float64)
-    assert torch.equal(counts, torch.stack([met, met.flip(0)]))
-    geometric = 1 - 0.5**met
+    assert torch.equal(counts, torch.stack([met, torch.zeros(n)]))
     # The steps are off by the rounding of positions up to 2^14: 2^-40 each, and 2^-53 of decays.
-    assert (sums - torch.stack([geometric, geometric.flip(0)])).abs().max() <= 2.0**-38
+    assert (sums[DOWN] - (1 - 0.5**met).flip(0)).abs().max() <= 2.0**-38
 
 
 def test_softplus_of_far_and_near_scores(scan_host) -> None:
@@ -229,7 +226,7 @@ def test_softplus_of_far_and_near_scores(scan_host) -> None:
         for x in far.double().tolist():
             problem = make("far", [2], features=1, powers=torch.stack([sigmoid, softplus]))
             problem.positions = torch.tensor([x, 0.0], dtype=torch.float64)
-            problem.moments = NO_MOMENTS
+            problem.moments = False
             problem.places[:] = 0
             problem.pushes[:], problem.queries[:] = 1, 1
             (_, slope), (_, value) = scan_host.scan(problem)[:, UP]
@@ -251,18 +248,17 @@ def test_infinite_distances_separate(scan_host) -> None:
     problem = make("inf", [300], features=1, powers=TAMED, sides=1)
     problem.positions[:40] = math.inf
     problem.positions[270:] = -math.inf
-    problem.moments = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], dtype=torch.float64)
     problem.places[:] = SEES_MOMENTS
-    slopes, values = scan_host.scan(problem)
-    assert slopes.isfinite().all() and values.isfinite().all()
-    problem.moments = NO_MOMENTS
+    with_counts, values = scan_host.scan(problem)
+    assert with_counts.isfinite().all() and values.isfinite().all()
+    problem.moments = False
+    slopes, _ = scan_host.scan(problem)
+    counts = problem.queries[0] * (problem.pushes[0].cumsum(0) - problem.pushes[0])
+    assert torch.allclose((with_counts - slopes)[UP], counts, **tolerance)
     problem.heads[[40, 270]] = True
     problem.positions[:40], problem.positions[270:] = 0, 0
     apart, _ = scan_host.scan(problem)
     assert torch.allclose(slopes, apart, **tolerance)
-    with_counts = scan_host.scan(problem)[1]
-    counts = problem.queries[0] * (problem.pushes[0].cumsum(0) - problem.pushes[0])
-    assert torch.allclose((values - with_counts)[UP], counts, **tolerance)
 
 
 @sanitize

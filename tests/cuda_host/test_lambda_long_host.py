@@ -117,7 +117,7 @@ def test_medium(case: Case, name: str) -> None:
 @pytest.mark.parametrize("truncation", ["either", "both"])
 def test_lists_across_tiles(sizes: tuple, labels: str, truncation: str, lambda_long_host) -> None:
     case = Case("across", sizes, "", labels=labels, scores="quarters", weighted=True)
-    lambda_long_host.set(blocks=3)
+    lambda_long_host.set(crossover=0, scans=False, blocks=3)
     held(case, weighted("lambdarank", k=40, truncation=truncation), weighting="preferred")
 
 

@@ -10,17 +10,12 @@ import pytest
 import torch
 from host_cases import cases, every_dtype, same_bits, sanitize
 
-from batches import FORMS, Batch, Call, flat, one_list
-from cases import SMALL, Case, by_name
+from batches import FORMS, Batch, Call, flat, one_list, padded_lengths
+from cases import SMALL, Case, by_name, generator_for
 from ltr import SCHEMES
 from oracle_ndcg import statistics_of
 
 NAN, INF = math.nan, math.inf
-
-
-@pytest.fixture(autouse=True)
-def every_list_is_long(lambda_long_host) -> None:
-    lambda_long_host.set()
 
 
 def forward(host, call: Call, **options) -> dict[str, torch.Tensor]:
@@ -106,40 +101,75 @@ def test_raw_gradient_of_padding_is_zero(scheme: str, lambda_long_host) -> None:
         assert call.items(raw[0])[:43].isnan().all()
 
 
-def test_short_lists_are_left_alone(lambda_long_host) -> None:
+@sanitize
+@pytest.mark.parametrize("statistics", [False, True])
+def test_short_and_long_lists(statistics: bool, lambda_long_host) -> None:
+    """Each is solved by its own kernel, as if it were alone."""
     batch = Case("mixed", (5, 70, 3, 0, 64, 65), "", labels="grades").batch(torch.float32)
-    options = {"needs_statistics": True, "reduction": "none"}
-    lambda_long_host.set(crossover=0)
-    alone = forward(lambda_long_host, flat(batch), **options)
+    options = {"needs_statistics": statistics, "reduction": "none"}
     lambda_long_host.set(crossover=64)
     got = forward(lambda_long_host, flat(batch), **options)
-    is_long = torch.tensor([size > 64 for size in batch.sizes])
-    long_slots = is_long.repeat_interleave(torch.tensor(batch.sizes))
-    assert same_bits(got["loss"][is_long], alone["loss"][is_long])
-    assert same_bits(got["statistics"][is_long], alone["statistics"][is_long])
-    assert same_bits(got["raw_grad"][0, long_slots], alone["raw_grad"][0, long_slots])
-    assert (got["raw_grad"][0, ~long_slots].view(torch.int32) == -1).all()
-    assert (got["loss"][~is_long] == 0).all()
+    for one, loss, raw, row in zip(
+        batch.lists(),
+        got["loss"],
+        batch.split(got["raw_grad"][0]),
+        got["statistics"] if statistics else [None] * len(batch.sizes),
+        strict=True,
+    ):
+        alone = forward(lambda_long_host, flat(one), **options)
+        assert same_bits(alone["loss"][0], loss) and same_bits(alone["raw_grad"][0], raw)
+        assert row is None or same_bits(alone["statistics"][0], row)
+
+
+@sanitize
+@pytest.mark.parametrize("crossover", [None, 64])
+@pytest.mark.parametrize("length", [0, 1, 60, 70])
+@pytest.mark.parametrize("lists", [1, 2])
+def test_wide_rows_of_short_lists(lists: int, length: int, crossover, lambda_long_host) -> None:
+    """The host knows the width alone. Rows may all be short, and there may be only one."""
+    width = 70 if crossover else 1030
+    sizes = (length, 0)[:lists]
+    batch = Case("rows", sizes, "", labels="grades").batch(torch.float32)
+    call = padded_lengths(batch, width - max(sizes), INF, torch.int32)
+    options = {"needs_statistics": True, "reduction": "mean"}
+    lambda_long_host.set(crossover=crossover)
+    got = forward(lambda_long_host, call, **options)
+    alone = forward(lambda_long_host, flat(batch), **options)
+    assert same_bits(got["loss"], alone["loss"])
+    assert same_bits(call.items(got["raw_grad"].flatten()), alone["raw_grad"][0])
+    assert (call.padding(got["raw_grad"].flatten()) == 0).all()
+    assert same_bits(got["list_scale"], alone["list_scale"])
+    assert same_bits(got["statistics"], alone["statistics"])
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+def test_no_list_at_all(statistics: bool, lambda_long_host) -> None:
+    """But as many scores as long lists have."""
+    scores = torch.randn(40, generator=generator_for("none"))
+    call = one_list(Batch(scores, torch.arange(40) % 3, (40,)))
+    call.options["offsets"] = torch.zeros(1, dtype=torch.int64)
+    got = forward(lambda_long_host, call, needs_statistics=statistics, reduction="mean")
+    assert got["loss"] == 0 and got["list_scale"].numel() == got["statistics"].numel() == 0
 
 
 @sanitize
 @pytest.mark.parametrize(
-    ("scheme", "labels", "k", "longest"),
+    ("scheme", "labels", "k", "longest", "scans"),
     [
-        ("lambdarank", "grades", 40, 2300),
-        ("lambdarank", "signed", 40, 2300),
-        ("ndcg_loss1", "grades", 0, 300),
+        ("lambdarank", "grades", 40, 2300, False),
+        ("lambdarank", "signed", 140, 2300, True),
+        ("ndcg_loss1", "grades", 0, 300, False),
     ],
 )
 def test_schedules_and_grids_agree_bit_for_bit(
-    scheme: str, labels: str, k: int, longest: int, lambda_long_host
+    scheme: str, labels: str, k: int, longest: int, scans: bool, lambda_long_host
 ) -> None:
     case = Case("seeds", (70, 3, 0, longest, 200), "", labels=labels, weighted=True)
     call = flat(case.batch(torch.float32))
     options = {"scheme": scheme, "k": k, "reduction": "list_mean", "list_normalization": True}
     results = []
     for blocks, seed in ((1, 1), (3, 2)):
-        lambda_long_host.set(blocks=blocks, seed=seed)
+        lambda_long_host.set(crossover=0, scans=scans, blocks=blocks, seed=seed)
         results.append(forward(lambda_long_host, call, needs_statistics=True, **options))
     for name, tensor in results[0].items():
         assert same_bits(tensor, results[1][name]), name
@@ -192,7 +222,7 @@ def test_statistics_of_tiles(labels: str, lambda_long_host) -> None:
     """Counts of tens of thousands of pairs, ties among them, are exact."""
     batch = Case("tiles", (5, 2100, 300), "", "quarters", labels).batch(torch.float32)
     options = {"scheme": "none", "needs_statistics": True, "k": 1, "truncation": "both"}
-    lambda_long_host.set(blocks=3)
+    lambda_long_host.set(crossover=0, scans=False, blocks=3)
     got = forward(lambda_long_host, flat(batch), **options)["statistics"]
     for row, one in zip(got, batch.lists(), strict=True):
         more = one.labels[:, None] > one.labels[None, :]

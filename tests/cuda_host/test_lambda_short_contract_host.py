@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import cases, invalid_offsets, same_bits, sanitize
+from host_cases import invalid_offsets, same_bits, sanitize
 from torch import Tensor
 
 import fused_rankloss
 from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths, padded_mask
-from cases import REDUCTIONS, SMALL, Case, generator_for
-from ltr import PAIR, PAIR_LOSSES, TRUNCATIONS, graded, hold, weighted
+from cases import Case, generator_for
+from ltr import PAIR, PAIR_LOSSES, TRUNCATIONS, weighted
 from oracle_ndcg import statistics_of
 
 INF, NAN = math.inf, math.nan
@@ -259,38 +259,3 @@ def test_values_without_gradients(name: str, on_lambda_host) -> None:
     wanted = evaluate(PAIR[name], flat(batch))
     value = PAIR[name](batch.scores, batch.labels, offsets=batch.offsets())
     assert same_bits(value, wanted.loss)
-
-
-# ---- Beside other kernels ------------------------------------------------------------------------
-
-
-def test_longer_lists_are_left_to_other_kernels(lambda_host) -> None:
-    """With a place for the sums of lists, nothing else is written."""
-    case = Case("left", (70, 1025, 0, 150, 1024), "", labels="rare")
-    batch = case.batch(torch.float32)
-    sums, raw_grad = lambda_host.list_sums(batch.scores, batch.labels, batch.offsets())
-    for index, (alone, grad) in enumerate(
-        zip(batch.lists(), batch.split(raw_grad[0]), strict=True)
-    ):
-        if case.sizes[index] > 1024:
-            assert sums[index].isnan().all() and grad.isnan().all()
-            continue
-        single = results_of(lambda_host, flat(alone), needs_statistics=False)
-        assert same_bits(sums[index, 0].float(), single[0][0]) and same_bits(grad, single[1][0])
-        mean = results_of(lambda_host, flat(alone), reduction="mean")[2].item()
-        pairs = sums[index, 1].item()
-        assert mean == (1 / pairs if pairs else 0)
-
-
-@pytest.fixture
-def finished_by_others(lambda_host):
-    lambda_host.others_finish(True)
-    yield
-    lambda_host.others_finish(False)
-
-
-@sanitize
-@cases(SMALL, "only_empty", "ragged", "weighted", "trailing_empty")
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_finished_by_others(case: Case, reduction: str, finished_by_others, on_lambda_host) -> None:
-    hold(PAIR["lambdarank"], graded(case, torch.float32), "cpu", reduction=reduction)

@@ -1,7 +1,7 @@
-"""Batches of many lists: who takes which in the kernel of short lists (list_tickets.cuh).
+"""Batches of many lists: which are whose in the kernel of short lists (short_batch.cuh).
 
-Blocks take the lists of more than 128 slots first, then each of their warps takes others: a list
-at a time, or with fewer tickets than lists, several.
+A block has eight consecutive lists where the average list is a warp's, one where it is longer. Of
+eight lists, each warp solves one of up to 128 slots, and then all of them together the others.
 """
 
 from __future__ import annotations
@@ -23,17 +23,9 @@ def lognormal_sizes(count: int, median: float, sigma: float, most: int) -> tuple
 RAGGED = lognormal_sizes(40, median=60, sigma=1.1, most=500)
 
 
-@pytest.fixture(params=[0, 9, 1], ids=["single", "some", "most"])
-def teams(request: pytest.FixtureRequest, short_host):
-    """Sets how many blocks there are; lists come one by one, four at a time, or eight and more."""
-    yield lambda blocks=3: short_host.teams(blocks=blocks, tickets=request.param)
-    short_host.teams()
-
-
 @sanitize
 @every_loss
-def test_lognormal(loss: str, on_short_host, teams) -> None:
-    teams()
+def test_lognormal(loss: str, on_short_host) -> None:
     case = Case("lognormal", RAGGED, "of both kinds, some empty", labels="grades")
     assert min(RAGGED) < 10 and sum(size > 128 for size in RAGGED) > 5
     hold(case, loss, torch.float32, reduction="mean")
@@ -43,21 +35,16 @@ def test_lognormal(loss: str, on_short_host, teams) -> None:
 @sanitize
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 @every_loss
-def test_any_number_of_blocks_gives_the_same_bits(
-    loss: str, reduction: str, short_host, teams
-) -> None:
-    short_host.slow_double(False)
-    call = flat(Case("blocks", RAGGED[:14], "", labels="grades").batch(torch.float32))
+def test_lists_in_blocks_of_eight_or_one(loss: str, reduction: str, short_host) -> None:
+    """A list has the same bits in either, for K margins, too."""
+    batch = Case("blocks", RAGGED[:14], "", labels="grades").batch(torch.float32)
+    longest = Case("longest", (500,) * 20, "", labels="grades").batch(torch.float32)
     options = {"reduction": reduction, "margins": torch.tensor([1.0, -0.5], dtype=torch.float64)}
-    results = []
-    for blocks in (1, 3, 10):
-        teams(blocks)
-        short_host.seed(blocks)
-        results.append(forward(short_host, call, loss, **options))
-    short_host.seed(0)
-    for other in results[1:]:
-        for name, tensor in results[0].items():
-            assert same_bits(tensor, other[name]), name
+    assert len(batch.scores) <= 14 * 128 < len(longest.scores) / 20 * 14
+    eights = forward(short_host, flat(batch), loss, **options)
+    ones = forward(short_host, flat(Batch.join([batch, longest])), loss, **options)
+    assert same_bits(eights["raw_grad"], ones["raw_grad"][:, : len(batch.scores)])
+    assert same_bits(eights["margin_slope"], ones["margin_slope"][:, :14])
 
 
 def test_long_lists_anywhere(short_host) -> None:

@@ -29,19 +29,12 @@ LABELS = ("binary", "grades", "below_256", "distinct")
 MIXED = (130, 5, 0, 300, 128, 129, 1, 64, 0, 33, 500, 2, 0)
 
 
-@pytest.fixture(params=["double", "two_float"])
-def number(request: pytest.FixtureRequest, on_short_host) -> str:
-    """What values are summed in."""
-    on_short_host.slow_double(request.param == "two_float")
-    return request.param
-
-
 # ---- Against the oracle ----------------------------------------------------------------------
 
 
 @cases(SMALL)
 @every_loss
-def test_small(case: Case, loss: str, number: str, on_short_host) -> None:
+def test_small(case: Case, loss: str, on_short_host) -> None:
     for dtype in (torch.float16, torch.float32, torch.float64):
         hold(case, loss, dtype)
 
@@ -81,7 +74,7 @@ def test_ordered_levels_and_a_tail(size: int, levels: int, loss: str, on_short_h
 @pytest.mark.parametrize("reduction", ["list_mean", "none"])
 @pytest.mark.parametrize("weighted", [False, True])
 @every_loss
-def test_mixed(loss: str, weighted: bool, reduction: str, number: str, on_short_host) -> None:
+def test_mixed(loss: str, weighted: bool, reduction: str, on_short_host) -> None:
     """Warps' and blocks' lists in one block of eight, and more than one block."""
     case = Case("mixed", MIXED + (9,) * 40, "", labels="grades", weighted=weighted)
     hold(case, loss, torch.float32, reduction=reduction)
@@ -121,7 +114,7 @@ def test_wide_padding(extra: int, on_short_host) -> None:
 @cases(SMALL, "weighted", "weighted_boundary")
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @every_loss
-def test_weights(case: Case, weighting: str, loss: str, number: str, on_short_host) -> None:
+def test_weights(case: Case, weighting: str, loss: str, on_short_host) -> None:
     hold(case, loss, torch.float32, weighting=weighting)
 
 
@@ -129,9 +122,7 @@ def test_weights(case: Case, weighting: str, loss: str, number: str, on_short_ho
 @pytest.mark.parametrize("boundary_grad", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("margin", [-0.25, 0.0, 0.1, 100.0])
 @pytest.mark.parametrize("size", [48, 200])
-def test_margin_and_boundary(
-    size: int, margin: float, boundary_grad: float, number: str, on_short_host
-) -> None:
+def test_margin_and_boundary(size: int, margin: float, boundary_grad: float, on_short_host) -> None:
     case = Case("boundary", (size,), "", scores="quarters", labels="grades")
     for dtype in (torch.float16, torch.float32):
         hold(case, "hinge", dtype, margin=margin, boundary_grad=boundary_grad)
@@ -150,7 +141,6 @@ def test_offset_costs_no_digit(short_host) -> None:
 @sanitize
 @every_loss
 def test_many_margins(loss: str, short_host) -> None:
-    short_host.slow_double(False)
     call = flat(Case("k", (40, 3, 0, 150), "K margins", labels="grades").batch(torch.float32))
     values = [0.5, -1.0, math.pi]
     margins = torch.tensor(values, dtype=torch.float64)
@@ -169,7 +159,7 @@ def test_many_margins(loss: str, short_host) -> None:
 @pytest.mark.parametrize("what", ["scores", "labels", "weights"])
 @pytest.mark.parametrize("long", [30, 300])
 @every_loss
-def test_nan_poisons_its_list(what: str, long: int, loss: str, number: str, on_short_host) -> None:
+def test_nan_poisons_its_list(what: str, long: int, loss: str, on_short_host) -> None:
     case = Case("nan", (40, 9, long, 5), "", labels="continuous", weighted=what == "weights")
     batch = case.batch(torch.float32)
     getattr(batch, what)[60] = math.nan  # in list 2
@@ -184,7 +174,7 @@ def test_nan_poisons_its_list(what: str, long: int, loss: str, number: str, on_s
 @sanitize
 @pytest.mark.parametrize("more", [0, 150])
 @every_loss
-def test_infinite_scores(more: int, loss: str, number: str, on_short_host) -> None:
+def test_infinite_scores(more: int, loss: str, on_short_host) -> None:
     """`more` items without a partner make it a block's list."""
     inf = math.inf
     rows = [
@@ -270,36 +260,14 @@ def test_lists_do_not_know_of_each_other(loss: str, short_host) -> None:
         assert same_bits(single["raw_grad"][0], grads[index])
 
 
-def test_longer_lists_are_left_to_other_kernels(short_host) -> None:
-    """With a place for the sums of lists, nothing else is written."""
-    case = Case("left", (70, 8193, 0, 400, 9000, 1024), "", labels="grades")
-    batch = case.batch(torch.float32)
-    margins = torch.tensor([1.0, -0.5], dtype=torch.float64)
-    sums, raw_grad = short_host.list_sums(flat(batch), "hinge", margins)
-    for index, alone in enumerate(batch.lists()):
-        grads = torch.stack([batch.split(row)[index] for row in raw_grad])
-        if case.sizes[index] > 8192:
-            assert sums[:, index].isnan().all() and (grads == -1).all()
-            continue
-        options = {"margins": margins, "reduction": "none"}
-        single = forward(short_host, flat(alone), "hinge", **options)
-        assert torch.equal(sums[:, index, :2].sum(-1).float(), single["loss"][:, 0])
-        assert torch.equal(sums[:, index, 2], single["margin_slope"][:, 0])
-        assert torch.equal(grads, single["raw_grad"])
-        mean = forward(short_host, flat(alone), "hinge", reduction="mean")["list_scale"].item()
-        pairs = sums[0, index, 3].item()
-        assert mean == (1 / pairs if pairs else 0)
-
-
-@pytest.fixture
-def finished_by_others(short_host):
-    short_host.others_finish(True)
-    yield
-    short_host.others_finish(False)
-
-
 @sanitize
-@cases(SMALL, "only_empty", "ragged", "pairless_lists", "weighted", "trailing_empty")
+@cases(SMALL, "ragged", "pairless_lists", "weighted", "trailing_empty")
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_finished_by_others(case: Case, reduction: str, finished_by_others, on_short_host) -> None:
-    hold(case, "hinge", torch.float32, reduction=reduction)
+@every_loss
+def test_longer_lists_are_left_to_other_kernels(
+    case: Case, reduction: str, loss: str, on_short_host
+) -> None:
+    """Which also finish the call, whether there are any or none."""
+    for crossover in (3, 200):
+        on_short_host.set("short", crossover=crossover)
+        hold(case, loss, torch.float32, reduction=reduction)

@@ -26,18 +26,15 @@ NEVER = 1 << 40
 class TripletOps:
     """The ops of triplet_host.cpp."""
 
-    def __init__(self, library: Path):
+    def __init__(self, library: Path, namespace: str = "fused_rankloss_triplet_host"):
         torch.ops.load_library(str(library))
-        self.ops = torch.ops.fused_rankloss_triplet_host
+        self.ops = getattr(torch.ops, namespace)
         self.choose()
 
-    def choose(
-        self, *, seed: int = 0, half_band: bool = False, hopper: bool = False, chunk: int = 0
-    ) -> None:
-        """The schedule; whether pairs are met once for both sides, and by which search; ``chunk``
-        positives a round."""
+    def choose(self, *, seed: int = 0, half_band: bool = False, chunk: int = 0) -> None:
+        """The schedule; whether pairs are met once for both sides; ``chunk`` positives a round."""
         self.ops.set_seed(seed)
-        self.ops.set_policy(1 if half_band else NEVER, 1 if hopper else NEVER, chunk)
+        self.ops.set_policy(1 if half_band else NEVER, chunk)
 
     def scans(self) -> int:
         """Choices that the last search could not settle."""

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The instructions of csrc/cuda/hopper.cuh for the host harness. Shared memory is the block's
-// dynamic one; places in it follow from descriptors and swizzle as the PTX ISA has them. The blocks
-// of a cluster each have theirs, and an Mbarrier is one in each of them.
+// The instructions of csrc/cuda/experimental/hopper.cuh for the host harness. Shared memory is the
+// block's dynamic one; places in it follow from descriptors and swizzle as the PTX ISA has them.
 //
-// A copy arrives late, in each block that it goes to on its own, and copies arrive in random order.
+// A copy arrives late, and copies arrive in random order.
 // A product is computed when its threads wait for it, no sooner, so that whoever reads a number too
 // early, or overwrites an operand too early, computes something else. What ends a launch with an
 // Error that names the kernel's line:
 //
-//   an Mbarrier that is used before it was initialised, or before a barrier of the block, of the
-//     cluster (for other blocks) or (by copies) publish_mbarriers() made that known; more arrivals
-//     than it counts
+//   an Mbarrier that is used before it was initialised, or before a barrier of the block or (by
+//     copies) publish_mbarriers() made that known; more arrivals than it counts
 //   a copy onto cells that another one is on its way to, or that products not waited for read
-//   a block that leaves the kernel without a barrier of the cluster since another block arrived in
-//   it
-//     or copied to it
 //   a product that reads cells whose copy its thread has not waited for, or while one is on its way
 //   products without begin_products(); a warpgroup whose warps begin different ones
 //   memory that is not aligned to the swizzle, or outside of the block's
@@ -42,12 +37,11 @@ class Mbarrier {
 
  public:
   void init(int arrivals) {
-    State& own = state(machine().resident_block());
+    State& own = state();
     own = {};
     own.initialised = true;
     own.maker = machine().fiber();
     own.epoch = machine().epoch();
-    own.cluster_epoch = machine().cluster_epoch();
     own.arrivals = own.missing = arrivals;
     cuda_host::AsyncMemory::get().unpublished.insert(this);
   }
@@ -55,98 +49,73 @@ class Mbarrier {
   void arrive(const Where& where = Where::current()) { arrive_expecting(0, where); }
 
   void arrive_expecting(uint32_t bytes, const Where& where = Where::current()) {
-    arrive_expecting(bytes, machine().resident_block(), where);
-  }
-
-  void arrive_in(int rank, const Where& where = Where::current()) {
-    check_rank(rank, where);
-    machine().reach(rank, where);
-    arrive_expecting(0, rank, where);
+    check_usable(where);
+    machine().yield();
+    if (state().missing == 0) machine().fail(where, "more arrivals at an mbarrier than it counts");
+    state().bytes += bytes;
+    --state().missing;
+    end_phase_if_complete();
+    machine().yield();
   }
 
   void wait(uint32_t parity, const Where& where = Where::current()) {
-    const int block = machine().resident_block();
-    check_usable(block, where);
+    check_usable(where);
     machine().yield();
-    while (state(block).phase % 2 == parity) {
-      state(block).waiters.push_back(machine().fiber());
+    while (state().phase % 2 == parity) {
+      state().waiters.push_back(machine().fiber());
       machine().park("an mbarrier", where);
     }
-    cuda_host::AsyncMemory::get().thread().phases_seen[this] = state(block).phase;
+    cuda_host::AsyncMemory::get().thread().phases_seen[this] = state().phase;
   }
 
   // For copies.
-  uint64_t phase(int block) { return state(block).phase; }
-  void complete(int block, uint32_t bytes) {
-    state(block).bytes -= bytes;
-    end_phase_if_complete(state(block));
+  uint64_t phase() { return state().phase; }
+  void complete(uint32_t bytes) {
+    state().bytes -= bytes;
+    end_phase_if_complete();
   }
-  void check_usable(int block, const Where& where) {
-    const State& there = state(block);
-    if (!there.initialised) {
+  void check_usable(const Where& where) {
+    const State& own = state();
+    if (!own.initialised) {
       machine().fail(where, "an mbarrier that nobody initialised in this block");
     }
-    if (block != machine().resident_block() && there.cluster_epoch == machine().cluster_epoch()) {
-      machine().fail(where,
-                     "another block's mbarrier without a barrier of the cluster since its init()");
-    }
-    if (block == machine().resident_block() && there.maker != machine().fiber() &&
-        there.epoch == machine().epoch()) {
+    if (own.maker != machine().fiber() && own.epoch == machine().epoch()) {
       machine().fail(where, "an mbarrier without a barrier of the block since its init()");
     }
   }
 
-  static void check_rank(int rank, const Where& where) {
-    if (rank >= machine().resident_blocks()) {
-      machine().fail(where, "a block that the cluster does not have");
-    }
-  }
-
  private:
-  // Of one block's.
   struct State {
     bool initialised = false;
     int maker = 0;
     int epoch = 0;
-    int cluster_epoch = 0;
     int arrivals = 0;
     int missing = 0;
-    int64_t bytes = 0;   // expected, not there yet; negative where they came before that
+    int64_t bytes = 0;   // expected, not there yet
     uint64_t phase = 0;  // phases that are over
     std::vector<int> waiters;
   };
 
   static cuda_host::Machine& machine() { return cuda_host::Machine::get(); }
 
-  State& state(int block) {
+  State& state() {
     if (blocks_run_ != machine().blocks_run()) {
       blocks_run_ = machine().blocks_run();
-      states_.assign(machine().resident_blocks(), {});
+      state_ = {};
     }
-    return states_[block];
+    return state_;
   }
 
-  void arrive_expecting(uint32_t bytes, int block, const Where& where) {
-    check_usable(block, where);
-    machine().yield();
-    State& there = state(block);
-    if (there.missing == 0) machine().fail(where, "more arrivals at an mbarrier than it counts");
-    there.bytes += bytes;
-    --there.missing;
-    end_phase_if_complete(there);
-    machine().yield();
-  }
-
-  static void end_phase_if_complete(State& state) {
-    if (state.missing > 0 || state.bytes != 0) return;
-    ++state.phase;
-    state.missing = state.arrivals;
-    for (int fiber : state.waiters) machine().wake(fiber);
-    state.waiters.clear();
+  void end_phase_if_complete() {
+    if (state().missing > 0 || state().bytes != 0) return;
+    ++state().phase;
+    state().missing = state().arrivals;
+    for (int fiber : state().waiters) machine().wake(fiber);
+    state().waiters.clear();
   }
 
   uint64_t blocks_run_ = 0;
-  std::vector<State> states_;  // by rank
+  State state_;
 };
 
 inline void publish_mbarriers() { cuda_host::AsyncMemory::get().unpublished.clear(); }
@@ -155,35 +124,29 @@ inline void sync_group(const cuda_host::Where& where = cuda_host::Where::current
   cuda_host::Machine::get().group_barrier(where);
 }
 
-inline void sync_cluster(const cuda_host::Where& where = cuda_host::Where::current()) {
-  cuda_host::Machine::get().cluster_barrier(where);
-}
-
 // ---- Copies -----------------------------------------------------------------
 
 inline uint32_t dynamic_shared_address() { return cuda_host::AsyncMemory::kFirstAddress; }
 
-// To a place and a barrier of one block of the cluster.
-inline void copy_box_to_one(int block, uint32_t to, const TensorMap& from, int32_t row,
-                            int32_t column, Mbarrier& barrier, const cuda_host::Where& where) {
+inline void copy_tile(uint32_t to, const TensorMap& from, int32_t row, int32_t column,
+                      Mbarrier& barrier,
+                      const cuda_host::Where& where = cuda_host::Where::current()) {
   cuda_host::Machine& machine = cuda_host::Machine::get();
-  Mbarrier::check_rank(block, where);
-  machine.reach(block, where);
-  barrier.check_usable(block, where);
-  cuda_host::AsyncMemory& memory = cuda_host::AsyncMemory::of(block);
+  barrier.check_usable(where);
+  cuda_host::AsyncMemory& memory = cuda_host::AsyncMemory::get();
   constexpr uint32_t kCellBytes = cuda_host::AsyncMemory::kCellBytes;
   if (memory.unpublished.count(&barrier) > 0) {
     machine.fail(where, "a copy to an mbarrier that was not published");
   }
   if (to % kSwizzleBytes != 0) machine.fail(where, "a tile that is not aligned to its swizzle");
-  for (uint32_t byte = 0; byte < kBoxBytes; byte += kCellBytes) {
+  for (uint32_t byte = 0; byte < kTileBytes; byte += kCellBytes) {
     cuda_host::AsyncMemory::Cell& cell = memory.cell(to + byte, where);
     if (cell.copies > 0) machine.fail(where, "a copy onto one that is on its way");
     if (cell.products > 0) machine.fail(where, "a copy onto what a product still reads");
-    cell = {1, 0, &barrier, barrier.phase(block)};
+    cell = {1, 0, &barrier, barrier.phase()};
   }
   machine.later([=, &memory, &barrier] {
-    for (uint32_t byte = 0; byte < kBoxBytes; byte += kCellBytes) {
+    for (uint32_t byte = 0; byte < kTileBytes; byte += kCellBytes) {
       const int64_t r = row + static_cast<int64_t>(byte / kTileRowBytes);
       const int64_t c = column + static_cast<int64_t>(byte % kTileRowBytes / 2);
       Halves8 cell = {};
@@ -194,23 +157,8 @@ inline void copy_box_to_one(int block, uint32_t to, const TensorMap& from, int32
       std::memcpy(memory.at(swizzled(to + byte)), &cell, sizeof(cell));
       --memory.cell(to + byte, where).copies;
     }
-    barrier.complete(block, kBoxBytes);
+    barrier.complete(kTileBytes);
   });
-}
-
-inline void copy_box(uint32_t to, const TensorMap& from, int32_t row, int32_t column,
-                     Mbarrier& barrier,
-                     const cuda_host::Where& where = cuda_host::Where::current()) {
-  const int own = cuda_host::Machine::get().resident_block();
-  copy_box_to_one(own, to, from, row, column, barrier, where);
-}
-
-inline void copy_box_to_all(uint32_t to, const TensorMap& from, int32_t row, int32_t column,
-                            Mbarrier& barrier, int blocks,
-                            const cuda_host::Where& where = cuda_host::Where::current()) {
-  for (int block = 0; block < blocks; ++block) {
-    copy_box_to_one(block, to, from, row, column, barrier, where);
-  }
 }
 
 // ---- Products ---------------------------------------------------------------

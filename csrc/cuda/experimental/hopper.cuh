@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What sm_90a alone has: products of whole warpgroups, copies of many rows by one thread, clusters
-// of blocks that share what they copy, and the barriers in shared memory on which all of it rests.
-// Each function is one instruction, or two that belong together, named beside it.
+// What sm_90a alone has: products of whole warpgroups, copies of many rows by one thread, and the
+// barriers in shared memory on which both rest. Each function is one instruction, or two that
+// belong together, named beside it.
 //
 //   C[64, 128] += A[64, 16] B[128, 16]^T     A and B fp16 in shared memory, C fp32 in registers
 //
@@ -10,30 +10,19 @@
 // 15 of C, in fragments of eight columns that are those of mma (PTX ISA, "Matrix Fragments for
 // wgmma.mma_async.m64nNk16").
 //
-// A tile is 128 rows of 128 bytes, and a box, which one instruction copies, half of them. Cells of
-// 16 bytes are swizzled as in the PTX ISA's "128B swizzling mode", by the copies that write them
-// and the products that read them: swizzled().
+// A tile is 128 rows of 128 bytes. Cells of 16 bytes are swizzled as in the PTX ISA's "128B
+// swizzling mode", by the copies that write them and the products that read them: swizzled().
 //
-// Clusters. The blocks of a cluster run at the same time, follow each other in the grid, and are
-// known by their rank. They run the same kernel, so that all of them have an object of shared
-// memory in the same place. A stage, a tile's place that is used again and again, may be filled by
-// all of them together, box by box, each box copied to all of them. The rules:
+// A stage, a tile's place that is used again and again, has two barriers:
 //
-//   full     Each block's own. One arrival, of the thread that copies, and all bytes of the stage,
-//            whoever copied them: a copy's bytes arrive in each block that it goes to. They may
-//            come before that arrival, since without it the phase does not end.
-//   empty    Each block's own, too, since nobody can wait for another block's barrier. But a copy
-//            overwrites the stage of every block: the barrier counts the readers of all blocks, and
-//            a reader arrives in every block. Then no copy is a phase ahead of a block's full,
-//            either.
-//   begin    Barriers are reached from other blocks after init(), publish_mbarriers() and
-//            sync_cluster().
-//   end      A block that another one may still reach, by an arrival or a copy, must not have left
-//            the kernel: sync_cluster() again. Only blocks that none ever reaches may leave at
-//            once; sync_cluster() does not wait for threads that have left.
+//   full     One arrival, of the thread that copies, and all bytes of the stage.
+//   empty    Its readers, once they are done with it; then the next copy may begin.
 //
-// The host harness (tests/cuda_host/hopper_host.h) brings all functions but the constexpr ones
-// itself. Kernels that call them have a body for __CUDA_ARCH_FEAT_SM90_ALL only.
+// The host harness (tests/cuda_host/experimental/hopper_host.h) brings all functions but the
+// constexpr ones itself. Kernels that call them have a body for __CUDA_ARCH_FEAT_SM90_ALL only.
+//
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
 #include <cstdint>
@@ -52,9 +41,6 @@ inline constexpr int kTileRows = 128;
 inline constexpr int kTileRowBytes = 128;
 inline constexpr int kTileRowHalves = kTileRowBytes / 2;
 inline constexpr uint32_t kTileBytes = kTileRows * kTileRowBytes;
-inline constexpr int kTileBoxes = 2;
-inline constexpr int kBoxRows = kTileRows / kTileBoxes;
-inline constexpr uint32_t kBoxBytes = kTileBytes / kTileBoxes;
 inline constexpr int kProductRows = 64;  // of C
 
 // Eight rows are the period of the swizzle: what tiles are aligned to.
@@ -106,7 +92,7 @@ static_assert(matrix_address(matrix_descriptor(0x1c420), 14, 16) == 0x1c400 + 14
 // returns when the last phase of that parity is over, which for 1 the one before the first is.
 class Mbarrier {
  public:
-  // By one thread; followed by publish_mbarriers() and a barrier of the block or cluster.
+  // By one thread; followed by publish_mbarriers() and a barrier of the block.
   __device__ __forceinline__ void init(int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address()), "r"(arrivals)
                  : "memory");
@@ -114,20 +100,6 @@ class Mbarrier {
 
   __device__ __forceinline__ void arrive() {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory");
-  }
-
-  // Arrives at the barrier in the same place of a block of the cluster, which may be one's own. For
-  // readers that are done: they have written nothing that the other block is to see. Its order of
-  // memory would take .release.cluster, a barrier of all the GPU's memory each time.
-  __device__ __forceinline__ void arrive_in(int rank) {
-    asm volatile(
-        "{\n"
-        ".reg .b32 there;\n"
-        "mapa.shared::cluster.u32 there, %0, %1;\n"
-        "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
-        "}" ::"r"(address()),
-        "r"(rank)
-        : "memory");
   }
 
   // Arrives, and makes the phase wait for so many bytes.
@@ -171,15 +143,9 @@ __device__ __forceinline__ void sync_group() {
   asm volatile("bar.sync %0, %1;" ::"r"(group_index() + 1), "n"(kGroupThreads) : "memory");
 }
 
-// The barrier of all threads of the cluster but those that have left the kernel.
-__device__ __forceinline__ void sync_cluster() {
-  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
-  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
-}
-
 // ---- Copies -----------------------------------------------------------------
 
-// A matrix in global memory, for copies of boxes. A parameter of the kernel.
+// A matrix in global memory, for copies of tiles. A parameter of the kernel.
 using TensorMap = CUtensorMap;
 
 __device__ __forceinline__ uint32_t dynamic_shared_address() {
@@ -187,25 +153,14 @@ __device__ __forceinline__ uint32_t dynamic_shared_address() {
   return static_cast<uint32_t>(__cvta_generic_to_shared(dynamic_shared));
 }
 
-// Begins to copy the box whose first number is (row, column); what lies outside of the matrix is 0.
-// Its kBoxBytes arrive at the barrier, which is told to expect them.
-__device__ __forceinline__ void copy_box(uint32_t to, const TensorMap& from, int32_t row,
-                                         int32_t column, Mbarrier& barrier) {
+// Begins to copy the tile whose first number is (row, column); what lies outside of the matrix is
+// 0. Its kTileBytes arrive at the barrier, which is told to expect them.
+__device__ __forceinline__ void copy_tile(uint32_t to, const TensorMap& from, int32_t row,
+                                          int32_t column, Mbarrier& barrier) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
       "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
       "l"(&from), "r"(column), "r"(row), "r"(barrier.address())
-      : "memory");
-}
-
-// The same to the first `blocks` blocks of the cluster: to that place and that barrier of each.
-__device__ __forceinline__ void copy_box_to_all(uint32_t to, const TensorMap& from, int32_t row,
-                                                int32_t column, Mbarrier& barrier, int blocks) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
-      ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
-      "l"(&from), "r"(column), "r"(row), "r"(barrier.address()),
-      "h"(static_cast<uint16_t>((1u << blocks) - 1))
       : "memory");
 }
 
@@ -276,5 +231,5 @@ __device__ __forceinline__ void take_registers() {
 }  // namespace fused_rankloss
 
 #ifndef __CUDACC__
-#include "hopper_host.h"
+#include "experimental/hopper_host.h"
 #endif

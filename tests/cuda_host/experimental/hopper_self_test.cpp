@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A small kernel of shared copies and products of warpgroups (csrc/cuda/hopper.cuh), and what it is
-// with one bug: test_hopper_harness.py runs them.
+// A small kernel of copies and products of warpgroups (csrc/cuda/experimental/hopper.cuh), and what
+// it is with one bug: test_hopper_harness.py runs them.
 #include <algorithm>
 #include <string>
 
-#include "cuda/hopper.cuh"
+#include "cuda/experimental/hopper.cuh"
 
 namespace fused_rankloss::host {
 namespace {
@@ -27,13 +27,6 @@ enum Bug {
   kNotAligned,
   kOutsideOfMemory,
   kUnsyncedGroup,
-  kNoClusterBarrier,
-  kLeavesEarly,
-  kExpectsOwnBox,
-  kCopiesToItself,
-  kNoSuchBlock,
-  kCountsOwnReaders,
-  kGivesBackAtHome,
 };
 
 // Rows and columns beyond these are outside of the matrix.
@@ -46,8 +39,7 @@ int number(int row, int column) {
   return (row * 7 + column * 3) % 11 - 5;
 }
 
-constexpr int kCluster = 2, kBlocks = 2 * kCluster;
-static_assert(kCluster == kTileBoxes);
+constexpr int kBlocks = 2;
 
 // Of the first 16 columns of a tile, and of the next.
 float products[kBlocks][2][kProductRows][kTileRows];
@@ -57,25 +49,17 @@ struct Shared {
   SharedArray<int, kGroupThreads> numbers;
 };
 
-// Each block of a cluster copies one box of each tile to all of them.
 template <Bug kBug>
 void copy(const TensorMap& map, Shared& shared, uint32_t place) {
-  const int box = static_cast<int>(blockIdx.x) % kCluster;
-  uint32_t to = place + box * kBoxBytes;
+  uint32_t to = place;
   if (kBug == kNotAligned) to += 128;
   if (kBug == kOutsideOfMemory) to += kTileBytes;
   for (uint32_t tile = 0; tile < 2; ++tile) {
     shared.empty.wait(1 - tile);
-    shared.full.arrive_expecting(kBug == kExpectsOwnBox ? kBoxBytes
-                                                        : kTileBytes + (kBug == kExpectsTooMuch));
+    shared.full.arrive_expecting(kTileBytes + (kBug == kExpectsTooMuch));
     if (kBug == kTooManyArrivals) shared.full.arrive();
-    const int row = kFirstRow + box * kBoxRows, column = kFirstColumn * static_cast<int>(tile);
-    if (kBug == kCopiesToItself) {
-      copy_box(to, map, row, column, shared.full);
-    } else {
-      copy_box_to_all(to, map, row, column, shared.full, kCluster + (kBug == kNoSuchBlock));
-    }
-    if (kBug == kCopyOntoCopy) copy_box(to, map, 0, 0, shared.full);
+    copy_tile(to, map, kFirstRow, kFirstColumn * static_cast<int>(tile), shared.full);
+    if (kBug == kCopyOntoCopy) copy_tile(to, map, 0, 0, shared.full);
   }
 }
 
@@ -97,9 +81,7 @@ void multiply(Shared& shared, uint32_t place) {
     }
     commit_products();
     const auto give_back = [&] {
-      if (lane_index() >= kCluster) return;
-      if (kBug != kGivesBackAtHome) shared.empty.arrive_in(lane_index());
-      if (kBug == kGivesBackAtHome && lane_index() == 0) shared.empty.arrive();
+      if (lane_index() == 0) shared.empty.arrive();
     };
     if (kBug == kPlaceGivenBackEarly) give_back();
     if (kBug != kNoWaitForProduct || tile == 0) wait_for_products<0>();
@@ -125,32 +107,26 @@ __global__ void multiplies_two_tiles(const TensorMap map) {
       (dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes;
   if (threadIdx.x == 0 && kBug != kNotInitialised) {
     shared.full.init(1);
-    shared.empty.init(kBug == kCountsOwnReaders ? kGroupWarps : kGroupWarps * kCluster);
+    shared.empty.init(kGroupWarps);
     if (kBug != kNotPublished) publish_mbarriers();
   }
-  if (kBug == kNoClusterBarrier) {
-    __syncthreads();
-  } else if (kBug != kNoBlockBarrier) {
-    sync_cluster();
-  }
+  if (kBug != kNoBlockBarrier) __syncthreads();
   if (group_index() == 0) {
     multiply<kBug>(shared, place);
   } else if (threadIdx.x % kGroupThreads == 0) {
     copy<kBug>(map, shared, place);
   }
-  if (kBug != kLeavesEarly) sync_cluster();
 }
 
 template <Bug kBug = kRight>
 void launch(int bug, std::uint64_t seed) {
-  if constexpr (kBug < kGivesBackAtHome) {
+  if constexpr (kBug < kUnsyncedGroup) {
     if (bug != kBug) return launch<static_cast<Bug>(kBug + 1)>(bug, seed);
   }
   cuda_host::launch({.grid = {kBlocks},
                      .block = {2 * kGroupThreads},
                      .dynamic_bytes = kTileBytes + kSwizzleBytes,
-                     .seed = seed,
-                     .cluster = kCluster},
+                     .seed = seed},
                     multiplies_two_tiles<kBug>, TensorMap{matrix, kMatrixRows, kMatrixHalves});
 }
 

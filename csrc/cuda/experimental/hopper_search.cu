@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The search for Hopper on a stream. Compiled for sm_90a alone (build_tools/ptxas_report.py).
+//
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #include <cuda_runtime.h>
 
-#include "cuda/environment.h"
-#include "cuda/hopper_search.cuh"
+#include <cstdlib>
+#include <string_view>
+
+#include "cuda/experimental/hopper_search.cuh"
 #include "cuda/launch.h"
 
 namespace fused_rankloss {
@@ -39,7 +44,7 @@ TensorMap map_of(const Halves8* cells, int64_t rows, int64_t row_halves, const s
   const cuuint64_t size[] = {static_cast<cuuint64_t>(row_halves), static_cast<cuuint64_t>(rows)};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(row_halves) *
                                 2};  // bytes, from dimension 1
-  const cuuint32_t box[] = {kTileRowHalves, kBoxRows};
+  const cuuint32_t box[] = {kTileRowHalves, kTileRows};
   const cuuint32_t steps[] = {1, 1};
   TensorMap map;
   const CUresult result = encode_tiled(op)(
@@ -53,17 +58,31 @@ TensorMap map_of(const Halves8* cells, int64_t rows, int64_t row_halves, const s
   return map;
 }
 
-}  // namespace
-
-int64_t hopper_search_rows(const DeviceQueue& queue) {
-  static const bool wanted = is_switched_on(kHopperVariable);
-  return wanted && queue.is_hopper() ? kHopperRows : kNoHopperRows;
+// Whether the queue's GPU runs what is compiled for sm_90a.
+bool is_hopper(const std::string& op) {
+  int device = 0, major = 0, minor = 0;
+  check_cuda(cudaGetDevice(&device), op);
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), op);
+  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), op);
+  return major == 9 && minor == 0;
 }
 
-void launch_hopper_search(DeviceQueue& queue, const SearchParams& search) {
+bool is_switched_on() {
+  const char* const value = std::getenv("FUSED_RANKLOSS_HOPPER");
+  return value != nullptr && std::string_view(value) == "1";
+}
+
+}  // namespace
+
+bool launch_hopper_search(DeviceQueue& queue, SearchParams& search) {
+  static const bool wanted = is_switched_on();
+  if (!wanted || !hopper_search_fits(search.data, kHopperRows) || !is_hopper(queue.op())) {
+    return false;
+  }
   run_hopper_search(queue, search, [&](const Halves8* cells, int64_t rows, int64_t row_halves) {
     return map_of(cells, rows, row_halves, queue.op());
   });
+  return true;
 }
 
 }  // namespace fused_rankloss

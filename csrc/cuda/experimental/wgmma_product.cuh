@@ -9,9 +9,12 @@
 //              numbers, or two in high and low parts. Beyond the last slab of a row it is 0.
 // Numerics     search_operands.cuh, instruction by instruction: tensor cores of Hopper, too, are
 //              taken to keep fp32's bits of what they add up. Instructions that add 0 move nothing.
+//
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
-#include "cuda/hopper.cuh"
+#include "cuda/experimental/hopper.cuh"
 #include "cuda/search_data.cuh"
 
 namespace fused_rankloss {

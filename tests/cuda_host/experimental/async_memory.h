@@ -43,23 +43,19 @@ class AsyncMemory {
     std::size_t products = 0;  // ever
   };
 
-  static AsyncMemory& get() { return of(Machine::get().resident_block()); }
-
-  // Of a block of the running one's cluster.
-  static AsyncMemory& of(int block) {
-    static std::vector<AsyncMemory> memories;
+  // Of the running block.
+  static AsyncMemory& get() {
+    static AsyncMemory memory;
     static std::uint64_t blocks_run = 0;
     Machine& machine = Machine::get();
     if (blocks_run != machine.blocks_run()) {
       blocks_run = machine.blocks_run();
-      memories.assign(machine.resident_blocks(), {});
-      for (int each = 0; each < machine.resident_blocks(); ++each) {
-        std::vector<std::byte>& bytes = machine.dynamic_shared(each);
-        memories[each].cells_.resize((bytes.size() + kCellBytes - 1) / kCellBytes);
-        memories[each].bytes_ = bytes.data();
-      }
+      std::vector<std::byte>& bytes = machine.dynamic_shared();
+      memory = {};
+      memory.cells_.resize((bytes.size() + kCellBytes - 1) / kCellBytes);
+      memory.bytes_ = bytes.data();
     }
-    return memories[block];
+    return memory;
   }
 
   Cell& cell(std::uint32_t address, const Where& where) {

@@ -4,23 +4,23 @@
 // copies that a thread of their own begins.
 //
 // Mapping      Two warpgroups take the block's tiles by turns: while one looks for candidates in
-//              its products, the tensor cores have those of the other. A third one copies. The two
-//              blocks of a cluster have rows that follow each other and meet the same columns; a
-//              block whose rows are the last and has nobody to share with copies alone.
+//              its products, the tensor cores have those of the other. A third one copies.
 // Memory       The rows stay in shared memory, all chunks of them. Columns pass through
 //              kHopperStages stages, a chunk each, in the order in which they are multiplied: tile
-//              by tile. Each block of a cluster copies half of every stage to both, so that columns
-//              leave L2 once a cluster, not once a block.
+//              by tile.
 // Order        full[s], empty[s]: hopper.cuh; the readers are warps. turns[g]: the other warpgroup
 //              has begun all products of the tile before, so that group g's come behind them; only
 //              then do the tensor cores have one tile after the other, and candidates are looked
 //              for meanwhile. Any number of stages from two on goes: a warpgroup gives back the
 //              stage of a chunk once it has begun the next one.
+//
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
-#include "cuda/hopper_search.h"
+#include "cuda/experimental/hopper_search.h"
+#include "cuda/experimental/wgmma_product.cuh"
 #include "cuda/search_tiles.cuh"
-#include "cuda/wgmma_product.cuh"
 
 namespace fused_rankloss {
 
@@ -33,8 +33,7 @@ struct HopperSearchParams {
 template <int kPieces>
 class HopperSearch {
   using Product = WgmmaProduct<kPieces>;
-  using Tiles = SearchTiles<Product, kHopperClusterBlocks>;
-  static_assert(kTileBoxes % kHopperClusterBlocks == 0);
+  using Tiles = SearchTiles<Product>;
   static constexpr int kStages = kHopperStages;
 
  public:
@@ -47,10 +46,6 @@ class HopperSearch {
     Mbarrier turns[kHopperGroups];
     typename Tiles::Limits::Shared column_limits[kHopperGroups];
   };
-
-  static int64_t num_clusters(const SearchParams& search) {
-    return Tiles::Plan::num_clusters(search);
-  }
 
   // Of dynamic shared memory, which need not begin where the swizzle does.
   static constexpr int64_t dynamic_bytes(int chunks) {
@@ -67,24 +62,22 @@ class HopperSearch {
       : params_(params),
         shared_(shared),
         tiles_(params.search),
-        sharers_(tiles_.plan().sharers()),
         chunks_(num_chunks(params.search.data.num_slabs)),
         memory_((dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes) {}
 
   __device__ __forceinline__ void run() {
-    const Positions range = tiles_.plan().range();
-    // Nobody reaches a block without rows; without columns, nobody reaches any.
-    if (!tiles_.plan().has_rows() || range.begin == range.end) return;
+    const Positions range = tiles_.plan().tiles();
+    if (range.begin == range.end) return;
     if (threadIdx.x == 0) {
       shared_.rows_full.init(1);
       for (int stage = 0; stage < kStages; ++stage) {
         shared_.full[stage].init(1);
-        shared_.empty[stage].init(kGroupWarps * sharers_);
+        shared_.empty[stage].init(kGroupWarps);
       }
       for (int group = 0; group < kHopperGroups; ++group) shared_.turns[group].init(kGroupWarps);
       publish_mbarriers();
     }
-    sync_cluster();
+    __syncthreads();
     if (group_index() == kHopperGroups) {
       give_registers_back<kHopperCopyRegisters>();
       if (threadIdx.x % kGroupThreads == 0) copy(range);
@@ -92,7 +85,6 @@ class HopperSearch {
       take_registers<kHopperRegisters>();
       search(range);
     }
-    sync_cluster();
   }
 
  private:
@@ -113,10 +105,9 @@ class HopperSearch {
   __device__ __forceinline__ void copy(Positions range) {
     shared_.rows_full.arrive_expecting(chunks_ * kTileBytes);
 #pragma unroll 1
-    for (int box = 0; box < chunks_ * kTileBoxes; ++box) {
-      copy_box(rows_at(0) + box * kBoxBytes, params_.rows,
-               tiles_.plan().first_row() + box % kTileBoxes * kBoxRows,
-               box / kTileBoxes * kTileRowHalves, shared_.rows_full);
+    for (int chunk = 0; chunk < chunks_; ++chunk) {
+      copy_tile(rows_at(chunk), params_.rows, tiles_.plan().first_row(), chunk * kTileRowHalves,
+                shared_.rows_full);
     }
     int use = 0;
 #pragma unroll 1
@@ -127,12 +118,8 @@ class HopperSearch {
         const int stage = stage_of(use);
         shared_.empty[stage].wait(1 - parity_of(use));  // of the use before; none, the first time
         shared_.full[stage].arrive_expecting(kTileBytes);
-#pragma unroll 1
-        for (int box = tiles_.plan().rank(); box < kTileBoxes; box += sharers_) {
-          copy_box_to_all(columns_at(stage) + box * kBoxBytes, params_.columns,
-                          first_column + box * kBoxRows, chunk * kTileRowHalves,
-                          shared_.full[stage], sharers_);
-        }
+        copy_tile(columns_at(stage), params_.columns, first_column, chunk * kTileRowHalves,
+                  shared_.full[stage]);
       }
     }
   }
@@ -179,15 +166,14 @@ class HopperSearch {
     give_back(first_use + chunks_ - 1);
   }
 
-  // To all blocks: all of them copy to its stage. Once a warp and block.
+  // Once a warp.
   __device__ __forceinline__ void give_back(int use) {
-    if (lane_index() < sharers_) shared_.empty[stage_of(use)].arrive_in(lane_index());
+    if (lane_index() == 0) shared_.empty[stage_of(use)].arrive();
   }
 
   const HopperSearchParams& params_;
   Shared& shared_;
   Tiles tiles_;
-  int sharers_;
   int chunks_;
   uint32_t memory_;
 };
@@ -205,16 +191,18 @@ __global__ void __launch_bounds__(HopperSearch<kPieces>::kThreads, 1)
 
 // make_map(cells, rows, halves of a row): a TensorMap.
 template <class Queue, class MakeMap>
-void run_hopper_search(Queue& queue, const SearchParams& search, MakeMap make_map) {
+void run_hopper_search(Queue& queue, SearchParams& search, MakeMap make_map) {
   const SearchData& data = search.data;
+  search.splits = splits_of(search, kTileRows, kHopperBlocks, kHopperTilesEach);
   const int64_t row_halves = int64_t{data.num_slabs} * kSlabCells * 8;
   const HopperSearchParams params{
       search, make_map(data.anchors.cells, data.anchors.padded_rows, row_halves),
       make_map(data.refs.cells, data.refs.padded_rows, row_halves)};
+  static_assert(kTileRows == kSearchTile.rows());
   const auto launch = [&]<int kPieces>(void (*kernel)(HopperSearchParams)) {
     using Search = HopperSearch<kPieces>;
-    queue.launch_clusters(Search::num_clusters(search), kHopperClusterBlocks, Search::kThreads,
-                          Search::dynamic_bytes(num_chunks(data.num_slabs)), kernel, params);
+    queue.launch_with_memory(int64_t{search.num_row_blocks} * search.splits, Search::kThreads,
+                             Search::dynamic_bytes(num_chunks(data.num_slabs)), kernel, params);
   };
   if (data.pieces == 2) {
     launch.template operator()<2>(hopper_search_kernel<2>);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A call of lambda_forward on CUDA: which kernels take it.
+#pragma once
+
+#include "cuda/lambda_long.h"
+#include "cuda/lambda_scan.h"
+#include "cuda/lambda_short.h"
+#include "cuda/list_partials.cuh"
+
+namespace fused_rankloss {
+
+// What tests choose otherwise.
+struct LambdaPaths {
+  int64_t longest_short = kShortLambda;
+  bool scans = true;  // pairs whose weights factor, instead of comparing them
+};
+
+template <class Queue>
+void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths = {}) {
+  const Lists& lists = args.lists;
+  if (lists.num_lists == 0 || longest_list(lists) <= paths.longest_short) {
+    run_short_lambda(queue, args, paths.longest_short, ListPartials{});
+    return;
+  }
+  // A single list may be short, too: the device alone knows its length.
+  const ListPartials partials = ListPartials::of_whole_lists(
+      lists, paths.longest_short,
+      queue.template allocate<char>(ListPartials::bytes_of_whole_lists(lists)));
+  run_short_lambda(queue, args, paths.longest_short, partials);
+  run_long_lambda(queue, args, partials, paths.scans && scan_factors(args));
+}
+
+}  // namespace fused_rankloss

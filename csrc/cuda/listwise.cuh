@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A call of listwise_forward on CUDA: which kernels take it.
+#pragma once
+
+#include "cuda/list_partials.cuh"
+#include "cuda/listwise.h"
+
+namespace fused_rankloss {
+
+// `longest_short`: tests choose another.
+template <class Queue>
+void run_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest_short = kBlockListItems) {
+  const Lists& lists = args.lists;
+  if (lists.num_lists == 0 || longest_list(lists) <= longest_short) {
+    run_short_listwise(queue, args, longest_short, ListPartials{});
+    return;
+  }
+  const ListPartials partials = ListPartials::of_whole_lists(
+      lists, longest_short,
+      queue.template allocate<char>(ListPartials::bytes_of_whole_lists(lists)));
+  run_short_listwise(queue, args, longest_short, partials);
+  run_long_listwise(queue, args, partials);
+}
+
+}  // namespace fused_rankloss

@@ -1,18 +1,23 @@
 # For an activated environment that has torch; `make dev` brings the rest.
 
 CXX_FILES = $(shell find csrc tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
-NVCC_FLAGS = $(shell python -c "from build_tools.native import *; \
-	print(*cpp_extension.COMMON_NVCC_FLAGS, *NVCC_FLAGS, '-Icsrc', \
-	      *('-isystem=' + folder for folder in cpp_extension.include_paths()))")
+# Without those that torch adds: the sources are to need none of them. Asked for once, if at all.
+NVCC_FLAGS = $(eval NVCC_FLAGS := $(shell FUSED_RANKLOSS_EXPERIMENTAL=1 \
+	python -c "from build_tools.native import *; \
+	print(*NVCC_FLAGS, '-Icsrc', \
+	      *('-isystem=' + folder for folder in cpp_extension.include_paths()))"))$(NVCC_FLAGS)
+NVCC = nvcc
+CUDA_FILES = $(wildcard csrc/cuda/*.cu csrc/cuda/experimental/*.cu)
+CUDA_OBJECTS = $(CUDA_FILES:csrc/cuda/%.cu=build/cuda-syntax/%.o)
 SANITIZERS = $(shell g++ -print-file-name=libasan.so):$(shell g++ -print-file-name=libstdc++.so.6)
 SANITIZED = LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	PYTHONPATH=build/sanitize
 
-.PHONY: dev build test check fmt cuda-syntax sanitize
+.PHONY: dev build test check fmt cuda-syntax $(CUDA_OBJECTS) sanitize
 
 # Editable: Python sources are used where they are.
 dev:
-	pip install "setuptools>=77" ninja pybind11
+	pip install "setuptools>=77" ninja
 	pip install --no-build-isolation -e ".[dev,bench,examples]"
 
 # After a change in csrc/: compiles what changed, into the editable package.
@@ -34,14 +39,14 @@ fmt:
 	clang-format -i $(CXX_FILES)
 
 # Each .cu alone, for one architecture, then all of them linked, so that what two of them define
-# shows. Needs no GPU and no torch with CUDA: symbols of torch may stay undefined.
-cuda-syntax:
-	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	for file in csrc/cuda/*.cu csrc/cuda/experimental/*.cu; do \
-	  case $$file in */hopper_*) for=-arch=sm_90a;; *) for=;; esac; \
-	  echo $$file; nvcc $(NVCC_FLAGS) -DFUSED_RANKLOSS_EXPERIMENTAL $$for -c $$file -o "$$folder/$$(basename $$file).o"; \
-	done; \
-	ld -r "$$folder"/*.o -o "$$folder/linked.o"
+# shows: `make -j4 cuda-syntax NVCC=/path/to/nvcc`. Needs no GPU and no torch with CUDA: symbols of
+# torch may stay undefined. build_tools/fetch_cuda_12.sh gets the oldest toolkit that has to do.
+cuda-syntax: $(CUDA_OBJECTS)
+	ld -r $^ -o build/cuda-syntax/linked
+
+$(CUDA_OBJECTS): build/cuda-syntax/%.o: csrc/cuda/%.cu
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCC_FLAGS) -arch=$(if $(filter hopper_%,$(*F)),sm_90a,sm_80) -c $< -o $@
 
 # The kernels of both kinds under AddressSanitizer and UBSan, installed aside. Python itself is
 # compiled without them, so the runtime is preloaded, and its leak reports would all be Python's.

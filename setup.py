@@ -1,11 +1,12 @@
 """Compiles the two shared objects; what is not native code is in pyproject.toml.
 
 fused_rankloss._C     the op schemas, the CPU kernels, build_info()
-fused_rankloss._cuda  the CUDA kernels, where an nvcc is found
+fused_rankloss._cuda  the CUDA kernels, where torch has CUDA and an nvcc is found
 
 Environment: FUSED_RANKLOSS_CUDA=auto|0|1, TORCH_CUDA_ARCH_LIST, MAX_JOBS, CXX,
 FUSED_RANKLOSS_LINEINFO=1 for CUDA kernels that tell profilers and compute-sanitizer their source
-lines, and FUSED_RANKLOSS_SANITIZE=1 for CPU kernels under AddressSanitizer and UBSan.
+lines, FUSED_RANKLOSS_EXPERIMENTAL=1 for csrc/cuda/experimental too, and FUSED_RANKLOSS_SANITIZE=1
+for CPU kernels under AddressSanitizer and UBSan.
 """
 
 import importlib.util
@@ -22,8 +23,10 @@ CUDA_SOURCES = sorted(glob("csrc/cuda/*.cu"))
 
 native = {}
 if importlib.util.find_spec("torch"):  # the metadata and the source archive need none
-    from build_tools.native import BuildNative, extensions
+    from build_tools.native import EXPERIMENTAL, BuildNative, extensions
 
+    if EXPERIMENTAL:
+        CUDA_SOURCES += sorted(glob("csrc/cuda/experimental/*.cu"))
     native = {
         "ext_modules": extensions(CPU_SOURCES, CUDA_SOURCES),
         "cmdclass": {"build_ext": BuildNative},

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ from build_tools.cuda_toolkit import NVCC_STANDARD, CudaUnavailable, Toolkit, fi
 
 SANITIZE = os.environ.get("FUSED_RANKLOSS_SANITIZE", "0") == "1"
 LINE_INFO = os.environ.get("FUSED_RANKLOSS_LINEINFO", "0") == "1"
+EXPERIMENTAL = os.environ.get("FUSED_RANKLOSS_EXPERIMENTAL", "0") == "1"
+EXPERIMENTAL_FLAGS = ["-DFUSED_RANKLOSS_EXPERIMENTAL"] if EXPERIMENTAL else []
 
 # The oldest torch that a build runs on: with the stable ABI it also runs on every later one.
 TORCH_TARGET = "-DTORCH_TARGET_VERSION=0x{:02x}{:02x}000000000000".format(*target_torch.MINIMUM)
@@ -43,17 +46,18 @@ CXX_FLAGS = [
     "-fvisibility=hidden",
     "-Wall",
     TORCH_TARGET,
+    *EXPERIMENTAL_FLAGS,
 ]
+# No --threads: ninja has files enough for every core.
 NVCC_FLAGS = [
     NVCC_STANDARD,
     "-O3",
     *(["-lineinfo"] if LINE_INFO else []),
     "-Xptxas=--warn-on-spills",
     "-Xcompiler=-fvisibility=hidden,-ffp-contract=off",
-    # Architectures side by side, unless MAX_JOBS limits how much may run at once.
-    f"--threads={1 if 'MAX_JOBS' in os.environ else 4}",
     TORCH_TARGET,
     "-DUSE_CUDA",
+    *EXPERIMENTAL_FLAGS,
 ]
 # A static cudart runs on any driver that is new enough, whatever CUDA torch came with; its symbols
 # stay hidden, so that ours and torch's never answer each other's calls. The current stream is
@@ -63,13 +67,14 @@ CUDA_LINK_FLAGS = [
     *("-Wl,--no-as-needed", "-ltorch"),
 ]
 
+# CPU seconds that one file takes on a Xeon, for the estimate that the build begins with.
+CXX_SECONDS = 5
+NVCC_SECONDS = 6  # and for each architecture:
+ARCHITECTURE_SECONDS = 12
+
 
 def extensions(cpu_sources: list[str], cuda_sources: list[str]) -> list:
     """The two shared objects. `_cuda` comes first: `_C` records whether it was built."""
-    try:
-        import pybind11
-    except ImportError:  # only without build isolation
-        sys.exit("fused_rankloss: building needs pybind11: pip install ninja pybind11")
     return [
         cpp_extension.CppExtension(
             "fused_rankloss._cuda",
@@ -81,7 +86,7 @@ def extensions(cpu_sources: list[str], cuda_sources: list[str]) -> list:
         cpp_extension.CppExtension(
             "fused_rankloss._C",
             cpu_sources,
-            include_dirs=[INCLUDE, pybind11.get_include()],
+            include_dirs=[INCLUDE],
             extra_compile_args={"cxx": CXX_FLAGS},
             extra_link_args=SANITIZE_FLAGS if SANITIZE else [],
         ),
@@ -91,8 +96,9 @@ def extensions(cpu_sources: list[str], cuda_sources: list[str]) -> list:
 class BuildNative(cpp_extension.BuildExtension):
     """torch's build command (ninja, torch's headers and libraries), for both kinds of machine.
 
-    FUSED_RANKLOSS_CUDA=auto (the default) compiles the CUDA kernels where that works, and the CPU
-    kernels alone where it does not; 1 fails instead, 0 does not try.
+    FUSED_RANKLOSS_CUDA=auto (the default) compiles the CUDA kernels where torch has CUDA and there
+    is an nvcc that works, and the CPU kernels alone elsewhere; 1 compiles them for any torch, and
+    fails where that is not possible; 0 does not try.
     """
 
     def build_extensions(self):
@@ -103,8 +109,12 @@ class BuildNative(cpp_extension.BuildExtension):
         cuda, core = self.extensions
         if self.toolkit:
             self._use(self.toolkit, cuda)
+            self._remove_outdated_objects(cuda)
         else:
             self.extensions = [core]
+        # ninja's own default has two more than cores, and each may be a compiler of 1 GB.
+        os.environ["MAX_JOBS"] = str(_jobs())
+        print(self._announcement(), file=sys.stderr, flush=True)
         super().build_extensions()
         if self.toolkit is None:
             self.extensions = [core]  # a `_cuda` that did not compile is not to be installed
@@ -117,7 +127,6 @@ class BuildNative(cpp_extension.BuildExtension):
             ext.include_dirs.insert(0, str(self._write_build_facts()))
             super().build_extension(ext)
             return
-        self._remove_outdated_objects()
         said: list[str] = []
         try:
             with self._reporting_nvcc(), _keeping_stderr(said):
@@ -127,6 +136,11 @@ class BuildNative(cpp_extension.BuildExtension):
             linking = isinstance(error, LinkError)
             cause = None if linking else self._first_nvcc_error(ext)
             cause = cause or next(filter(ptxas_report.is_error, said), None) or str(error)
+            if re.search(r"\bsignal \d", cause):  # says nothing about CUDA, so no build without it
+                sys.exit(
+                    f"fused_rankloss: {cause[:400]}. Has memory run out? MAX_JOBS=1 compiles one "
+                    "file at a time."
+                )
             self._give_up_cuda(
                 f"csrc/cuda did not {'link' if linking else 'compile'} with {self.toolkit.nvcc} "
                 f"(CUDA {self.toolkit.version}): {cause[:400]} (the build log, pip install -v, has "
@@ -144,7 +158,9 @@ class BuildNative(cpp_extension.BuildExtension):
         try:
             if torch.version.hip:
                 raise CudaUnavailable(f"torch {torch.__version__} is a ROCm build")
-            return find_toolkit(), None
+            if torch.version.cuda is None and self.cuda_mode == "auto":
+                raise CudaUnavailable(f"torch {torch.__version__} has no CUDA")
+            return find_toolkit(devices=_devices()), None
         except CudaUnavailable as error:
             self._give_up_cuda(str(error))
             return None, self.cuda_skipped
@@ -161,6 +177,11 @@ class BuildNative(cpp_extension.BuildExtension):
         # insists that its CUDA version be torch's, which a static cudart has no need of.
         cpp_extension.CUDA_HOME = str(toolkit.root)
         cpp_extension._check_cuda_version = lambda *_: None
+        if EXPERIMENTAL and not {"sm_90", "sm_90a"} & set(toolkit.architectures):
+            sys.exit(
+                "fused_rankloss: FUSED_RANKLOSS_EXPERIMENTAL=1: expected 9.0 among the "
+                f"architectures, got {' '.join(toolkit.architectures)} (TORCH_CUDA_ARCH_LIST)."
+            )
         # Any architecture flag stops torch from asking the local GPU, of which there may be none.
         cuda.extra_compile_args["nvcc"] = [*NVCC_FLAGS, *toolkit.architecture_flags]
         cuda.library_dirs += map(str, toolkit.library_folders)
@@ -168,18 +189,19 @@ class BuildNative(cpp_extension.BuildExtension):
     @contextlib.contextmanager
     def _reporting_nvcc(self):
         """Lets torch run nvcc through ptxas_report.py, together with any ccache of its own."""
-        given = os.environ.get("PYTORCH_NVCC")
+        given = os.environ.copy()
         wrap = getattr(cpp_extension, "_wrap_compiler", lambda compiler: [compiler])
-        nvcc = shlex.split(given) if given else wrap(str(self.toolkit.nvcc))
+        nvcc = given.get("PYTORCH_NVCC")
+        nvcc = shlex.split(nvcc) if nvcc else wrap(str(self.toolkit.nvcc))
         command = shlex.join([sys.executable, ptxas_report.__file__, *nvcc])
         os.environ["PYTORCH_NVCC"] = command.replace("$", "$$")  # it goes into ninja's file
+        # Only a torch with CUDA would have nvcc list the headers: ptxas_report.py does for any.
+        os.environ["TORCH_EXTENSION_SKIP_NVCC_GEN_DEPENDENCIES"] = "1"
         try:
             yield
         finally:
-            if given is None:
-                del os.environ["PYTORCH_NVCC"]
-            else:
-                os.environ["PYTORCH_NVCC"] = given
+            os.environ.clear()
+            os.environ.update(given)
 
     def _objects(self, ext) -> list[Path]:
         return [Path(self.build_temp, source).with_suffix(".o") for source in ext.sources]
@@ -203,14 +225,10 @@ class BuildNative(cpp_extension.BuildExtension):
             target = Path(build_py.get_package_dir("fused_rankloss"), PTXAS_REPORT)
             shutil.copyfile(self._ptxas_report_path(), target)
 
-    def _remove_outdated_objects(self):
-        # ninja follows the headers of a .cu file only where torch itself has CUDA.
-        sources = (ROOT / "csrc").rglob("*.*")
-        headers = [path for path in sources if path.suffix not in (".cu", ".cpp")]
-        newest = max(header.stat().st_mtime for header in headers)
-        for compiled in Path(self.build_temp, "csrc", "cuda").glob("*.o"):
-            reported = ptxas_report.path_beside(compiled).exists()
-            if compiled.stat().st_mtime < newest or not reported:
+    def _remove_outdated_objects(self, ext):
+        """ninja compares a .cu file and its command alone; what it includes is looked at here."""
+        for compiled in self._objects(ext):
+            if compiled.exists() and ptxas_report.is_outdated(compiled):
                 compiled.unlink()
 
     def _write_build_facts(self) -> Path:
@@ -234,6 +252,34 @@ class BuildNative(cpp_extension.BuildExtension):
         if not header.is_file() or header.read_text(encoding="ascii") != text:
             header.write_text(text, encoding="ascii")  # only then: ninja recompiles by date
         return folder
+
+    def _announcement(self) -> str:
+        """What is compiled, for what, and how long that takes, roughly."""
+        jobs = _jobs()
+        missing, present, seconds = [], [], 0
+        for ext in self.extensions:
+            compiled = self._objects(ext)
+            count = sum(not path.exists() for path in compiled)
+            kind, each = "C++ files", CXX_SECONDS
+            if ext.name == "fused_rankloss._cuda":
+                names = self.toolkit.architectures
+                kind = f"CUDA files for {' '.join(names)}"
+                # The PTX of an architecture is made on the way to its machine code.
+                numbers = {name.rpartition("_")[2] for name in names}
+                each = NVCC_SECONDS + ARCHITECTURE_SECONDS * len(numbers)
+            if count:
+                missing.append(f"{count} {kind}")
+            present.append(f"{len(compiled)} {kind}")
+            seconds += count * each
+        said = "fused_rankloss: compiling "
+        if missing:
+            said += f"{' and '.join(missing)}, about {_minutes(seconds / jobs)} on {jobs} core"
+            said += "s" if jobs > 1 else ""
+        else:
+            said += f"what has changed of {' and '.join(present)}"
+        if self.cuda_skipped:
+            said += f"; no CUDA kernels, because {self.cuda_skipped}"
+        return said
 
     def _summary(self) -> str:
         if self.toolkit:
@@ -260,6 +306,24 @@ def _keeping_stderr(lines: list[str]) -> Iterator[None]:
             text = kept.read().decode(errors="replace")
             lines += text.splitlines()
             print(text, end="", file=sys.stderr, flush=True)
+
+
+def _jobs() -> int:
+    """How many compilers may run at once."""
+    asked = os.environ.get("MAX_JOBS", "")
+    return int(asked) if asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def _devices() -> list[tuple[int, int]]:
+    """The compute capabilities of the GPUs that this process sees."""
+    if not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())]
 
 
 def _cuda_mode() -> str:

@@ -6,8 +6,9 @@ The build runs nvcc through this file:
 
 does what `nvcc ...` does and leaves the table of the kernels in kernel.o in kernel.o.csv. The build
 puts all of them together beside the extension, where tests/test_ptxas.py reads them: they cost
-nothing, and are about the very code that is installed. Where nvcc fails, the first error that it
-prints is left in kernel.o.error, for the build to quote.
+nothing, and are about the very code that is installed. kernel.o.d lists the files that kernel.cu
+includes. Where nvcc fails, the first error that it prints is left in kernel.o.error, for the build
+to quote.
 
 Files hopper_*.cu are compiled for sm_90a alone, whatever the architectures of the others: torch's
 build command has one set of flags for all files.
@@ -92,6 +93,23 @@ def error_beside(compiled: Path) -> Path:
     return compiled.with_name(compiled.name + ".error")
 
 
+def dependencies_beside(compiled: Path) -> Path:
+    """Where nvcc lists the files that an object file was made of."""
+    return compiled.with_name(compiled.name + ".d")
+
+
+def is_outdated(compiled: Path) -> bool:
+    """Whether a file that went into an object file is newer, or one beside it is missing."""
+    listed = dependencies_beside(compiled)
+    if not (listed.exists() and path_beside(compiled).exists()):
+        return True
+    # As make has it: "kernel.o : kernel.cu \\", a file a line, spaces after a backslash.
+    _, _, files = listed.read_text(encoding="utf-8").replace("\\\n", " ").partition(": ")
+    paths = [Path(name.replace("\\ ", " ")) for name in re.findall(r"(?:\\ |\S)+", files)]
+    made = compiled.stat().st_mtime_ns
+    return any(not path.exists() or path.stat().st_mtime_ns > made for path in paths)
+
+
 def is_error(line: str) -> bool:
     """Whether a compiler's or linker's line says what is wrong, rather than where."""
     said = r"\berror\b|\bfatal\b|multiple definition|undefined (reference|symbol)|cannot find"
@@ -108,23 +126,25 @@ def for_its_architecture(command: list[str]) -> list[str]:
 
 def compile_and_report(command: list[str]) -> int:
     """Runs a compiler command; returns its exit status."""
+    compiled = Path(command[command.index("-o") + 1])
+    lists = ["-MD", "-MF", str(dependencies_beside(compiled))]
     done = subprocess.run(
-        [*for_its_architecture(command), "-Xptxas=-v"],
+        [*for_its_architecture(command), *lists, "-Xptxas=-v"],
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
     )
     said = re.compile(r"ptxas info *:|\s+\d+ bytes stack frame|\s*$")
     sys.stderr.writelines(line for line in done.stderr.splitlines(True) if not said.match(line))
-    if "-o" in command:
-        compiled = Path(command[command.index("-o") + 1])
-        error_beside(compiled).unlink(missing_ok=True)
-        if done.returncode == 0:
-            write(path_beside(compiled), parse(done.stderr))
-        else:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            first = next(filter(is_error, lines), lines[-1] if lines else "it printed nothing")
-            error_beside(compiled).write_text(first, encoding="utf-8")
+    error_beside(compiled).unlink(missing_ok=True)
+    if done.returncode == 0:
+        write(path_beside(compiled), parse(done.stderr))
+    else:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        first = next(filter(is_error, lines), lines[-1] if lines else "it printed nothing")
+        if done.returncode < 0:
+            first = f"{command[0]} was ended by signal {-done.returncode}"
+        error_beside(compiled).write_text(first, encoding="utf-8")
     return done.returncode
 
 

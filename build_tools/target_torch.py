@@ -63,8 +63,8 @@ def is_recent_enough(version: str) -> bool:
 def make_importable() -> str | None:
     """Puts the torch of the target environment on sys.path and returns its version.
 
-    The folders go to the end of sys.path, so that the build environment's own setuptools, ninja
-    and pybind11 stay first; all of them, since torch's dependencies need not lie beside it.
+    The folders go to the end of sys.path, so that the build environment's own setuptools and ninja
+    stay first; all of them, since torch's dependencies need not lie beside it.
     Returns None, and changes nothing, where no torch >= MINIMUM is installed.
     """
     folders = site_folders()

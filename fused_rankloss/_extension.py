@@ -42,11 +42,14 @@ def _load_cuda_kernels() -> str | None:
     """Loads `_cuda`. Returns None if that worked, else why not and what to do about it."""
     info = _C.build_info()
     rebuild = (
-        "rebuild the package from its source folder, with nvcc on the PATH or its toolkit in "
-        f"$CUDA_HOME: FUSED_RANKLOSS_CUDA=1 {_BUILD_COMMAND}"
+        "rebuild the package from its source folder, with the nvcc of CUDA 12.4 or newer on the "
+        f"PATH or its toolkit in $CUDA_HOME: FUSED_RANKLOSS_CUDA=1 {_BUILD_COMMAND}"
     )
     if info["cuda_toolkit"] is None:
-        return f"it was built for the CPU only, because {info['cuda_skipped']}; {rebuild}"
+        torch_first = "" if torch.version.cuda else "install a torch that has CUDA, and "
+        return (
+            f"it was built for the CPU only, because {info['cuda_skipped']}; {torch_first}{rebuild}"
+        )
     if torch.version.cuda is None:
         return (
             f"torch {torch.__version__} has no CUDA; install one that has, and should they still "
@@ -82,8 +85,12 @@ def build_info() -> dict[str, Any]:
         - ``cpu_isa``: instruction set of the direct pair loops, chosen for this processor:
           ``"baseline"``, ``"avx2"`` or ``"avx512"``
         - ``torch``: the version of torch now running
-        - ``cuda_toolkit``: CUDA toolkit that compiled the CUDA kernels, ``"13.0"``; None without
-        - ``cuda_architectures``: GPU architectures compiled for, ``["sm_75", "sm_80"]``
+        - ``cuda_toolkit``: CUDA toolkit that compiled the CUDA kernels, ``"13.0"``; None without.
+          12.4 is the oldest that does
+        - ``cuda_architectures``: what they were compiled for, ``["sm_80", "sm_90", "compute_90"]``:
+          machine code for GPUs of that compute capability (8.0) and later minor ones (8.6), and
+          PTX that any later GPU compiles when it first needs it. ``"sm_75"`` is the oldest
+        - ``experimental``: whether it was built with ``FUSED_RANKLOSS_EXPERIMENTAL=1``
         - ``cuda_loaded``: whether CUDA tensors can be used
         - ``cuda_unavailable_reason``: why not, and what to do about it; None if they can
     """
@@ -91,6 +98,7 @@ def build_info() -> dict[str, Any]:
     del info["cuda_skipped"]  # it is part of the reason below
     return {
         **info,
+        "cuda_architectures": info["cuda_architectures"].split(),
         "torch": torch.__version__,
         "cuda_loaded": _cuda_unavailable_reason is None,
         "cuda_unavailable_reason": _cuda_unavailable_reason,

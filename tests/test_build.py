@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import setuptools
 import torch
 
 import fused_rankloss
@@ -29,17 +31,23 @@ def write_script(path, body):
     return path
 
 
+# What nvcc knows; those of 13.0 stand as it lists them, out of order.
+KNOWN = {
+    "12.4": [50, 52, 53, 60, 61, 62, 70, 72, 75, 80, 86, 87, 89, 90],
+    "13.0": [75, 80, 86, 87, 88, 89, 90, 100, 110, 103, 120, 121],
+}
+
+
 def write_nvcc(prefix, version="13.0", body=""):
     """An nvcc that compiles nothing, and reports itself as the real one does."""
+    known = " ".join(f"sm_{number}" for number in KNOWN.get(version, [80]))
     script = f"""
         printf '%s\\n' "$*" >> "{prefix}/calls"
         {body}
         case "$*" in
           *--version*) echo "Cuda compilation tools, release {version}, V{version}.88" ;;
-          *--dryrun*)
-            echo '#$ TOP={prefix}/bin/..'
-            echo '#$ gcc -D__CUDA_ARCH_LIST__=750,800,1200 -E -x c++ probe.cu'
-            ;;
+          *--list-gpu-code*) printf '%s\\n' {known} ;;
+          *--dryrun*) echo '#$ _HERE_={prefix}/bin' ;;
         esac
     """
     return write_script(prefix / "bin" / "nvcc", script)
@@ -81,13 +89,12 @@ class TestToolkit:
 
     def test_spaces_in_the_path(self, tmp_path):
         prefix = tmp_path / "my cuda toolkit"
-        write_nvcc(prefix, version="12.8")
+        write_nvcc(prefix, version="12.4")
         (prefix / "lib64").mkdir()
         found = find_toolkit(environ(CUDA_HOME=prefix), [])
         assert found.root == prefix
-        assert found.version == "12.8"
+        assert found.version == "12.4"
         assert found.library_folders == [prefix / "lib64"]
-        assert found.architectures == ("sm_75", "sm_80", "sm_120")
 
     def test_no_nvcc(self, monkeypatch):
         monkeypatch.setattr(cuda_toolkit, "candidates", lambda *_: iter(()))
@@ -95,7 +102,7 @@ class TestToolkit:
             find_toolkit(environ(), [])
 
     def test_nvcc_that_does_not_compile(self, tmp_path):
-        body = 'case "$*" in *--dryrun*|*--version*) ;; *) echo "no cc1plus" >&2; exit 3 ;; esac'
+        body = 'case "$*" in *probe.o*) echo "no cc1plus" >&2; exit 3 ;; esac'
         nvcc = write_nvcc(tmp_path, body=body)
         with pytest.raises(CudaUnavailable) as caught:
             find_toolkit(environ(CUDA_HOME=tmp_path), [])
@@ -114,35 +121,88 @@ class TestToolkit:
         with pytest.raises(CudaUnavailable, match="is not an nvcc"):
             find_toolkit(environ(CUDA_HOME=tmp_path), [])
 
-    def test_architectures_asked_for_reach_nvcc(self, tmp_path):
-        write_nvcc(tmp_path)
-        found = find_toolkit(environ(CUDA_HOME=tmp_path, TORCH_CUDA_ARCH_LIST="8.0"), [])
-        assert found.architecture_flags == ("-gencode=arch=compute_80,code=sm_80",)
-        assert found.architecture_flags[0] in (tmp_path / "calls").read_text(encoding="utf-8")
+    @pytest.mark.parametrize("version", ["9.2", "11.8", "12.3"])
+    def test_a_toolkit_that_is_too_old(self, tmp_path, version):
+        nvcc = write_nvcc(tmp_path, version=version)
+        with pytest.raises(CudaUnavailable) as caught:
+            find_toolkit(environ(CUDA_HOME=tmp_path), [])
+        assert str(caught.value) == (
+            f"{nvcc} is of CUDA {version}, and the kernels need 12.4 or newer; $CUDA_HOME may name "
+            "another toolkit"
+        )
 
     @pytest.mark.parametrize(
-        ("arch_list", "flags"),
+        ("version", "arch_list", "devices", "architectures"),
         [
-            ("", ["-arch=all-major"]),
-            ("9.0a", ["-gencode=arch=compute_90a,code=sm_90a"]),
+            # No GPU to be seen: a short list, and PTX for what is newer.
+            ("12.4", "", [], "sm_80 sm_90 compute_90"),
+            ("13.0", "", [], "sm_80 sm_90 compute_90"),
+            # Every one that is new enough.
+            ("12.4", "all", [], "sm_75 sm_80 sm_86 sm_87 sm_89 sm_90 compute_90"),
             (
-                "8.0;8.6 12.0+PTX",
-                [
-                    "-gencode=arch=compute_80,code=sm_80",
-                    "-gencode=arch=compute_86,code=sm_86",
-                    "-gencode=arch=compute_120,code=sm_120",
-                    "-gencode=arch=compute_120,code=compute_120",
-                ],
+                "13.0",
+                " ALL ",
+                [(9, 0)],
+                "sm_75 sm_80 sm_86 sm_87 sm_88 sm_89 sm_90 sm_100 sm_103 sm_110 sm_120 sm_121 "
+                "compute_121",
             ),
+            # GPUs that are there: theirs alone.
+            ("12.4", "", [(8, 6)], "sm_86"),
+            ("12.4", "", [(9, 0), (7, 5), (9, 0)], "sm_75 sm_90"),
+            ("12.4", "", [(6, 1), (8, 0)], "sm_80"),  # one is too old
+            ("13.0", "", [(12, 2)], "sm_121"),  # unknown, a later minor
+            ("12.4", "", [(12, 0)], "compute_90"),  # newer than nvcc
+            # Asked for, whatever is there.
+            ("12.4", "8.0", [(9, 0)], "sm_80"),
+            ("13.0", "9.0a", [], "sm_90a"),
+            ("13.0", "8.0;8.6 12.0+PTX", [], "sm_80 sm_86 sm_120 compute_120"),
+            ("12.4", "5.2 6.0 7.0 7.5 8.0 8.0+PTX", [], "sm_75 sm_80 compute_80"),
         ],
     )
-    def test_architecture_flags(self, arch_list, flags):
-        assert cuda_toolkit.architecture_flags(arch_list) == flags
+    def test_architectures(self, tmp_path, version, arch_list, devices, architectures):
+        write_nvcc(tmp_path, version=version)
+        variables = environ(CUDA_HOME=tmp_path, TORCH_CUDA_ARCH_LIST=arch_list)
+        found = find_toolkit(variables, [], devices)
+        assert " ".join(found.architectures) == architectures
+        # What is tried out is compiled for them.
+        flags = " ".join(found.architecture_flags)
+        assert f"{flags} -c" in (tmp_path / "calls").read_text(encoding="utf-8")
 
-    @pytest.mark.parametrize("entry", ["Hopper", "90", "sm_90"])
-    def test_architecture_flags_refuse(self, entry):
-        with pytest.raises(CudaUnavailable, match=f"expected entries such as 8.0.*got '{entry}'"):
-            cuda_toolkit.architecture_flags(f"8.0;{entry}")
+    def test_architecture_flags(self, tmp_path):
+        assert Toolkit(tmp_path, "13.0", ("sm_80", "sm_90a", "compute_90")).architecture_flags == [
+            "-gencode=arch=compute_80,code=sm_80",
+            "-gencode=arch=compute_90a,code=sm_90a",
+            "-gencode=arch=compute_90,code=compute_90",
+        ]
+
+    @pytest.mark.parametrize("entry", ["Hopper", "90", "sm_90", "8.0+", "8."])
+    def test_architectures_that_are_none(self, entry):
+        with pytest.raises(CudaUnavailable, match="expected all, or entries such as 8.0") as caught:
+            cuda_toolkit.choose_architectures(f"8.0;{entry}", [80])
+        assert f"got {entry!r}" in str(caught.value)
+
+    def test_architectures_that_are_too_old(self):
+        with pytest.raises(CudaUnavailable, match="the kernels need 7.5 or newer, got '6.1;7.0'"):
+            cuda_toolkit.choose_architectures("6.1;7.0", [75, 80])
+
+    def test_gpus_that_are_too_old(self):
+        message = "need a GPU of compute capability 7.5 or newer, and this machine has 6.1 and 7.0"
+        with pytest.raises(CudaUnavailable, match=message):
+            cuda_toolkit.choose_architectures("", [75, 80], [(7, 0), (6, 1)])
+
+    def test_an_nvcc_that_knows_none(self):
+        with pytest.raises(CudaUnavailable, match="this nvcc knows no GPU"):
+            cuda_toolkit.choose_architectures("", [50, 70])
+
+    def test_the_minimum_is_what_the_messages_say(self):
+        assert cuda_toolkit.MINIMUM_TOOLKIT == (12, 4)
+        assert cuda_toolkit.MINIMUM_ARCHITECTURE == 75
+
+    @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
+    def test_a_real_nvcc(self):
+        found = find_toolkit({**os.environ, "TORCH_CUDA_ARCH_LIST": "8.0"})
+        assert found.nvcc.is_file()
+        assert found.architectures == ("sm_80",)
 
 
 def write_torch(folder, version):
@@ -214,7 +274,7 @@ class TestBuildCommand:
     @pytest.fixture
     def build(self, tmp_path, monkeypatch):
         """Runs the command; returns it and the names of the extensions that were compiled."""
-        toolkit = Toolkit(tmp_path, "13.0", ("-arch=all-major",), ("sm_75", "sm_120"))
+        toolkit = Toolkit(tmp_path, "13.0", ("sm_80", "sm_90", "compute_90"))
         parent = native.cpp_extension.BuildExtension
         compiled = []
 
@@ -239,7 +299,11 @@ class TestBuildCommand:
         monkeypatch.delenv("PYTORCH_NVCC", raising=False)
         monkeypatch.setenv("TORCH_NO_COMPILER_WRAPPER", "1")
         monkeypatch.setattr(native.cpp_extension, "_check_cuda_version", None)
-        monkeypatch.setattr(native, "find_toolkit", lambda: toolkit)
+        monkeypatch.setattr(native, "find_toolkit", lambda devices: toolkit)
+        monkeypatch.setattr(torch.version, "cuda", "13.0")
+        monkeypatch.setattr(native, "_devices", lambda: [])
+        monkeypatch.setenv("MAX_JOBS", "2")
+        monkeypatch.delenv("FUSED_RANKLOSS_CUDA", raising=False)
 
         def run(failing=(), error=None):
             command = native.BuildNative.__new__(native.BuildNative)
@@ -268,10 +332,10 @@ class TestBuildCommand:
         command, compiled, facts = build()
         assert compiled == ["fused_rankloss._cuda", "fused_rankloss._C"]
         assert '#define FUSED_RANKLOSS_CUDA_TOOLKIT "13.0"\n' in facts
-        assert '#define FUSED_RANKLOSS_CUDA_ARCHITECTURES "sm_75 sm_120"\n' in facts
+        assert '#define FUSED_RANKLOSS_CUDA_ARCHITECTURES "sm_80 sm_90 compute_90"\n' in facts
         assert '#define FUSED_RANKLOSS_CUDA_SKIPPED ""\n' in facts
         assert command._summary() == (
-            "fused_rankloss: built with CUDA 13.0 kernels for sm_75 sm_120"
+            "fused_rankloss: built with CUDA 13.0 kernels for sm_80 sm_90 compute_90"
         )
 
     def test_what_kernels_take_is_written_beside_them(self, build, tmp_path):
@@ -314,7 +378,7 @@ class TestBuildCommand:
         assert f": {said} (the build log" in command._summary()
         assert "multiple definition" in facts
         err = capfd.readouterr().err
-        assert err.startswith(f"{said}\nnote\n***") and command._summary() in err
+        assert f"\n{said}\nnote\n***" in err and command._summary() in err
 
     def test_cpu_sources_that_do_not_compile_are_an_error(self, build):
         with pytest.raises(RuntimeError, match="Error compiling objects"):
@@ -354,6 +418,75 @@ class TestBuildCommand:
         assert compiled == ["fused_rankloss._C"]
         assert "is a ROCm build" in facts
 
+    def test_a_torch_without_cuda_gets_no_cuda(self, build, monkeypatch, capsys):
+        monkeypatch.setattr(torch.version, "cuda", None)
+        command, compiled, facts = build()
+        assert compiled == ["fused_rankloss._C"]
+        reason = f"torch {torch.__version__} has no CUDA"
+        assert f'#define FUSED_RANKLOSS_CUDA_SKIPPED "{reason}"\n' in facts
+        assert command._summary() == f"fused_rankloss: built for the CPU only, because {reason}"
+        assert f"; no CUDA kernels, because {reason}\n" in capsys.readouterr().err
+
+    def test_a_torch_without_cuda_gets_cuda_on_demand(self, build, monkeypatch):
+        monkeypatch.setattr(torch.version, "cuda", None)
+        monkeypatch.setenv("FUSED_RANKLOSS_CUDA", "1")
+        _, compiled, _ = build()
+        assert compiled == ["fused_rankloss._cuda", "fused_rankloss._C"]
+
+    def test_what_is_compiled_is_said_first(self, build, monkeypatch, capsys):
+        build()
+        each = native.NVCC_SECONDS + 2 * native.ARCHITECTURE_SECONDS
+        seconds = (each + native.CXX_SECONDS) / 2
+        assert capsys.readouterr().err.startswith(
+            "fused_rankloss: compiling 1 CUDA files for sm_80 sm_90 compute_90 and 1 C++ files, "
+            f"about {native._minutes(seconds)} on 2 cores\n"
+        )
+        # Once more, with what was compiled.
+        monkeypatch.setattr(ptxas_report, "is_outdated", lambda _: False)
+        monkeypatch.setattr(Path, "exists", lambda _: True)
+        build()
+        assert capsys.readouterr().err.startswith(
+            "fused_rankloss: compiling what has changed of 1 CUDA files for sm_80 sm_90 compute_90 "
+            "and 1 C++ files\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"), [(1, "a minute"), (80, "a minute"), (100, "2 minutes")]
+    )
+    def test_minutes(self, seconds, words):
+        assert native._minutes(seconds) == words
+
+    def test_as_many_compilers_as_cores(self, build, monkeypatch):
+        monkeypatch.delenv("MAX_JOBS")
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5})
+        build()
+        assert os.environ["MAX_JOBS"] == "3"
+        assert not any("threads" in flag for flag in native.NVCC_FLAGS)
+
+    def test_gpus_that_are_there_are_asked(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert native._devices() == []
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda i: (8, 6 + i))
+        assert native._devices() == [(8, 6), (8, 7)]
+
+    def test_experiments_need_their_architecture(self, build, monkeypatch, tmp_path):
+        monkeypatch.setattr(native, "EXPERIMENTAL", True)
+        build()
+        toolkit = Toolkit(tmp_path, "13.0", ("sm_80",))
+        monkeypatch.setattr(native, "find_toolkit", lambda devices: toolkit)
+        with pytest.raises(SystemExit, match="expected 9.0 among the architectures, got sm_80"):
+            build()
+
+    def test_a_compiler_that_is_killed_ends_the_build(self, build, tmp_path):
+        said = "nvcc error   : 'cicc' died due to signal 9 (Kill signal)"
+        kernel = tmp_path / "temp" / "csrc" / "cuda" / "kernel.o"
+        kernel.parent.mkdir(parents=True)
+        ptxas_report.error_beside(kernel).write_text(said, encoding="utf-8")
+        with pytest.raises(SystemExit, match="signal 9.*Has memory run out"):
+            build(failing=["fused_rankloss._cuda"])
+
     def test_no_compiler(self, build, monkeypatch):
         monkeypatch.setenv("CXX", "/no/such/c++")
         with pytest.raises(SystemExit, match="needs a C.*20 compiler.*'/no/such/c.*cannot be star"):
@@ -367,10 +500,110 @@ class TestBuildCommand:
 
     @staticmethod
     def without_toolkit(monkeypatch):
-        def find():
+        def find(devices):
             raise CudaUnavailable('no nvcc "here"')
 
         monkeypatch.setattr(native, "find_toolkit", find)
+
+
+COMPILER = """
+    case "$*" in *--version*|*--list-gpu-code*|*probe.cu*) ;; *)
+      while [ $# -gt 0 ]; do
+        case "$1" in -c) source=$2 ;; -o) object=$2 ;; -MF) list=$2 ;; esac
+        shift
+      done
+      echo "$source" >> "$(dirname "$0")/compiled"
+      exec c++ -x c++ -fPIC -MD -MF "$list" -c "$source" -o "$object"
+    esac
+"""
+
+
+@pytest.mark.skipif(shutil.which("ninja") is None, reason="no ninja")
+class TestSecondBuild:
+    """Builds of a small project, with all of torch's machinery and an nvcc that is c++."""
+
+    @pytest.fixture
+    def build(self, tmp_path, monkeypatch):
+        """Builds as a fresh `pip install .` does; returns the names of the files compiled."""
+        nvcc = write_nvcc(tmp_path / "toolkit", body=COMPILER)
+        folder = tmp_path / "a project" / "csrc"
+        (folder / "cuda").mkdir(parents=True)
+        (folder / "cpu.cpp").write_text('#include "common.h"\nint cpu() { return common; }\n')
+        (folder / "common.h").write_text("constexpr int common = 1;\n")
+        for name in ("one", "two"):
+            (folder / "cuda" / f"{name}.cu").write_text(
+                f'#include "{name}.cuh"\n#include "../common.h"\nint {name}() {{ return {name}_; }}'
+            )
+            (folder / "cuda" / f"{name}.cuh").write_text(f"constexpr int {name}_ = 1;\n")
+        monkeypatch.chdir(folder.parent)
+        monkeypatch.setattr(native.atexit, "register", lambda *_, **__: None)
+        monkeypatch.setattr(native.cpp_extension, "CUDA_HOME", None)
+        monkeypatch.setattr(native.cpp_extension, "_check_cuda_version", None)
+        monkeypatch.setattr(native, "CUDA_LINK_FLAGS", [])
+        monkeypatch.setattr(native, "_devices", lambda: [(8, 0)])
+        monkeypatch.setattr(sys, "argv", ["setup.py"])
+        for name in ("CUDA_PATH", "TORCH_CUDA_ARCH_LIST", "PYTORCH_NVCC"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("CUDA_HOME", str(nvcc.parent.parent))
+        monkeypatch.setenv("TORCH_NO_COMPILER_WRAPPER", "1")
+        monkeypatch.setenv("FUSED_RANKLOSS_CUDA", "1")
+        monkeypatch.setenv("MAX_JOBS", "2")
+
+        def run():
+            shutil.rmtree(folder.parent / "build" / "lib", ignore_errors=True)
+            log = nvcc.with_name("compiled")
+            log.unlink(missing_ok=True)
+            cpu = folder.parent / "build" / "temp" / "csrc" / "cpu.o"
+            before = cpu.stat().st_mtime_ns if cpu.exists() else 0
+            distribution = setuptools.Distribution(
+                {
+                    "name": "small",
+                    "version": "1",
+                    "ext_modules": native.extensions(
+                        ["csrc/cpu.cpp"], ["csrc/cuda/one.cu", "csrc/cuda/two.cu"]
+                    ),
+                    "cmdclass": {"build_ext": native.BuildNative},
+                }
+            )
+            command = distribution.get_command_obj("build_ext")
+            command.build_lib, command.build_temp = "build/lib", "build/temp"
+            command.ensure_finalized()
+            command.run()
+            compiled = log.read_text().split("\n")[:-1] if log.exists() else []
+            names = [Path(path).name for path in compiled]
+            return sorted(names + ["cpu.cpp"] * (cpu.stat().st_mtime_ns != before))
+
+        return run
+
+    @pytest.mark.parametrize("cuda_of_torch", [None, "13.0"])
+    def test_compiles_what_changed(self, build, monkeypatch, cuda_of_torch):
+        monkeypatch.setattr(torch.version, "cuda", cuda_of_torch)
+
+        def change(name):
+            path = Path("csrc", name)
+            path.write_text(path.read_text())
+
+        assert build() == ["cpu.cpp", "one.cu", "two.cu"]
+        assert build() == []
+        change("cuda/one.cuh")
+        assert build() == ["one.cu"]
+        change("common.h")
+        assert build() == ["cpu.cpp", "one.cu", "two.cu"]
+        change("cuda/two.cu")
+        assert build() == ["two.cu"]
+        # Another number of compilers at once is no other command.
+        monkeypatch.setenv("MAX_JOBS", "1")
+        assert build() == []
+        # Another architecture is.
+        monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "9.0")
+        assert build() == ["one.cu", "two.cu"]
+
+    def test_no_path_changes_from_build_to_build(self):
+        """pip's build isolation keeps what it installs for a build in a new folder each time."""
+        for ext in native.extensions(["csrc/ops.cpp"], ["csrc/cuda/sort_pairs.cu"]):
+            folders = [Path(torch.__file__).parent, ROOT / "csrc"]
+            for path in map(Path, ext.include_dirs):
+                assert any(path.is_relative_to(folder) for folder in folders), path
 
 
 def run_python(code, *options, **environment):
@@ -394,6 +627,7 @@ class TestLoading:
             "torch": str,
             "cuda_toolkit": (str, type(None)),
             "cuda_architectures": list,
+            "experimental": bool,
             "cuda_loaded": bool,
             "cuda_unavailable_reason": (str, type(None)),
         }
@@ -404,7 +638,7 @@ class TestLoading:
         assert info["torch"] == torch.__version__
         assert info["cuda_loaded"] is (info["cuda_unavailable_reason"] is None)
         assert bool(info["cuda_architectures"]) is (info["cuda_toolkit"] is not None)
-        assert all(name.startswith("sm_") for name in info["cuda_architectures"])
+        assert all(re.fullmatch(r"(sm|compute)_\d+[af]?", x) for x in info["cuda_architectures"])
 
     def test_build_info_is_the_callers_own(self):
         fused_rankloss.build_info()["cuda_architectures"].append("sm_1")
@@ -427,6 +661,7 @@ class TestLoading:
         assert str(caught.value).startswith(
             "some_loss: got CUDA tensors, but this installation of fused_rankloss has no CUDA"
         )
+        assert "install " in str(caught.value)  # a torch with CUDA
         assert str(caught.value).endswith(
             "FUSED_RANKLOSS_CUDA=1 pip install --no-cache-dir --force-reinstall --no-deps ."
         )

@@ -6,6 +6,7 @@ The table is made while `_cuda` is built (build_tools/ptxas_report.py), so that 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -108,15 +109,17 @@ def test_kernels_keep_to_their_means(built: list[Usage]) -> None:
 
 
 def test_every_kernel_is_there_on_every_architecture(built: list[Usage]) -> None:
-    architectures = set(fused_rankloss.build_info()["cuda_architectures"])
+    info = fused_rankloss.build_info()
+    architectures = {name for name in info["cuda_architectures"] if name.startswith("sm_")}
+    hopper = {pattern for pattern in LAUNCH_BOUNDS if pattern.startswith("hopper_")}
     own = [usage for usage in built if is_own(usage)]
-    experimental = {"hopper_search_kernel"}  # there where the build was asked for it
-    assert {pattern_of(usage) for usage in own} | experimental == set(LAUNCH_BOUNDS)
-    kernels = {usage.kernel: pattern_of(usage).startswith("hopper_") for usage in own}
+    assert {pattern_of(usage) for usage in own} == (
+        LAUNCH_BOUNDS.keys() if info["experimental"] else LAUNCH_BOUNDS.keys() - hopper
+    )
     assert {usage[:2] for usage in own} == {
-        (kernel, name)
-        for kernel, hopper in kernels.items()
-        for name in ({"sm_90a"} if hopper else architectures)
+        (usage.kernel, name)
+        for usage in own
+        for name in ({"sm_90a"} if pattern_of(usage) in hopper else architectures)
     }
 
 
@@ -146,23 +149,53 @@ def test_parse() -> None:
     assert ptxas_report.parse(SAID) == TOLD
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_nvcc_is_run_and_reported(tmp_path: Path, capfd, status: int) -> None:
+@pytest.mark.parametrize("status", [0, 3, "KILL"])
+def test_nvcc_is_run_and_reported(tmp_path: Path, capfd, status: int | str) -> None:
     nvcc = tmp_path / "my nvcc"
-    nvcc.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{SAID}END\necho \"$@\"\nexit {status}\n")
+    end = f"kill -{status} $$" if status == "KILL" else f"exit {status}"
+    nvcc.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{SAID}END\necho \"$@\"\n{end}\n")
     nvcc.chmod(0o755)
     compiled = tmp_path / "kernel.o"
-    assert ptxas_report.compile_and_report([str(nvcc), "-o", str(compiled)]) == status
+    returned = ptxas_report.compile_and_report([str(nvcc), "-o", str(compiled)])
+    assert returned == (-9 if status == "KILL" else status)
     out, err = capfd.readouterr()
-    assert out == f"-o {compiled} -Xptxas=-v\n"
+    assert out == f"-o {compiled} -MD -MF {compiled}.d -Xptxas=-v\n"
     assert err.splitlines() == [line for line in SAID.splitlines() if "warning" in line]
     if status:
         assert not ptxas_report.path_beside(compiled).exists()
         # No line of what it said has an error in it: the last one.
-        assert ptxas_report.error_beside(compiled).read_text() == SAID.splitlines()[-1].strip()
+        last = SAID.splitlines()[-1].strip()
+        said = f"{nvcc} was ended by signal 9" if status == "KILL" else last
+        assert ptxas_report.error_beside(compiled).read_text() == said
     else:
         assert not ptxas_report.error_beside(compiled).exists()
         assert ptxas_report.read(ptxas_report.path_beside(compiled)) == TOLD
+
+
+def test_objects_are_as_old_as_what_they_were_made_of(tmp_path: Path) -> None:
+    compiled, header = tmp_path / "kernel.o", tmp_path / "a folder" / "kernel.cuh"
+    header.parent.mkdir()
+    source, other = tmp_path / "kernel.cu", tmp_path / "other.cuh"
+    for path in (compiled, header, source, other):
+        path.touch()
+    assert ptxas_report.is_outdated(compiled)  # what it was made of is unknown
+    ptxas_report.write(ptxas_report.path_beside(compiled), [])
+    assert ptxas_report.is_outdated(compiled)
+    ptxas_report.dependencies_beside(compiled).write_text(
+        f"{compiled} : {source} \\\n    {tmp_path}/a\\ folder/kernel.cuh\n"
+    )
+
+    def outdated(changed: Path) -> bool:
+        for path in (compiled, header, source, other):
+            os.utime(path, (1000, 1000 + (path == changed)))
+        return ptxas_report.is_outdated(compiled)
+
+    assert not outdated(compiled)
+    assert not outdated(other)
+    assert outdated(header)
+    assert outdated(source)
+    header.unlink()
+    assert ptxas_report.is_outdated(compiled)
 
 
 def test_files_for_one_architecture() -> None:

@@ -28,8 +28,8 @@ ALL_BARRIERS = 16
 # Triplet kernels in which each warp has a row of its own, or each thread a number.
 A_ROW_A_WARP = """
 anchor_terms bounds centre convert hardest_choice hardest_scan inverse_norms label_keys
-mined_gradients mined_pairs most_positives no_triplets reorder_terms same_label
-scale_slopes semi_hard_terms start_sweep store_gradients thresholds triplet_rows_backward
+mined_gradients mined_pairs most_positives no_triplets same_label
+scale_slopes semi_hard_pairs semi_hard_terms start_sweep store_gradients triplet_rows_backward
 triplet_rows weights
 """.split()
 

@@ -89,6 +89,23 @@ def test_hopper_ptx(architecture: str, products: int, tmp_path: Path) -> None:
     assert text.count(copy) == (4 if products > 0 else 0)
 
 
+DIRECTION = """
+#include "losses/distance.h"
+namespace fused_rankloss {
+__global__ void direction(double* x) {
+  x[4] = gradient_direction(Distance::kCosine, x[0], x[1], x[2], x[3], x[3]);
+}
+}
+"""
+
+
+def test_equal_directions_have_no_difference(tmp_path: Path) -> None:
+    """Rounded one by one, before anything may be fused with them."""
+    ptx = tmp_path / "direction.ptx"
+    compile_source(DIRECTION, ptx, "-arch=compute_80", "-ptx")
+    assert ptx.read_text().count("mul.rn.f64") == 2
+
+
 # ---- Machine code ----------------------------------------------------------------------------
 
 

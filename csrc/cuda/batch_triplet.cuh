@@ -6,8 +6,8 @@
 #include "cuda/anchor_terms.cuh"
 #include "cuda/batch_order.cuh"
 #include "cuda/hardest_choice.cuh"
-#include "cuda/mined_gradients.cuh"
 #include "cuda/search_operands.cuh"
+#include "cuda/semi_hard_gradients.cuh"
 #include "cuda/sweep_gradients.cuh"
 
 namespace fused_rankloss {
@@ -30,7 +30,7 @@ void run_batch_triplet(Queue& queue, const BatchTripletArgs& args,
   const OrderedBatch ordered = order_batch(queue, batch);
   const SearchData data = prepare_search(queue, ordered, kSearchTile.rows());
   // All triplets' greatest term is that of the hardest pair, too.
-  if (batch.mining != Mining::kSemiHard) {
+  if (batch.mining == Mining::kHard || (batch.mining == Mining::kAll && args.needs_mined)) {
     launch_hardest(queue, ordered, data, args, policy.half_band_rows);
   }
   const AnchorTerms* terms = nullptr;
@@ -45,12 +45,18 @@ void run_batch_triplet_backward(Queue& queue, const BatchTripletBackwardArgs& ar
                                 const BatchTripletPolicy& policy = {}) {
   const TripletBatch& batch = args.batch;
   if (batch.mining == Mining::kHard) {
-    launch_mined_gradients(queue, args);
+    const MinedTerms terms{1, args.positive, args.negative, args.distances, args.slope};
+    launch_mined_gradients(queue, new_mined_params(queue, args, terms));
     return;
   }
   const OrderedBatch ordered = order_batch(queue, batch);
   const SearchData data = prepare_search(queue, ordered, kSearchTile.rows());
-  launch_sweep_gradients(queue, ordered, data, args, policy.chunk_of(batch));
+  const int32_t chunk = policy.chunk_of(batch);
+  if (batch.mining == Mining::kSemiHard) {
+    launch_semi_hard_gradients(queue, ordered, data, args, chunk);
+  } else {
+    launch_sweep_gradients(queue, ordered, data, args, chunk);
+  }
 }
 
 }  // namespace fused_rankloss

@@ -222,7 +222,7 @@ class DeviceQueue {
   void sort(KeyedValues from, KeyedValues to, int64_t count, int bits) {
     size_t bytes = 0;
     check_cuda(sort_pairs(nullptr, bytes, from, to, count, bits, scope_.stream()), op_);
-    void* workspace = allocate<char>(static_cast<int64_t>(bytes));
+    void* workspace = sort_workspace(bytes);
     check_cuda(sort_pairs(workspace, bytes, from, to, count, bits, scope_.stream()), op_);
   }
 
@@ -230,7 +230,7 @@ class DeviceQueue {
   template <typename Key>
   int sort(const SortBuffers<Key>& buffers, int64_t count, int bits) {
     const size_t bytes = radix_sort_bytes<Key>(count);
-    void* workspace = allocate<char>(static_cast<int64_t>(bytes));
+    void* workspace = sort_workspace(bytes);
     int sorted = 0;
     check_cuda(radix_sort(workspace, bytes, buffers, count, bits, scope_.stream(), sorted), op_);
     return sorted;
@@ -242,10 +242,21 @@ class DeviceQueue {
     return scope_.resident_blocks(reinterpret_cast<const void*>(kernel), threads, shared_bytes);
   }
 
+  // One sort follows the other: they share their workspace.
+  void* sort_workspace(size_t bytes) {
+    if (sort_workspace_ == nullptr || bytes > sort_bytes_) {
+      sort_workspace_ = allocate<char>(static_cast<int64_t>(bytes));
+      sort_bytes_ = bytes;
+    }
+    return sort_workspace_;
+  }
+
   LaunchScope scope_;
   const Tensor& like_;
   std::string op_;
   std::vector<Tensor> memory_;
+  void* sort_workspace_ = nullptr;
+  size_t sort_bytes_ = 0;
 };
 
 }  // namespace fused_rankloss

@@ -3,9 +3,9 @@
 // What a search for hardest pairs leaves behind: a few candidates of each row.
 //
 // Memory       144 bytes a row for both sides
-// Candidates   kSearchSlots a row and side, by column, each the greatest of what came its way;
-//              `rest` is the greatest that any slot gave up or refused. All are atomic maxima of
-//              integers that sort as (hardness, column).
+// Candidates   kSearchSlots a row and side. What a slot gives up or refuses goes to the next one
+//              while the row still wants it; `rest` is the greatest that went nowhere. All are
+//              atomic maxima of integers that sort as (hardness, column).
 // Determinism  Which candidates are left depends on the schedule; that the winner is among them, or
 //              that `rest` tells that it may not be, does not, and nothing else is used.
 #pragma once
@@ -23,15 +23,20 @@ struct Candidates {
   uint32_t* rest;             // [N]
 };
 
+// `limit`: what lies below it is no candidate, now or later.
 __device__ __forceinline__ void add_candidate(const Candidates& to, int32_t row, int32_t column,
-                                              float hardness) {
+                                              float hardness, float limit) {
   const uint32_t key = ordered_key(hardness);
-  const unsigned long long entry =
+  unsigned long long entry =
       static_cast<unsigned long long>(key) << 32 | static_cast<uint32_t>(column);
-  const unsigned long long before =
-      atomicMax(&to.slots[int64_t{row} * kSearchSlots + column % kSearchSlots], entry);
-  const unsigned long long lost = before < entry ? before : entry;
-  if (lost != 0) atomicMax(&to.rest[row], static_cast<uint32_t>(lost >> 32));
+  unsigned long long* const slots = to.slots + int64_t{row} * kSearchSlots;
+#pragma unroll 1
+  for (int hop = 0; hop < kSearchSlots; ++hop) {
+    const unsigned long long before = atomicMax(&slots[(column + hop) % kSearchSlots], entry);
+    entry = before < entry ? before : entry;
+    if (entry == 0 || value_of_key(static_cast<uint32_t>(entry >> 32)) < limit) break;
+  }
+  if (entry != 0) atomicMax(&to.rest[row], static_cast<uint32_t>(entry >> 32));
   atomicMax(&to.best[row], key);
 }
 

@@ -262,8 +262,12 @@ class SearchTiles {
         }
 #pragma unroll
         for (int r = 0; r < 2 * kRowTiles; ++r) {
-          if (reaches(tile[r][c], row_limits[r])) add_candidate(side, row(r), column, tile[r][c]);
-          if (reaches(tile[r][c], column_limit)) add_candidate(side, column, row(r), tile[r][c]);
+          if (reaches(tile[r][c], row_limits[r])) {
+            add_candidate(side, row(r), column, tile[r][c], row_limits[r]);
+          }
+          if (reaches(tile[r][c], column_limit)) {
+            add_candidate(side, column, row(r), tile[r][c], column_limit);
+          }
         }
       }
     });
@@ -291,12 +295,12 @@ class SearchTiles {
           }
           const Candidates& side = positive ? params_.positives : params_.negatives;
           const float hardness = positive ? -tile[r][c] : tile[r][c];
-          if (hardness >= candidate_limit(side, params_.data.anchors.bounds, i)) {
-            add_candidate(side, i, j, hardness);
-          }
-          if (two_sided && hardness >= candidate_limit(side, params_.data.refs.bounds, j)) {
-            add_candidate(side, j, i, hardness);
-          }
+          const auto add = [&](const float* bounds, int32_t own, int32_t other) {
+            const float limit = candidate_limit(side, bounds, own);
+            if (hardness >= limit) add_candidate(side, own, other, hardness, limit);
+          };
+          add(params_.data.anchors.bounds, i, j);
+          if (two_sided) add(params_.data.refs.bounds, j, i);
         }
       }
     });

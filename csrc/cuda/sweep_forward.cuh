@@ -7,7 +7,8 @@
 //              positive's pick only if a threshold lies below key + bound whose pick so far lies
 //              above key - bound; picks ascend with thresholds, so that the greatest of these
 //              thresholds tells. Only then is it compared canonically: about ln M times a positive.
-//   all        Distances come from the products, those small against the norms from differences.
+//   all        Distances come from the products; those small against the norms, and those that the
+//              products' bound does not tell from a threshold, from differences: a tie is a tie.
 //
 // Mapping      A block has 64 anchors, a warp 16 of them, and meets all tiles of 64 references; a
 //              lane takes every 32nd negative of an anchor. Tiles of nothing but positives are left
@@ -37,7 +38,7 @@ struct SweepParams {
   SweepPicks* fallbacks;  // [N]
 
   // all: sums of the anchor's terms, added to those of earlier rounds; null if not wanted
-  AnchorTerms* terms;  // [N], by position
+  AnchorTerms* terms;  // [N], by index
   // all, backward: for each sorted threshold, null if not wanted
   uint32_t* below;    // [N, chunk + 1], negatives whose first threshold above is this one
   uint32_t* reached;  // [N, chunk + 1], whose first threshold above or equal
@@ -88,11 +89,26 @@ __device__ __forceinline__ void add_negatives(const SweepParams& params, int64_t
   }
 }
 
+// Whether a key, off by up to `bound`, leaves open on which side of one of the anchor's thresholds
+// a negative lies. Softplus has no sides.
+__device__ __forceinline__ bool is_close(const SweepState& state, int64_t anchor, double key,
+                                         double bound) {
+  const int32_t count = state.count(anchor);
+  if (state.term.soft || count == 0) return false;
+  const Distance distance = state.ordered.batch.distance;
+  const double* const thresholds = state.thresholds + state.first(anchor);
+  const double least = distance_of_key(distance, key > bound ? key - bound : 0);
+  const int64_t reached =
+      partition_point(thresholds, count, [least](double threshold) { return threshold < least; });
+  return reached < count && thresholds[reached] <= distance_of_key(distance, key + bound);
+}
+
 template <int kPieces>
 __device__ __forceinline__ void sweep_all(const SweepParams& params, const SweepTile<kPieces>& tile,
                                           int r, int32_t count, int64_t first_column) {
   const OrderedBatch& ordered = params.state.ordered;
   const int64_t anchor = tile.row(r);
+  const float bound = params.data.anchors.bounds[anchor];
   AnchorTerms sums;
 #pragma unroll 1
   for (int column = lane_index(); column < kSweepTile.columns; column += kWarpSize) {
@@ -100,14 +116,16 @@ __device__ __forceinline__ void sweep_all(const SweepParams& params, const Sweep
     const bool valid = ref < ordered.batch.num_refs && !ordered.same_label[anchor].contains(ref);
     const float value = valid ? tile.value(r, column) : 0;
     double key = tile.key(value);
-    compare_directly(ordered, valid && tile.is_small(r, column, value), anchor, ref, key);
+    const bool asks = valid && (tile.is_small(r, column, value) ||
+                                is_close(params.state, anchor, key, tile.key_bound(bound)));
+    compare_directly(ordered, asks, anchor, ref, key);
     add_negatives(params, anchor, count, valid, distance_of_key(ordered.batch.distance, key), sums);
   }
   if (params.terms == nullptr) return;
   const double value = sum_lanes(sums.value), slope = sum_lanes(sums.slope);
   const double nonzero = sum_lanes(sums.nonzero);
   if (lane_index() != 0) return;
-  AnchorTerms& terms = params.terms[anchor];
+  AnchorTerms& terms = params.terms[ordered.anchors[anchor]];
   terms.value += value;
   terms.slope += slope;
   terms.nonzero += nonzero;
@@ -125,7 +143,7 @@ __device__ __forceinline__ void sweep_semi_hard(const SweepParams& params,
   const double* const thresholds = state.thresholds + state.first(anchor);
   Pick* const picks = params.picks + state.first(anchor);
   SweepPicks fallbacks = params.fallbacks[anchor];
-  const double bound = tile.key_bound(r);
+  const double bound = tile.key_bound(params.data.anchors.bounds[anchor]);
 #pragma unroll 1
   for (int column = lane_index(); column < kSweepTile.columns; column += kWarpSize) {
     const int64_t ref = first_column + column;
@@ -163,26 +181,27 @@ __device__ __forceinline__ void sweep_semi_hard(const SweepParams& params,
 
 // ---- Kernels ----------------------------------------------------------------
 
-// Before the first tile of a round.
+// Before the first tile of a round: its thresholds, and what is to be found for them.
 __global__ void __launch_bounds__(kTripletThreads)
     start_sweep_kernel(const __grid_constant__ SweepParams params) {
   const SweepState& state = params.state;
   if (state.is_over()) return;
   const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
   const int32_t count = state.count(anchor);
+  if (count == 0) return;
+  fill_thresholds(state, anchor, count);
   for (int32_t k = lane_index(); k < count; k += kWarpSize) {
     if (params.picks != nullptr) params.picks[state.first(anchor) + k] = {};
     if (params.slopes != nullptr) params.slopes[state.first(anchor) + k] = 0;
   }
-  for (int32_t k = lane_index(); params.below != nullptr && count > 0 && k <= count;
-       k += kWarpSize) {
+  for (int32_t k = lane_index(); params.below != nullptr && k <= count; k += kWarpSize) {
     params.below[anchor * (state.chunk + 1) + k] = 0;
     params.reached[anchor * (state.chunk + 1) + k] = 0;
   }
-  if (count == 0 || lane_index() != 0) return;
+  if (lane_index() != 0) return;
   if (params.fallbacks != nullptr) params.fallbacks[anchor] = {};
   if (params.terms != nullptr) {
-    params.terms[anchor].terms +=
+    params.terms[state.ordered.anchors[anchor]].terms +=
         static_cast<double>(count) * static_cast<double>(state.ordered.num_negatives(anchor));
   }
 }
@@ -296,7 +315,8 @@ __global__ void __launch_bounds__(kTripletThreads)
 struct NoTripletsParams {
   BatchTripletArgs args;
   AnchorTerms* terms;
-  Pick* hardest;  // null: results are another's
+  Pick* hardest;     // null: of no use
+  bool mined_pairs;  // or another writes those
 };
 
 __global__ void __launch_bounds__(kTripletThreads)
@@ -305,25 +325,11 @@ __global__ void __launch_bounds__(kTripletThreads)
   const int64_t num_anchors = params.args.batch.num_anchors;
   if (anchor >= num_anchors) return;
   params.terms[anchor] = {};
-  if (params.hardest == nullptr) return;
-  params.hardest[anchor] = {};
+  if (params.hardest != nullptr) params.hardest[anchor] = {};
+  if (!params.mined_pairs) return;
   params.args.positive[anchor] = params.args.negative[anchor] = -1;
   params.args.distances[anchor] = params.args.distances[num_anchors + anchor] =
       static_cast<double>(NAN);
-}
-
-// From positions to indices.
-struct ReorderTermsParams {
-  OrderedBatch ordered;
-  const AnchorTerms* by_position;
-  AnchorTerms* by_index;
-};
-
-__global__ void __launch_bounds__(kTripletThreads)
-    reorder_terms_kernel(const __grid_constant__ ReorderTermsParams params) {
-  const int64_t anchor = int64_t{blockIdx.x} * kTripletThreads + threadIdx.x;
-  if (anchor >= params.ordered.batch.num_anchors) return;
-  params.by_index[params.ordered.anchors[anchor]] = params.by_position[anchor];
 }
 
 // ---- Launches ---------------------------------------------------------------
@@ -372,24 +378,19 @@ const AnchorTerms* launch_sweeps(Queue& queue, const OrderedBatch& ordered, cons
   AnchorTerms* const terms = queue.template allocate<AnchorTerms>(anchors);
   const bool all = ordered.batch.mining == Mining::kAll;
   Pick* const hardest = all ? nullptr : queue.template allocate<Pick>(anchors);
-  const int64_t thread_blocks = ceil_div(anchors, kTripletThreads);
-  queue.launch(thread_blocks, kTripletThreads, no_triplets_kernel,
-               NoTripletsParams{args, terms, hardest});
+  queue.launch(ceil_div(anchors, kTripletThreads), kTripletThreads, no_triplets_kernel,
+               NoTripletsParams{args, terms, hardest, !all || !args.needs_mined});
   const SweepState state = new_sweep(queue, ordered, args.term, chunk);
   SweepParams params = new_sweep_params(queue, state, data);
   params.terms = all ? terms : nullptr;
-  for_rounds(queue, state, [&](const SweepState& round) {
+  for_rounds(state, [&](const SweepState& round) {
     params.state = round;
     launch_sweep(queue, params);
     if (all) return;
     queue.launch(ceil_div(anchors, kTripletWarps), kTripletThreads, semi_hard_terms_kernel,
                  SemiHardTermsParams{params, args, terms, hardest});
   });
-  if (!all) return terms;
-  AnchorTerms* const by_index = queue.template allocate<AnchorTerms>(anchors);
-  queue.launch(thread_blocks, kTripletThreads, reorder_terms_kernel,
-               ReorderTermsParams{ordered, terms, by_index});
-  return by_index;
+  return terms;
 }
 
 }  // namespace fused_rankloss

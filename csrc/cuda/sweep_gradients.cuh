@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The gradients of semi-hard and all triplets, recomputed tile by tile and never stored:
+// The gradients of all triplets, recomputed tile by tile and never stored:
 //
 //   grad_i = sum_j (w_ij + w_ji) (z_i - z_j)                                                  (1)
 //
@@ -26,7 +26,7 @@ namespace fused_rankloss {
 
 // Elements of a row's gradient that a block sums up.
 template <typename Real>
-constexpr int gradient_columns() {
+FRL_HD constexpr int gradient_columns() {
   return kGradientBytes / static_cast<int>(sizeof(Real));
 }
 
@@ -76,7 +76,7 @@ class AnyRows {
   template <typename T>
   __device__ __forceinline__ Real number(T value, double inverse) const {
     if (!ordered_.is_cosine()) return static_cast<Real>(value);
-    return static_cast<Real>(static_cast<double>(value) * inverse);
+    return static_cast<Real>(exact::mul(static_cast<double>(value), inverse));
   }
 
   const OrderedBatch& ordered_;
@@ -96,7 +96,7 @@ struct PairRoles {
   __device__ __forceinline__ int64_t ref() const { return row_is_anchor ? column : row; }
 };
 
-template <int kPieces, Mining kMining, typename Real>
+template <int kPieces, typename Real>
 class SweepGradients {
   using Tile = SweepTile<kPieces, Real>;
   static constexpr int kRows = Tile::kRows;
@@ -178,19 +178,15 @@ class SweepGradients {
     for (int begin = 0; begin < kColumns; begin += kWarpSize) {
       const int column = begin + lane_index();
       bool any = false;
-      if constexpr (kMining == Mining::kAll) {
 #pragma unroll 1
-        for (int r = 0; r < kRows; ++r) any |= weigh_pair(r, column, first);
-      } else {
-        any = weigh_picked_column(column, first);
-      }
+      for (int r = 0; r < kRows; ++r) any |= weigh_pair(r, column, first);
       weighty |= static_cast<uint64_t>(__ballot_sync(kAllLanes, any)) << begin;
     }
     __syncwarp();
     return weighty;
   }
 
-  // All: the weight of one pair, by all lanes together.
+  // The weight of one pair, by all lanes together.
   __device__ __forceinline__ bool weigh_pair(int r, int column, int64_t first) {
     const WeightsParams& weights = params_.weights;
     const int64_t row = tile_.row(r), other = first + column;
@@ -200,8 +196,14 @@ class SweepGradients {
     const bool positive = real && ordered_.same_label[roles.anchor()].contains(roles.ref());
     const float value = real && !positive ? tile_.value(r, column) : 0;
     if (real && !positive) key = tile_.key(value);
-    compare_directly(ordered_, real && !positive && tile_.is_small(r, column, value),
-                     roles.anchor(), roles.ref(), key);
+    const auto closes = [&](bool is_anchor, int64_t anchor) {
+      const float bound = is_anchor ? weights.sweep.data.anchors.bounds[anchor] : 0;
+      return is_anchor && is_close(weights.sweep.state, anchor, key, tile_.key_bound(bound));
+    };
+    const bool asks = real && !positive &&
+                      (tile_.is_small(r, column, value) || closes(params_.rows_are_anchors, row) ||
+                       closes(params_.rows_are_refs, other));
+    compare_directly(ordered_, asks, roles.anchor(), roles.ref(), key);
     if (real) {
       const double v = distance_of_key(ordered_.batch.distance, key);
       const auto add = [&](int64_t anchor, int64_t ref) {
@@ -215,45 +217,6 @@ class SweepGradients {
     return weight != 0;
   }
 
-  // Semi-hard: the weights of a column, by one lane.
-  __device__ __forceinline__ bool weigh_picked_column(int column, int64_t first) {
-    const WeightsParams& weights = params_.weights;
-    const int64_t other = first + column;
-    const bool real = other < params_.columns().num_rows;
-    const int64_t first_row = tile_.row(0), end_row = first_row + kRows;
-    bool any = false;
-    for (int r = 0; r < kRows; ++r) {
-      const int64_t row = first_row + r;
-      double weight = 0;
-      if (real && row < params_.rows().num_rows) {
-        if (params_.rows_are_anchors) weight += anchors_weight(row, other);
-        if (params_.rows_are_refs && ordered_.same_label[other].contains(row)) {
-          weight += positive_weight(weights, other, row);
-        }
-      }
-      tile_.store(r, column, static_cast<Real>(weight));
-      any |= weight != 0;
-    }
-    if (real && params_.rows_are_refs) {
-      for_picked(weights, other, first_row, end_row, [&](int32_t ref, double weight) {
-        const int r = static_cast<int>(ref - first_row);
-        tile_.store(r, column, static_cast<Real>(tile_.load(r, column) + weight));
-        any = true;
-      });
-    }
-    return any;
-  }
-
-  __device__ __forceinline__ double anchors_weight(int64_t anchor, int64_t ref) const {
-    if (ordered_.same_label[anchor].contains(ref)) {
-      return positive_weight(params_.weights, anchor, ref);
-    }
-    double sum = 0;
-    for_picked(params_.weights, anchor, ref, ref + 1,
-               [&](int32_t, double weight) { sum = weight; });
-    return sum;
-  }
-
   const GradientParams& params_;
   const OrderedBatch& ordered_;
   int64_t first_row_;
@@ -261,10 +224,10 @@ class SweepGradients {
   Tile tile_;
 };
 
-template <int kPieces, Mining kMining, typename Real>
+template <int kPieces, typename Real>
 __global__ void __launch_bounds__(kSweepTile.threads(), kAnyBlocks)
     sweep_gradients_kernel(const __grid_constant__ GradientParams params) {
-  using Gradients = SweepGradients<kPieces, kMining, Real>;
+  using Gradients = SweepGradients<kPieces, Real>;
   __shared__ typename Gradients::Shared shared;
   if (params.weights.sweep.state.is_over()) return;
   Gradients(params, shared).run();
@@ -290,15 +253,19 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
   const Real* const sums = static_cast<const Real*>(params.sums) + position * dim;
   Stored* const grad = static_cast<Stored*>(params.grad) + rows.index(position) * dim;
   double along = 0, inverse = 1;
-  if (ordered.is_cosine()) {
+  bool moves = false;  // a row that takes part in nothing may hold anything
+  for (int64_t d = lane_index(); d < dim; d += kWarpSize) moves |= !(sums[d] == 0);
+  moves = __any_sync(kAllLanes, moves) != 0;
+  if (ordered.is_cosine() && moves) {
     inverse = rows.inverse(position);
     for (int64_t d = lane_index(); d < dim; d += kWarpSize) along += sums[d] * rows(position, d);
     along = sum_lanes(along);
   }
   for (int64_t d = lane_index(); d < dim; d += kWarpSize) {
     double value = sums[d];
-    if (ordered.is_cosine())
+    if (ordered.is_cosine() && moves) {
       value = inverse == 0 ? 0 : (value - along * rows(position, d)) * inverse;
+    }
     grad[d] = round_to<Stored>(value);
   }
 }
@@ -308,20 +275,16 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 template <class Queue>
 void launch_gradients(Queue& queue, const GradientParams& params) {
   const SweepState& state = params.weights.sweep.state;
-  const bool wide = state.ordered.batch.type == ScoreType::kDouble;
   const auto launch = [&](auto kernel) {
     queue.launch(ceil_div(params.rows().num_rows, kSweepTile.rows()) * params.column_blocks,
                  kSweepTile.threads(), kernel, params);
   };
-  if (!state.is_all()) {
-    launch(wide ? sweep_gradients_kernel<0, Mining::kSemiHard, double>
-                : sweep_gradients_kernel<0, Mining::kSemiHard, float>);
-  } else if (wide) {
-    launch(sweep_gradients_kernel<0, Mining::kAll, double>);
+  if (state.ordered.batch.type == ScoreType::kDouble) {
+    launch(sweep_gradients_kernel<0, double>);
   } else if (params.weights.sweep.data.pieces == 2) {
-    launch(sweep_gradients_kernel<2, Mining::kAll, float>);
+    launch(sweep_gradients_kernel<2, float>);
   } else {
-    launch(sweep_gradients_kernel<1, Mining::kAll, float>);
+    launch(sweep_gradients_kernel<1, float>);
   }
 }
 
@@ -370,20 +333,15 @@ void launch_sweep_gradients(Queue& queue, const OrderedBatch& ordered, const Sea
   const SweepState state = new_sweep(queue, ordered, args.term, chunk);
   WeightsParams weights{new_sweep_params(queue, state, data), args.grad_loss, args.anchor_scale};
   weights.positives = queue.template allocate<double>(anchors * chunk);
-  if (state.is_all()) {
-    weights.sweep.below = queue.template allocate<uint32_t>(anchors * (chunk + 1));
-    weights.sweep.reached = queue.template allocate<uint32_t>(anchors * (chunk + 1));
-    weights.sweep.slopes = queue.template allocate<double>(anchors * chunk);
-  } else {
-    weights.negative_positions = queue.template allocate<int32_t>(anchors * chunk);
-    weights.negatives = queue.template allocate<double>(anchors * chunk);
-  }
+  weights.sweep.below = queue.template allocate<uint32_t>(anchors * (chunk + 1));
+  weights.sweep.reached = queue.template allocate<uint32_t>(anchors * (chunk + 1));
+  weights.sweep.slopes = queue.template allocate<double>(anchors * chunk);
   const bool self = ordered.batch.self;
   GradientSums<Queue> of_anchors(queue, weights, true, self, args.grad_embeddings);
   std::optional<GradientSums<Queue>> of_refs;
   if (!self) of_refs.emplace(queue, weights, false, true, args.grad_refs);
 
-  for_rounds(queue, state, [&](const SweepState& round) {
+  for_rounds(state, [&](const SweepState& round) {
     weights.sweep.state = round;
     launch_sweep(queue, weights.sweep);
     queue.launch(ceil_div(anchors, kTripletWarps), kTripletThreads, weights_kernel, weights);

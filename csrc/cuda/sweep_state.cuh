@@ -87,13 +87,9 @@ __global__ void __launch_bounds__(kTripletThreads)
   atomicMax(state.most_positives, static_cast<uint32_t>(state.ordered.num_positives(anchor)));
 }
 
-// Fills the arrays of the round.
-__global__ void __launch_bounds__(kTripletThreads)
-    thresholds_kernel(const __grid_constant__ SweepState state) {
-  if (state.is_over()) return;
-  const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
-  const int32_t count = state.count(anchor);
-  if (count == 0) return;
+// Fills the round's arrays of an anchor with `count` positives, by a warp.
+__device__ __forceinline__ void fill_thresholds(const SweepState& state, int64_t anchor,
+                                                int32_t count) {
   const OrderedBatch& ordered = state.ordered;
   const int64_t first = state.first(anchor);
   for (int32_t element = 0; element < count; ++element) {
@@ -127,11 +123,12 @@ __global__ void __launch_bounds__(kTripletThreads)
 
 // ---- Launches ---------------------------------------------------------------
 
-// So many positives an anchor that all rounds' arrays stay within kChunkBytes, about 100 bytes
-// each.
+// So many positives an anchor that a round's arrays stay within kChunkBytes, about 130 bytes each,
+// and that two pairs each are counted in 31 bits.
 inline int32_t chunk_size(const TripletBatch& batch) {
   const int64_t anchors = std::max<int64_t>(1, batch.num_anchors);
-  const int64_t size = std::max(kMinChunk, kChunkBytes / 100 / anchors);
+  const int64_t size =
+      std::min(std::max(kMinChunk, kChunkBytes / 130 / anchors), kMostPairs / 2 / anchors);
   return static_cast<int32_t>(std::min(size, std::max<int64_t>(1, batch.num_refs)));
 }
 
@@ -150,15 +147,17 @@ SweepState new_sweep(Queue& queue, const OrderedBatch& ordered, const TripletTer
   return state;
 }
 
-// Calls `body` with the state of each round, its thresholds filled.
-template <class Queue, typename Body>
-void for_rounds(Queue& queue, SweepState state, Body body) {
-  const TripletBatch& batch = state.ordered.batch;
-  const int64_t rounds = ceil_div(batch.num_refs, state.chunk);
+// At least one, so that there is one to store what there is not.
+inline int64_t num_rounds(const SweepState& state) {
+  return std::max<int64_t>(1, ceil_div(state.ordered.batch.num_refs, state.chunk));
+}
+
+// Calls `body` with the state of each round.
+template <typename Body>
+void for_rounds(SweepState state, Body body) {
+  const int64_t rounds = num_rounds(state);
   for (int64_t round = 0; round < rounds; ++round) {
     state.round = static_cast<int32_t>(round);
-    queue.launch(ceil_div(batch.num_anchors, kTripletWarps), kTripletThreads, thresholds_kernel,
-                 state);
     body(state);
   }
 }

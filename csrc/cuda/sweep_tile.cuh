@@ -86,10 +86,9 @@ class SweepTile {
     const double key = -key_scale_ * static_cast<double>(value);
     return key > 0 ? key : 0;
   }
-  // How far it may be off; only for anchors as rows.
-  __device__ __forceinline__ double key_bound(int r) const {
-    if constexpr (!kHasProduct) return 0;
-    return key_scale_ * static_cast<double>(rows_.bounds[row(r)]);
+  // How far it may be off, from an anchor's bound.
+  __device__ __forceinline__ double key_bound(float bound) const {
+    return kHasProduct ? key_scale_ * static_cast<double>(bound) : 0;
   }
   __device__ __forceinline__ bool is_small(int r, int column, float value) const {
     if constexpr (!kHasProduct) return true;

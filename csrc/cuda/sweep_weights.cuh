@@ -5,9 +5,7 @@
 //   w_ax = d loss / d distance(a, x) * f,    d distance / dx_a = f (x_a - x)                   (1)
 //
 // f as gradient_factor(); for cosine f = 1, and the rest of the derivative is sweep_gradients.cuh's
-// last step. Weights of positives are stored for both minings. Those of negatives are recomputed
-// where all of them count; where each positive picks one, the anchor's picks are sorted by
-// position.
+// last step. Weights of positives are stored, those of negatives recomputed.
 //
 // Mapping      a warp an anchor
 // Numerics     fp64
@@ -23,9 +21,6 @@ struct WeightsParams {
   UpstreamGrad grad_loss;
   const double* anchor_scale;  // [1]
   double* positives;           // [N, chunk], of the round's positives in label order
-  // semi-hard: the picked negatives' weights, sorted by position
-  int32_t* negative_positions;  // [N, chunk]
-  double* negatives;            // [N, chunk]; of several with one position, all but the first are 0
 
   __device__ __forceinline__ double upstream(int64_t anchor) const {
     return grad_loss(sweep.state.ordered.anchors[anchor]) * *anchor_scale;
@@ -42,10 +37,14 @@ struct WeightsParams {
 };
 
 // The slopes of all terms of each sorted threshold's positive, from the counts of a sweep.
-__device__ __forceinline__ void weigh_counted(const WeightsParams& params, int64_t anchor,
-                                              int32_t count) {
+__global__ void __launch_bounds__(kTripletThreads)
+    weights_kernel(const __grid_constant__ WeightsParams params) {
   const SweepParams& sweep = params.sweep;
   const SweepState& state = sweep.state;
+  if (state.is_over()) return;
+  const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
+  const int32_t count = state.count(anchor);
+  if (count == 0) return;
   const double boundary = state.term.term().boundary, upstream = params.upstream(anchor);
   const int64_t first = state.first(anchor), counts = anchor * (state.chunk + 1);
   uint32_t below = 0, reached = 0;
@@ -73,59 +72,6 @@ __device__ __forceinline__ void weigh_counted(const WeightsParams& params, int64
   }
 }
 
-__device__ __forceinline__ void weigh_picked(const WeightsParams& params, int64_t anchor,
-                                             int32_t count) {
-  const SweepParams& sweep = params.sweep;
-  const SweepState& state = sweep.state;
-  const Distance kind = state.ordered.batch.distance;
-  const TripletTerm term = state.term.term();
-  const double upstream = params.upstream(anchor);
-  const int64_t first = state.first(anchor);
-  const auto position_of = [&](int32_t k) { return negative_of(sweep, anchor, k).position; };
-  for (int32_t k = lane_index(); k < count; k += kWarpSize) {
-    const Pick negative = negative_of(sweep, anchor, k);
-    const double to_positive = distance_of_key(kind, state.thresholds[first + k]);
-    const double to_negative = distance_of_key(kind, negative.key);
-    const double slope = term.slope(term.gap(to_positive, to_negative));
-    params.positives[first + state.elements[first + k]] =
-        params.weight(upstream, slope, to_positive);
-    int32_t rank = 0;
-    for (int32_t other = 0; other < count; ++other) {
-      const int32_t position = position_of(other);
-      rank += position < negative.position || (position == negative.position && other < k);
-    }
-    params.negative_positions[first + rank] = negative.position;
-    params.negatives[first + rank] = -params.weight(upstream, slope, to_negative);
-  }
-  __syncwarp();
-  // The first of each position takes what the others weigh; nobody else looks at these.
-  for (int32_t k = lane_index(); k < count; k += kWarpSize) {
-    const int32_t position = params.negative_positions[first + k];
-    if (k > 0 && params.negative_positions[first + k - 1] == position) continue;
-    double sum = params.negatives[first + k];
-    for (int32_t next = k + 1; next < count && params.negative_positions[first + next] == position;
-         ++next) {
-      sum += params.negatives[first + next];
-      params.negatives[first + next] = 0;
-    }
-    params.negatives[first + k] = sum;
-  }
-}
-
-__global__ void __launch_bounds__(kTripletThreads)
-    weights_kernel(const __grid_constant__ WeightsParams params) {
-  const SweepState& state = params.sweep.state;
-  if (state.is_over()) return;
-  const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
-  const int32_t count = state.count(anchor);
-  if (count == 0) return;
-  if (state.is_all()) {
-    weigh_counted(params, anchor, count);
-  } else {
-    weigh_picked(params, anchor, count);
-  }
-}
-
 // ---- What they are in a tile -------------------------------------------------
 
 // Of the anchor's positive, 0 if that belongs to another round.
@@ -139,7 +85,7 @@ __device__ __forceinline__ double positive_weight(const WeightsParams& params, i
              : 0.0;
 }
 
-// Of an anchor's negative at distance v, where all triplets count.
+// Of an anchor's negative at distance v.
 __device__ __forceinline__ double negative_weight(const WeightsParams& params, int64_t anchor,
                                                   double v) {
   const SweepState& state = params.sweep.state;
@@ -161,22 +107,6 @@ __device__ __forceinline__ double negative_weight(const WeightsParams& params, i
         static_cast<double>(count - above) + term.boundary * static_cast<double>(above - reached);
   }
   return -params.weight(upstream, slope, v);
-}
-
-// Of the anchor's picked negatives in [begin, end), for one lane: calls `body` with each that
-// weighs anything.
-template <typename Body>
-__device__ __forceinline__ void for_picked(const WeightsParams& params, int64_t anchor,
-                                           int64_t begin, int64_t end, Body body) {
-  const SweepState& state = params.sweep.state;
-  const int32_t count = state.count(anchor);
-  const int32_t* const positions = params.negative_positions + state.first(anchor);
-  for (int64_t k = partition_point(positions, count,
-                                   [begin](int32_t position) { return position < begin; });
-       k < count && positions[k] < end; ++k) {
-    const double weight = params.negatives[state.first(anchor) + k];
-    if (weight != 0) body(positions[k], weight);
-  }
 }
 
 }  // namespace fused_rankloss

@@ -50,7 +50,7 @@ inline constexpr int64_t kHalfBandRows = 4096;
 // Blocks that the search aims at, so that no multiprocessor of a large GPU is without work.
 inline constexpr int64_t kSearchBlocks = 1024;
 
-// The best candidates of a row, by column modulo this.
+// The best candidates of a row.
 inline constexpr int kSearchSlots = 8;
 
 // Positives of classes up to this size are compared without a search.
@@ -64,6 +64,7 @@ inline constexpr int64_t kScanBlocks = 512;
 
 // Positives of an anchor that one round of a sweep takes, and the bytes that may cost.
 inline constexpr int64_t kMinChunk = 64;
+inline constexpr int64_t kMostPairs = int64_t{1} << 30;
 inline constexpr int64_t kChunkBytes = int64_t{64} << 20;
 
 // Of a row's gradient, what a block of the backward sweep sums up: 2 registers a row for the sums

@@ -71,7 +71,7 @@ class ExplicitDistance {
     const double z = fabs(shifted(x, y));
     if (rows_.p == 2) return exact::add(sum, square_term(z));
     if (is_maximum()) return larger(sum, z);
-    return exact::add(sum, pow(z, rows_.p));
+    return exact::add(sum, rows_.p == 1 ? z : pow(z, rows_.p));  // a pow may be an ulp off
   }
 
   // The distance from all lanes' sums.
@@ -79,6 +79,7 @@ class ExplicitDistance {
     const bool norm = rows_.is_shifted_norm();
     if (norm && is_maximum()) return max_lanes(sum);
     sum = sum_lanes(sum);
+    if (norm && rows_.p == 1) return sum;
     if (norm && rows_.p != 2) return pow(sum, 1 / rows_.p);
     return distance_of_key(rows_.distance, pair_key(rows_.distance, sum, x_inverse, y_inverse));
   }
@@ -108,7 +109,7 @@ class ExplicitDistance {
     if (rows_.p == 2) return z / value;
     const double sign = z > 0 ? 1 : -1;
     if (is_maximum()) return fabs(z) == value ? sign : (value == value ? 0.0 : value);
-    return sign * pow(fabs(z) / value, rows_.p - 1);
+    return rows_.p == 1 ? sign : sign * pow(fabs(z) / value, rows_.p - 1);
   }
 
   __device__ __forceinline__ bool is_shifted_norm() const { return rows_.is_shifted_norm(); }

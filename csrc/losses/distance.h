@@ -121,7 +121,8 @@ FRL_HD double gradient_factor(Distance distance, double value, double x_inverse 
 FRL_HD double gradient_direction(Distance distance, double value, double x, double y,
                                  double x_inverse = 1, double y_inverse = 1) {
   if (distance != Distance::kCosine) return x - y;
-  const double x_unit = x * x_inverse, y_unit = y * y_inverse;
+  // Each rounded by itself: what is equal has a difference of 0.
+  const double x_unit = exact::mul(x, x_inverse), y_unit = exact::mul(y, y_inverse);
   return x_unit - y_unit - value * x_unit;
 }
 

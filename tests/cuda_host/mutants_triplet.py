@@ -73,8 +73,8 @@ MUTANTS = [
     Mutant(
         "what slots give up is forgotten",
         "search_candidates.cuh",
-        "if (lost != 0)",
-        "if (false && lost != 0)",
+        "if (entry != 0) atomicMax(&to.rest",
+        "if (false) atomicMax(&to.rest",
     ),
     Mutant(
         "ties go to the last", "hardest_choice.cuh", "other.index < index", "other.index > index"
@@ -93,6 +93,10 @@ MUTANTS = [
         "double{operand.residuals[t]} + bit_cast<float>(params.facts->residual)",
         "0.0",
     ),
+    # Explicit triplets.
+    Mutant(
+        "p = 1 by powers", "triplet_rows.cuh", "rows_.p == 1 ? z : pow(z, rows_.p)", "pow(z, 1)"
+    ),
     # Gradients.
     Mutant(
         "miners of the next row",
@@ -100,7 +104,43 @@ MUTANTS = [
         "begin = first_of(row);",
         "begin = first_of(row + 1);",
     ),
+    Mutant(
+        "each round begins anew",
+        "mined_gradients.cuh",
+        "params.earlier_terms == 0 ? 0 : sums[row * batch.dim + d]",
+        "0",
+    ),
+    Mutant(
+        "a round leaves the last one's terms",
+        "semi_hard_gradients.cuh",
+        "      params.positive[to + k] = -1;\n",
+        "",
+    ),
+    Mutant(
+        "terms by position",
+        "semi_hard_gradients.cuh",
+        "to = state.first(ordered.anchors[anchor])",
+        "to = first",
+    ),
     # Sweeps.
+    Mutant(
+        "ties are those of products",
+        "sweep_forward.cuh",
+        "return reached < count && thresholds[reached] <=",
+        "return false && thresholds[reached] <=",
+    ),
+    Mutant(
+        "mined pairs stay unset without a request",
+        "sweep_forward.cuh",
+        "if (!params.mined_pairs) return;",
+        "if (params.hardest == nullptr) return;",
+    ),
+    Mutant(
+        "rows in no triplet are looked at",
+        "sweep_gradients.cuh",
+        "moves = __any_sync(kAllLanes, moves) != 0;",
+        "moves = true;",
+    ),
     Mutant(
         "a round's positives overlap",
         "sweep_state.cuh",

@@ -221,6 +221,80 @@ def test_nan_of_one_row_is_everybodys_hardest_negative(host) -> None:
     assert result.loss.isnan().all() and (result.negative[2:] == 0).all()
 
 
+# ---- What only some ask for ------------------------------------------------------------------
+
+
+@every_mining
+def test_mined_pairs_on_request(mining: str, host) -> None:
+    """Where they would cost a search of their own, there are none; the loss is the same."""
+    batch = batch_of(40, 5, 4).to(torch.float32)
+    pairs = (*batch, None, 0.5, False, mining, "euclidean", 0.0, "mean", False)
+    asked, unasked = (host.ops.batch_triplet_forward(*pairs, asks) for asks in (True, False))
+    for place in (0, 4, 5):
+        assert torch.equal(asked[place], unasked[place])
+    if mining == "all":
+        assert (unasked[1] == -1).all() and (unasked[2] == -1).all() and unasked[3].isnan().all()
+        grads = [
+            host.ops.batch_triplet_backward(torch.ones(()), *pairs[:10], *results[1:6])[0]
+            for results in (asked, unasked)
+        ]
+        assert torch.equal(*grads)
+    else:
+        assert torch.equal(asked[1], unasked[1])
+
+
+# ---- Ties and infinity where all triplets count ----------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("references", [False, True])
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_equal_rows_of_two_labels_tie(distance: str, references: bool, dtype, host) -> None:
+    """Each row is there under either label: every triplet but those with itself has its tie."""
+    generator = torch.Generator().manual_seed(7)
+    rows = torch.randn(40, 9, generator=generator).to(dtype).double()
+    doubled, labels = torch.cat([rows, rows]), torch.arange(80) // 40
+    batch = Batch(doubled, labels)
+    if references:
+        batch = Batch(rows[:17], torch.zeros(17, dtype=torch.long), doubled, labels)
+    options = {"margin": 0.0, "distance": distance, "boundary": 0.5}
+    for reduction in ("mean_nonzero", "none"):
+        hold(host.ops, batch, "all", dtype, reduction=reduction, **options)
+    batch = batch.to(dtype)
+    slopes = [
+        host.ops.batch_triplet_forward(
+            *batch, None, 0.0, False, "all", distance, b, "sum", False, False
+        )[4]
+        for b in (0.0, 1.0)
+    ]
+    ties = slopes[1] - slopes[0]
+    assert (ties >= (40 if references else 39)).all(), "those of two equal rows at least"
+
+
+@every_mining
+def test_an_infinite_negative_is_worth_nothing(mining: str, host) -> None:
+    batch = batch_of(30, 4, 5)
+    batch.embeddings[7, 2] = math.inf
+    batch.labels[7] = 99  # no row's positive
+    wanted = specified(batch, mining, reduction="none")
+    result = solve(host.ops, batch.to(torch.float32), mining, reduction="none")
+    close("loss", result.loss, wanted.loss, 1e-5)
+    assert result.loss.isfinite().all() and (result.loss > 0).any()
+    assert result.grad[torch.arange(30) != 7].isfinite().all()
+
+
+@every_mining
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("labels", [[0] * 9, list(range(9))], ids=["equal", "distinct"])
+def test_nan_in_nothing(mining: str, distance: str, labels: list[int], host) -> None:
+    """Rows without a triplet have gradient 0, whatever they hold."""
+    rows = torch.randn(9, 4)
+    rows[3] = math.nan
+    batch = Batch(rows, torch.tensor(labels))
+    result = solve(host.ops, batch, mining, distance=distance)
+    assert result.loss == 0 and torch.equal(result.grad, torch.zeros_like(rows))
+
+
 # ---- Labels ----------------------------------------------------------------------------------
 
 

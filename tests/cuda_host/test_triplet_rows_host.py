@@ -90,6 +90,19 @@ def test_kinks_and_coincident_points(boundary: float, distance: str, host) -> No
     hold(host, rows, torch.float32, reduction="none", **options)
 
 
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+@pytest.mark.parametrize("swap", [False, True])
+def test_ties_of_norms(p: float, swap: bool, host) -> None:
+    """The same distance, and so a gap of exactly 0, for numbers in another order."""
+    anchor = torch.zeros(6, 4)
+    positive = torch.randint(-9, 10, (6, 4), generator=torch.Generator().manual_seed(3)).float()
+    rows = [anchor, positive, positive.flip(1)]
+    hold(host, rows, torch.float64, p=p, swap=swap, margin=0.0, boundary_grad=1.0)
+    norm = ("euclidean", p, 0.0, swap)
+    forward = host.ops.triplet_forward(*rows, None, 0.0, False, *norm, 0.5, "sum")
+    assert forward[0] == 0 or swap, "every gap is 0, but where (p, n) is nearer"
+
+
 def test_nan_stays_in_its_row(host) -> None:
     rows = rows_of(5, 6)
     rows[2][3, 1] = math.nan

@@ -24,7 +24,7 @@ def test_the_readme_has_a_quick_start() -> None:
     assert python_blocks(ROOT / "README.md")
 
 
-@pytest.mark.parametrize("page", filter(python_blocks, PAGES), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", list(filter(python_blocks, PAGES)), ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
     """The blocks of a page one after the other, as a reader would paste them."""
     script = tmp_path / "page.py"

@@ -17,6 +17,15 @@ def _in_double(margin: Tensor | None) -> Tensor | None:
     return None if margin is None else margin.to(torch.float64)
 
 
+def grads_at_once(embeddings: Tensor, mining: str, reduction: str) -> bool:
+    """Whether the forward pass of a batch makes the gradients on the way.
+
+    With one upstream number for all anchors the backward pass is then a multiplication. Mined pairs
+    are gathered as cheaply later.
+    """
+    return embeddings.device.type == "cpu" and mining != "hard" and reduction != "none"
+
+
 class Triplet(torch.autograd.Function):
     """The loss of explicit triplets ``[R, D]``."""
 
@@ -94,9 +103,7 @@ class BatchTriplet(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch = (embeddings, labels, ref_embeddings, ref_labels, _in_double(margin_tensor))
         options = (margin, soft, mining, distance, boundary_grad)
-        # One upstream number for all anchors: the backward pass is a multiplication, where the
-        # forward pass makes the gradient on the way. Mined pairs are gathered as cheaply later.
-        at_once = embeddings.device.type == "cpu" and mining != "hard" and reduction != "none"
+        at_once = grads_at_once(embeddings, mining, reduction)
         loss, *mined, slope, anchor_scale, grad, grad_refs = ops.batch_triplet_forward(
             *batch, *options, reduction, needs_grad and at_once, return_mined
         )

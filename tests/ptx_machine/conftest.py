@@ -1,0 +1,50 @@
+"""Builds the machine once a session, and lets the public functions compute with it."""
+
+from __future__ import annotations
+
+import machine
+import ptx_build
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--ptx-all", action="store_true", help="run every test of tests/ptx_machine: about an hour"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long runs when asked for; what looks at the whole session comes last."""
+    # Where this folder is not named in the command line, the option is not there.
+    if not (config.getoption("--ptx-all", False) or config.getoption("--all", False)):
+        left_out = [item for item in items if item.get_closest_marker("ptx_all")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("ptx_all")]
+    items.sort(key=lambda item: item.get_closest_marker("ptx_last") is not None)
+
+
+def _require_build() -> None:
+    if reason := ptx_build.why_not():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def ptx_texts(pytestconfig: pytest.Config) -> machine.Machine:
+    """The machine alone."""
+    _require_build()
+    return machine.Machine(ptx_build.machine_alone(pytestconfig.cache.mkdir("ptx_machine")))
+
+
+@pytest.fixture(scope="session")
+def ptx_kernels(pytestconfig: pytest.Config) -> machine.Kernels:
+    """The machine with the kernels of csrc/cuda."""
+    _require_build()
+    return machine.Kernels(ptx_build.library(pytestconfig.cache.mkdir("ptx_machine")))
+
+
+@pytest.fixture
+def on_ptx(ptx_kernels: machine.Kernels, monkeypatch: pytest.MonkeyPatch) -> machine.Kernels:
+    """Lets the public functions compute CPU tensors with it, on the large device."""
+    ptx_kernels.replace_ops(monkeypatch)
+    ptx_kernels.use("large", "steady")
+    return ptx_kernels

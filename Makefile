@@ -1,6 +1,6 @@
 # For an activated environment that has torch; `make dev` brings the rest.
 
-CXX_FILES = $(shell find csrc tests -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CXX_FILES = $(shell find csrc tests build_tools -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 # Without those that torch adds: the sources are to need none of them. Asked for once, if at all.
 NVCC_FLAGS = $(eval NVCC_FLAGS := $(shell FUSED_RANKLOSS_EXPERIMENTAL=1 \
 	python -c "from build_tools.native import *; \

@@ -17,8 +17,8 @@ NVCC_STANDARD = "-std=c++20"
 MINIMUM_TOOLKIT = (12, 4)
 MINIMUM_ARCHITECTURE = 75
 
-# What most GPUs of a machine room run, where none is there to be asked: 8.0 also serves 8.6 to 8.9,
-# 9.0 is Hopper, and every later one compiles the PTX of 9.0 when it first needs a kernel.
+# Where no GPU is visible. Code for 8.0 also runs on 8.6 to 8.9, 9.0 is Hopper, and every later GPU
+# compiles the PTX of 9.0 when it first needs a kernel: PTX of 8.0 would serve no other.
 USUAL_ARCHITECTURES = (80, 90)
 
 # What the kernels ask of a toolkit beyond C++20, in a few lines.

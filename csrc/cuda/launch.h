@@ -22,7 +22,8 @@ namespace fused_rankloss {
 inline const char* cuda_remedy(cudaError_t error) {
   switch (error) {
     case cudaErrorNoKernelImageForDevice:
-      return "; rebuild fused_rankloss with TORCH_CUDA_ARCH_LIST set to this GPU's architecture";
+      return "; rebuild fused_rankloss with TORCH_CUDA_ARCH_LIST set to this GPU's compute "
+             "capability, which has to be 7.5 or newer";
     case cudaErrorInsufficientDriver:
       return "; update the NVIDIA driver, or rebuild fused_rankloss with an older CUDA toolkit";
     default:

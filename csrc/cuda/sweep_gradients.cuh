@@ -26,9 +26,7 @@ namespace fused_rankloss {
 
 // Elements of a row's gradient that a block sums up.
 template <typename Real>
-FRL_HD constexpr int gradient_columns() {
-  return kGradientBytes / static_cast<int>(sizeof(Real));
-}
+inline constexpr int kGradientColumns = kGradientBytes / static_cast<int>(sizeof(Real));
 
 struct GradientParams {
   WeightsParams weights;
@@ -101,7 +99,7 @@ class SweepGradients {
   using Tile = SweepTile<kPieces, Real>;
   static constexpr int kRows = Tile::kRows;
   static constexpr int kColumns = kSweepTile.columns;
-  static constexpr int kShare = gradient_columns<Real>() / kWarpSize;  // a lane's of a row
+  static constexpr int kShare = kGradientColumns<Real> / kWarpSize;  // a lane's of a row
 
  public:
   // The weight of a pair takes the cell of its product.
@@ -111,7 +109,7 @@ class SweepGradients {
       : params_(params),
         ordered_(params.weights.sweep.state.ordered),
         first_row_(int64_t{blockIdx.x} / params.column_blocks * kSweepTile.rows()),
-        first_element_(int64_t{blockIdx.x % params.column_blocks} * gradient_columns<Real>()),
+        first_element_(int64_t{blockIdx.x % params.column_blocks} * kGradientColumns<Real>),
         tile_(params.rows(), params.columns(), params.weights.sweep.data.facts,
               params.weights.sweep.data.num_slabs, shared, first_row_) {}
 
@@ -298,7 +296,7 @@ class GradientSums {
     const int64_t size = params_.rows().num_rows * batch.dim;
     dispatch_stored(batch.type, [&](auto stored) {
       using Real = compute_t<decltype(stored)>;
-      params_.column_blocks = static_cast<int32_t>(ceil_div(batch.dim, gradient_columns<Real>()));
+      params_.column_blocks = static_cast<int32_t>(ceil_div(batch.dim, kGradientColumns<Real>));
       Real* const sums = queue.template allocate<Real>(size);
       queue.zero(sums, size);
       params_.sums = sums;

@@ -17,7 +17,7 @@
 // Determinism  a row is one warp's, and its sum has a fixed order: no atomics
 #pragma once
 
-#include "cuda/ordered_batch.cuh"
+#include "cuda/batch_order.cuh"
 
 namespace fused_rankloss {
 

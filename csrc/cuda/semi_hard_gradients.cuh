@@ -23,7 +23,7 @@ struct SemiHardPairsParams {
   double* slope;
 };
 
-__global__ void __launch_bounds__(kTripletThreads)
+__global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
     semi_hard_pairs_kernel(const __grid_constant__ SemiHardPairsParams params) {
   const SweepState& state = params.sweep.state;
   const OrderedBatch& ordered = state.ordered;

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "cuda/anchor_terms.cuh"
+#include "cuda/batch_order.cuh"
 #include "cuda/hardest_choice.cuh"
 
 namespace fused_rankloss {

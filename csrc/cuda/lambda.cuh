@@ -19,14 +19,16 @@ struct LambdaPaths {
 template <class Queue>
 void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths = {}) {
   const Lists& lists = args.lists;
+  check_slots(lists, queue.op());
   if (lists.num_lists == 0 || longest_list(lists) <= paths.longest_short) {
     run_short_lambda(queue, args, paths.longest_short, ListPartials{});
     return;
   }
   // A single list may be short, too: the device alone knows its length.
-  const ListPartials partials = ListPartials::of_whole_lists(
-      lists, paths.longest_short,
-      queue.template allocate<char>(ListPartials::bytes_of_whole_lists(lists)));
+  const ListPartials partials = queue.workspace([&](Workspace& workspace) {
+    return list_partials(workspace, lists, /*num_margins=*/1, paths.longest_short,
+                         /*whole_lists=*/true);
+  });
   run_short_lambda(queue, args, paths.longest_short, partials);
   run_long_lambda(queue, args, partials, paths.scans && scan_factors(args));
 }

@@ -9,6 +9,7 @@
 
 #include "common/lambda_args.h"
 #include "cuda/label_ranks.cuh"
+#include "cuda/long_list_table.cuh"
 
 namespace fused_rankloss {
 
@@ -55,16 +56,7 @@ struct PairSums {
 // The list that has a tile or a piece, of a table that has it.
 template <int64_t LongList::* kFirst>
 FRL_HD const LongList& list_with(const LongListTable& table, int64_t index) {
-  int64_t low = 0, high = table.size;  // the last list that begins no later lies in between
-  while (high - low > 1) {
-    const int64_t middle = low + (high - low) / 2;
-    if (table.lists[middle].*kFirst <= index) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return table.lists[low];
+  return record_with<kFirst>(table.lists, table.size, index);
 }
 
 // Arrays are by position where nothing else is said.

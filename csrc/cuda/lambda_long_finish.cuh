@@ -19,20 +19,20 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
                                             const LongList& list) {
   const LambdaArgs& args = params.args;
   LambdaListFacts& facts = params.facts[list.list];
-  const bool poisoned = facts.is_poisoned != 0;
+  const bool poisoned = facts.is_poisoned != 0 || !is_finite(facts.pair_weights);
   const PairSums sums = params.sums[list.list];
   double factor = args.scale;
   if (args.list_normalization) {
     factor *= list_normalizer(2 * args.scale * args.slope_scale() * sums.slope);
   }
-  facts.factor = factor * args.slope_scale();
+  facts.factor = poisoned ? kNan<double> : factor * args.slope_scale();
   ListPartial partial;
   partial.value.high = factor * sums.value;
   partial.pairs = poisoned ? kNan<double> : facts.pair_weights;
   params.partials.at(0, args.lists.slots(list.list).begin / kWarpSize, list.list) = partial;
   if (!params.wants_statistics()) return;
   double* statistics = args.statistics + 3 * list.list;
-  statistics[0] = static_cast<double>(params.ordered[list.list].pairs);
+  statistics[0] = poisoned ? 0 : static_cast<double>(params.ordered[list.list].pairs);
   statistics[1] =
       poisoned ? kNan<double> : static_cast<double>(params.ordered[list.list].twice_ordered) / 2;
   statistics[2] = poisoned ? kNan<double> : facts.ndcg;

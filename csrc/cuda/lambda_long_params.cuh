@@ -19,7 +19,8 @@ struct LambdaListFacts {
   double ndcg;
   double pair_weights;   // of the pairs that are kept
   double factor;         // of gradients, once the sums over pairs are known
-  uint32_t is_poisoned;  // by a NaN
+  uint32_t is_poisoned;  // by an item or two
+  uint32_t has_no_ndcg;
 };
 
 template <typename Real>

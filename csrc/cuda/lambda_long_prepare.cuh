@@ -10,6 +10,7 @@
 #pragma once
 
 #include "cuda/lambda_long_params.cuh"
+#include "cuda/lambda_poison.cuh"
 #include "cuda/long_lists_prepare.cuh"
 
 namespace fused_rankloss {
@@ -43,9 +44,10 @@ __global__ void __launch_bounds__(kScanThreads)
   }
   prepare_tile<Real>(
       params, blockIdx.x, [](int64_t /*slot*/, int64_t /*list*/) {},
-      [&](int64_t slot, int64_t list, uint64_t label_bits, bool has_nan) {
-        const double gain = args.gains != nullptr ? args.gains[slot] : 0;
-        if (has_nan || gain != gain) atomicExch(&params.facts[list].is_poisoned, 1u);
+      [&](int64_t slot, int64_t list, uint64_t label_bits, bool /*has_nan*/) {
+        const LambdaPoison poison = lambda_poison<Real>(args, slot);
+        if (poison.loss) atomicExch(&params.facts[list].is_poisoned, 1u);
+        if (poison.ndcg) atomicExch(&params.facts[list].has_no_ndcg, 1u);
         raise(params.facts[list].max_label, label_bits);
       },
       [&](int64_t slot) { static_cast<Real*>(args.raw_grad)[slot] = 0; });

@@ -301,7 +301,8 @@ class LambdaRanking {
       LambdaListFacts& facts = params_.facts[list.list];
       facts.pair_weights = args_.all_pairs() ? totals.all_pairs() : totals.pairs;
       facts.max_dcg = totals.max_dcg;
-      facts.ndcg = totals.max_dcg > 0 ? totals.dcg / totals.max_dcg : kNan<double>;
+      const bool has_ndcg = facts.has_no_ndcg == 0 && totals.max_dcg > 0;
+      facts.ndcg = has_ndcg ? totals.dcg / totals.max_dcg : kNan<double>;
     }
   }
 

@@ -65,26 +65,7 @@ struct PairPieces {
 
 // ---- Table -----------------------------------------------------------------
 
-FRL_HD int64_t num_list_tiles(const LongList& list) {
-  return (list.size + kScanTile - 1) / kScanTile;
-}
-
-struct LongListCounts {
-  int64_t lists = 0;
-  int64_t tiles = 0;
-  int64_t pieces = 0;
-  int64_t partials = 0;
-
-  FRL_HD static LongListCounts combine(const LongListCounts& a, const LongListCounts& b) {
-    return {a.lists + b.lists, a.tiles + b.tiles, a.pieces + b.pieces, a.partials + b.partials};
-  }
-  template <typename Shuffle>
-  __device__ __forceinline__ LongListCounts shuffled(Shuffle shuffle) const {
-    return {shuffle(lists), shuffle(tiles), shuffle(pieces), shuffle(partials)};
-  }
-};
-
-using LongTableShared = ScanShared<LongListCounts, kScanThreads>;
+FRL_HD int64_t num_list_tiles(const LongList& list) { return num_scan_tiles(list.size); }
 
 // Items come first among the positions of a list.
 template <typename Real>
@@ -122,30 +103,20 @@ __device__ __forceinline__ void make_long_table(const LambdaLongParams<Real>& pa
                                                 LongTableShared& shared) {
   // Lists that overlap have more of everything than there is room for.
   if (offsets_are_broken(params.args.lists)) return poison_long_lists(params);
-  LongListCounts before;
-#pragma unroll 1
-  for (int64_t step = 0; step < params.args.lists.num_lists; step += kScanThreads) {
-    const int64_t list = step + threadIdx.x;
-    const bool is_long = list < params.args.lists.num_lists && params.is_long(list);
-    LongList own{};
-    LongListCounts counts;
-    if (is_long) {
-      own = long_list(params, list);
-      const PairPieces pieces(own, params.args.both());
-      counts = {1, num_list_tiles(own), pieces.num_pieces(), pieces.num_partials()};
-    }
-    const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared, counts);
-    if (is_long) {
-      const LongListCounts earlier = LongListCounts::combine(before, scanned.before);
-      own.first_tile = earlier.tiles;
-      own.first_piece = earlier.pieces;
-      own.first_partial = earlier.partials;
-      params.lists[earlier.lists] = own;
-    }
-    before = LongListCounts::combine(before, scanned.total);
-  }
-  if (threadIdx.x == 0)
-    *params.table = {params.lists, before.lists, before.tiles, before.pieces, 0};
+  const LongListCounts all = number_long_lists<LongList>(
+      shared, params.args.lists, params.partials.crossover,
+      [&](int64_t list, LongList& own) -> LongListCounts {
+        own = long_list(params, list);
+        const PairPieces pieces(own, params.args.both());
+        return {1, num_list_tiles(own), pieces.num_pieces(), pieces.num_partials()};
+      },
+      [&](LongList& own, const LongListCounts& earlier) {
+        own.first_tile = earlier.tiles;
+        own.first_piece = earlier.pieces;
+        own.first_partial = earlier.partials;
+        params.lists[earlier.lists] = own;
+      });
+  if (threadIdx.x == 0) *params.table = {params.lists, all.lists, all.tiles, all.pieces, 0};
 }
 
 }  // namespace fused_rankloss

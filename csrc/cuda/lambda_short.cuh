@@ -64,7 +64,7 @@ __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args
     factor *= args.list_normalization
                   ? list_normalizer(2 * args.scale * args.slope_scale() * sums.slope)
                   : 1;
-    const bool poisoned = sums.pairs != sums.pairs;
+    const bool poisoned = !is_finite(sums.pairs);
     rows.store_gradients(poisoned ? kNan<double> : factor * args.slope_scale());
     if (statistics != nullptr) {
       const double twice = rows.count_ordered();
@@ -73,7 +73,7 @@ __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args
     }
   }
   fill_gradients<Real>(args, team, slots, items.poisoned);
-  const bool poisoned = items.poisoned || sums.pairs != sums.pairs;
+  const bool poisoned = items.poisoned || !is_finite(sums.pairs);
   if (poisoned && statistics != nullptr && team.thread() == 0) {
     statistics[0] = 0;
     statistics[1] = statistics[2] = kNan<double>;

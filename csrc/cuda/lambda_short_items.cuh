@@ -17,8 +17,8 @@
 #pragma once
 
 #include "common/lambda_args.h"
+#include "cuda/lambda_poison.cuh"
 #include "cuda/lambda_short_cells.cuh"
-#include "cuda/load_items.cuh"
 
 namespace fused_rankloss {
 
@@ -34,6 +34,7 @@ struct ShortItems {
   int top = 0;   // cells of the ranks that truncation keeps; n without
   int size = 0;  // cells that are in pairs
   bool poisoned = false;
+  bool has_ndcg = true;
   bool spread = false;  // the scores are not all equal
 };
 
@@ -55,7 +56,7 @@ class LambdaItemsReader {
     if (items.top < items.n) count_top(items);
     rank_labels(items, dcg);
     weigh_items(items.n, dcg.value);
-    write_metrics(dcg);
+    write_metrics(items, dcg);
     team_.sync();
     return items;
   }
@@ -81,7 +82,7 @@ class LambdaItemsReader {
   __device__ __forceinline__ ShortItems read_scores() {
     Real* gradients = static_cast<Real*>(args_.raw_grad);
     ShortItems items;
-    bool has_nan = false;
+    LambdaPoison poison;
 #pragma unroll 1
     for (int begin = 0; begin < slots_.size; begin += team_.size()) {
       const int cell = begin + team_.thread();
@@ -91,10 +92,8 @@ class LambdaItemsReader {
       uint64_t key = UINT64_MAX;
       if (real) {
         const Real score = load_score<Real>(args_, slot);
-        const Real weight = load_weight<Real>(args_, slot);
-        has_nan |= score != score || weight != weight ||
-                   is_nan_label(label_key(slot), args_.label_type) ||
-                   (args_.gains != nullptr && args_.gains[slot] != args_.gains[slot]);
+        const LambdaPoison own = lambda_poison<Real>(args_, slot);
+        poison = {poison.loss || own.loss, poison.ndcg || own.ndcg};
         key = static_cast<decltype(ordered_key(score))>(~ordered_key(score));
       } else if (inside && gradients != nullptr) {
         gradients[slot] = 0;
@@ -105,7 +104,8 @@ class LambdaItemsReader {
       }
       items.n += team_.count(real);
     }
-    items.poisoned = team_.any(has_nan);
+    items.poisoned = team_.any(poison.loss);
+    items.has_ndcg = args_.statistics == nullptr || !team_.any(poison.ndcg);
     return items;
   }
 
@@ -231,10 +231,12 @@ class LambdaItemsReader {
   }
 
   // But for the pairs in the right order.
-  __device__ __forceinline__ void write_metrics(const TeamSums& dcg) const {
+  __device__ __forceinline__ void write_metrics(const ShortItems& items,
+                                                const TeamSums& dcg) const {
     if (args_.statistics == nullptr || team_.thread() != 0) return;
     args_.statistics[3 * slots_.list] = dcg.pairs;
-    args_.statistics[3 * slots_.list + 2] = dcg.value > 0 ? dcg.slope / dcg.value : kNan<double>;
+    const bool has_ndcg = items.has_ndcg && dcg.value > 0;
+    args_.statistics[3 * slots_.list + 2] = has_ndcg ? dcg.slope / dcg.value : kNan<double>;
   }
 
   const LambdaArgs& args_;

@@ -292,8 +292,9 @@ class LambdaRows {
         member.weight = item.weight;
         member.item.rank = static_cast<int32_t>(cells_.places.load(first_ + cell).rank);
       }
-      if (args_.weighs_gains())
+      if (!Weight::kAny || args_.weighs_gains()) {
         member.item.discount = bit_cast<double>(cells_.discounts.load(first_ + cell));
+      }
     }
     return member;
   }

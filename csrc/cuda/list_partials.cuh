@@ -64,17 +64,6 @@ struct ListPartials {
   int64_t crossover;         // lists of more slots are long
   bool whole_lists = false;  // a list has one partial, in its first chunk: not only long ones
 
-  // Of a call without margins, with one partial a list, in so many bytes.
-  static int64_t bytes_of_whole_lists(const Lists& lists) {
-    return (num_chunks_of(lists) + lists.num_lists) * int64_t{sizeof(ListPartial)};
-  }
-  static ListPartials of_whole_lists(const Lists& lists, int64_t crossover, void* memory) {
-    return {.data = static_cast<ListPartial*>(memory),
-            .num_chunks = num_chunks_of(lists),
-            .num_lists = lists.num_lists,
-            .crossover = crossover,
-            .whole_lists = true};
-  }
   static int64_t num_chunks_of(const Lists& lists) {
     return (lists.num_slots + kWarpSize - 1) / kWarpSize;
   }

@@ -10,8 +10,6 @@ namespace {
 
 void solve(const Tensor& scores, const ListwiseCall& call) {
   DeviceQueue queue(scores, call.op);
-  check(call.args.lists.num_slots <= INT32_MAX, call.op, ": expected at most ", INT32_MAX,
-        " scores in a call, got ", call.args.lists.num_slots);
   run_listwise(queue, call.args);
 }
 

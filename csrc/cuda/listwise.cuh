@@ -12,13 +12,14 @@ namespace fused_rankloss {
 template <class Queue>
 void run_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest_short = kBlockListItems) {
   const Lists& lists = args.lists;
+  check_slots(lists, queue.op());
   if (lists.num_lists == 0 || longest_list(lists) <= longest_short) {
     run_short_listwise(queue, args, longest_short, ListPartials{});
     return;
   }
-  const ListPartials partials = ListPartials::of_whole_lists(
-      lists, longest_short,
-      queue.template allocate<char>(ListPartials::bytes_of_whole_lists(lists)));
+  const ListPartials partials = queue.workspace([&](Workspace& workspace) {
+    return list_partials(workspace, lists, /*num_margins=*/1, longest_short, /*whole_lists=*/true);
+  });
   run_short_listwise(queue, args, longest_short, partials);
   run_long_listwise(queue, args, partials);
 }

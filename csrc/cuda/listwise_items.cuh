@@ -4,10 +4,9 @@
 // of its items before anything is computed.
 #pragma once
 
-#include <limits>
-
 #include "common/listwise_args.h"
 #include "cuda/block_scan.cuh"
+#include "cuda/gain_checks.cuh"
 #include "cuda/load_items.cuh"
 #include "losses/listwise_terms.h"
 
@@ -80,21 +79,22 @@ struct ListItems {
 struct ItemsState {
   uint32_t count = 0;
   uint32_t poisoned = 0;  // by an item; see is_poisoned
-  double top_score = -std::numeric_limits<double>::infinity();
-  int64_t top_label = std::numeric_limits<int64_t>::min();  // its key
-  uint64_t ones = 0;                                        // bits that are 1 in some sort key
-  uint64_t zeros = 0;                                       // bits that are 0 in some sort key
+  double top_score = -kInfinity<double>;
+  int64_t top_label = INT64_MIN;  // its key
+  uint64_t ones = 0;              // bits that are 1 in some sort key
+  uint64_t zeros = 0;             // bits that are 0 in some sort key
 
   template <ListwiseLoss kLoss, typename Real>
   __device__ __forceinline__ void add(const ListItems<kLoss, Real>& items, int64_t slot,
                                       uint64_t key) {
     const ListwiseArgs& args = items.args;
-    const double score = items.score(slot), weight = items.weight(slot);
+    const double score = items.score(slot);
     const int64_t label = items.label_key(slot);
-    const bool has_gain = args.gains != nullptr;
-    const double gain = has_gain ? args.gains[items.begin + slot] : 0.0;
-    const bool nan = weight != weight || gain != gain || is_nan_label(label, args.label_type);
-    *this = combine(*this, {1, !is_finite(score) || nan, score, label, key, ~key});
+    const bool poisons = !is_finite(score) || !is_weight(items.weight(slot)) ||
+                         is_nan_label(label, args.label_type) ||
+                         (kLoss == ListwiseLoss::kApproxNdcg &&
+                          !gain_is_finite(args, items.begin + slot, items.label(slot)));
+    *this = combine(*this, {1, poisons, score, label, key, ~key});
   }
 
   FRL_HD static ItemsState combine(const ItemsState& earlier, const ItemsState& later) {

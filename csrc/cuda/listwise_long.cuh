@@ -262,7 +262,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     const LongListwiseParams& params;
     const ListRecord& record;
     int features;
-    double scale = 1;
+    double scale;
 
     FRL_HD double position(int64_t place) const { return params.scores[place]; }
     FRL_HD unsigned at(SweepStep sweep, int64_t place) const {
@@ -351,8 +351,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
 #pragma unroll 1
     for (int p = 0; p < tile.run_size(); ++p) {
       const int64_t position = tile.run() + p, slot = this->slot_at(record, position);
-      params_.scores[record.first + position] =
-          (items.score(slot) - record.items.top_score) / args_.temperature;
+      params_.scores[record.first + position] = items.score(slot);
       params_.slopes[record.first + position] = items.weight(slot) * items.gain(slot, top_label);
     }
   }
@@ -362,6 +361,11 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     const int64_t place = tile.index * kScanTile + warp_index() * kPowerTile;
     const int64_t end = Lists::clamp(tile.record.items.count, place, place + kPowerTile);
     return {tile.record.first + place, tile.record.first + end, tile.id * kWarps + warp_index()};
+  }
+
+  __device__ __forceinline__ SoftRankSource source_of(const ListRecord& record,
+                                                      int features) const {
+    return {params_, record, features, inverse_temperature(args_)};
   }
 
   // Calls body(tile, sums) for tiles that count: what the items of the thread's run see below them
@@ -374,7 +378,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     for_counted_tiles([&](const Tile& tile) {
       const ScanTile part = part_of(tile);
       if (part.begin == part.end) return;
-      const SoftRankSource source{params_, tile.record, features};
+      const SoftRankSource source = source_of(tile.record, features);
 #pragma unroll 1
       for (int s = 0; s < 2; ++s) {
         Scan(source, functions, params_.powers).store_tile(SweepStep{s == 0}, part);
@@ -387,7 +391,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       const ScanTile part = part_of(tile);
       double sums[kScanRun] = {};
       if (part.begin < part.end) {
-        const SoftRankSource source{params_, tile.record, features};
+        const SoftRankSource source = source_of(tile.record, features);
 #pragma unroll 1
         for (int s = 0; s < 2; ++s) {
           const bool up = s == 0;
@@ -412,7 +416,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
          task += team_.size() * kWarps) {
       const ListRecord& record = params_.records[task / tasks];
       if (!counts(record)) continue;
-      const SoftRankSource source{params_, record, features};
+      const SoftRankSource source = source_of(record, features);
       ExponentialScan<SoftRankSource>(source, functions, params_.powers)
           .scan_list(static_cast<int>(task % tasks), record.first_tile * kWarps,
                      TileSums<1>::tiles_of(record.items.count));

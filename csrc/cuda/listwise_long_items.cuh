@@ -20,6 +20,7 @@
 #include "cuda/exponential_scan.cuh"
 #include "cuda/listwise_policy.h"
 #include "cuda/listwise_runs.cuh"
+#include "cuda/long_list_table.cuh"
 #include "cuda/reduce_lists.cuh"
 #include "cuda/team.cuh"
 #include "cuda/team_radix_sort.cuh"
@@ -29,14 +30,14 @@ namespace fused_rankloss {
 // ---- Parameters ------------------------------------------------------------
 
 struct ListRecord {
-  int64_t list;
-  Range slots;
+  int64_t list = 0;
+  Range slots{};
   int64_t first_tile = 0;
   ItemsState items{};
   int64_t first = 0;   // position
   double maximum = 0;  // of the DCG
 
-  FRL_HD int64_t num_tiles() const { return (slots.size() + kScanTile - 1) / kScanTile; }
+  FRL_HD int64_t num_tiles() const { return num_scan_tiles(slots.size()); }
 };
 
 struct LongListwiseTotals {
@@ -60,7 +61,7 @@ struct LongListwiseParams {
   uint32_t* indices;    // slots by position
   uint32_t* other;      // as many, to sort through
   uint32_t* words;      // TeamSort::workspace_words
-  double* scores;       // by position: over the temperature; of list_mle, behind
+  double* scores;       // by position; of list_mle, behind
   double* slopes;       // by position: of gains, then d value / d rank
   // Of approx_ndcg: sigmoid and its derivative, and what tiles of kPowerTile positions add.
   ScanFunctions functions[2];
@@ -68,6 +69,7 @@ struct LongListwiseParams {
 };
 
 struct LongListwiseShared {
+  LongTableShared table;
   ScanShared<ItemsState, kScanThreads> items;
   ScanShared<Sum, kScanThreads> sums;
   ScanShared<TeamSort::Count, kScanThreads> counts;
@@ -115,16 +117,8 @@ class LongListwiseItems {
     const int64_t num_tiles = params_.totals->num_tiles;
 #pragma unroll 1
     for (int64_t id = team_.rank(); id < num_tiles; id += team_.size()) {
-      int64_t low = 0, high = params_.totals->num_lists - 1;  // the last list that begins before
-      while (low < high) {
-        const int64_t middle = (low + high + 1) / 2;
-        if (params_.records[middle].first_tile <= id) {
-          low = middle;
-        } else {
-          high = middle - 1;
-        }
-      }
-      const ListRecord& record = params_.records[low];
+      const ListRecord& record =
+          record_with<&ListRecord::first_tile>(params_.records, params_.totals->num_lists, id);
       body(Tile{record, id - record.first_tile, id});
     }
   }
@@ -232,23 +226,21 @@ class LongListwiseItems {
   // Lists whose offsets are broken may share slots, and are not solved at all.
   __device__ __forceinline__ void find_lists() {
     const Lists& lists = args_.lists;
-    const int64_t end = offsets_are_broken(lists) ? 0 : lists.num_lists;
-    int64_t num_lists = 0, num_tiles = 0;
-#pragma unroll 1
-    for (int64_t first = 0; first < end; first += kScanThreads) {
-      const int64_t list = first + threadIdx.x;
-      ListRecord record{list, list < end ? lists.slots(list) : Range{0, 0}};
-      const bool is_long = record.slots.size() > params_.partials.crossover;
-      const TeamSort::Count one{is_long},
-          tiles{is_long ? static_cast<uint32_t>(record.num_tiles()) : 0};
-      const auto earlier = scan_block<Sweep::kUp, kScanThreads>(shared_.counts, one);
-      const auto earlier_tiles = scan_block<Sweep::kUp, kScanThreads>(shared_.counts, tiles);
-      record.first_tile = num_tiles + earlier_tiles.before.count;
-      if (is_long) params_.records[num_lists + earlier.before.count] = record;
-      num_lists += earlier.total.count;
-      num_tiles += earlier_tiles.total.count;
+    LongListCounts all;
+    if (!offsets_are_broken(lists)) {
+      all = number_long_lists<ListRecord>(
+          shared_.table, lists, params_.partials.crossover,
+          [&](int64_t list, ListRecord& own) -> LongListCounts {
+            own.list = list;
+            own.slots = lists.slots(list);
+            return {1, own.num_tiles()};
+          },
+          [&](ListRecord& own, const LongListCounts& earlier) {
+            own.first_tile = earlier.tiles;
+            params_.records[earlier.lists] = own;
+          });
     }
-    if (threadIdx.x == 0) *params_.totals = {num_lists, num_tiles, 0, 0};
+    if (threadIdx.x == 0) *params_.totals = {all.lists, all.tiles, 0, 0};
   }
 
   // ---- 2

@@ -80,7 +80,7 @@ struct ListNetSums {
 // log(sum) + top: of a sum of exponentials.
 template <typename Real>
 struct LogSum {
-  double top = -std::numeric_limits<double>::infinity();
+  double top = -kInfinity<double>;
   double sum = 0;
 
   FRL_HD static LogSum combine(const LogSum& earlier, const LogSum& later) {
@@ -175,26 +175,36 @@ struct MleRun {
 
 // ---- ApproxNDCG ------------------------------------------------------------
 
-// The sum of sigmoid(x_j - x) over the columns [0, size) of a tile.
+// By what the difference of two scores is multiplied. Two scores are subtracted before anything
+// else happens to them: relative to a third one, such as the largest, small differences would be
+// lost.
+FRL_HD double inverse_temperature(const ListwiseArgs& args) {
+  constexpr double kLargest = 0x1.fffffffffffffp1023;
+  const double inverse = 1 / args.temperature;
+  return inverse < kLargest ? inverse : kLargest;  // times 0 it is 0
+}
+
+// The sum of sigmoid((s_j - s) scale) over the columns [0, size) of a tile.
 template <typename Real, typename Columns>
-__device__ __forceinline__ double soft_steps(Columns& columns, int first, int size, double x) {
+__device__ __forceinline__ double soft_steps(Columns& columns, int first, int size, double score,
+                                             double scale) {
   double sum = 0;
 #pragma unroll 2
   for (int column = first; column < first + size; ++column) {
-    sum += sigmoid<kExpDegree<Real>>(columns.load(column) - x);
+    sum += sigmoid<kExpDegree<Real>>((columns.load(column) - score) * scale);
   }
   return sum;
 }
 
-// The sum of (c_j - c) sigmoid'(x_j - x).
+// The sum of (c_j - c) sigmoid'((s_j - s) scale).
 template <typename Real, typename Columns>
 __device__ __forceinline__ double soft_slopes(Columns& columns, Columns& slopes, int first,
-                                              int size, double x, double slope) {
+                                              int size, double score, double scale, double slope) {
   double sum = 0;
 #pragma unroll 2
   for (int column = first; column < first + size; ++column) {
-    sum +=
-        (slopes.load(column) - slope) * sigmoid_slope<kExpDegree<Real>>(columns.load(column) - x);
+    sum += (slopes.load(column) - slope) *
+           sigmoid_slope<kExpDegree<Real>>((columns.load(column) - score) * scale);
   }
   return sum;
 }

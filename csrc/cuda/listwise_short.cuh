@@ -47,7 +47,7 @@ struct ShortListwiseShared {
 
   CellWords keys;
   SharedArray<uint16_t, kBlockListItems> slots;
-  // Of approx_ndcg over the temperature; of list_mle what MleRun keeps.
+  // Of approx_ndcg; of list_mle what MleRun keeps.
   SharedArray<double, kLoss != ListwiseLoss::kListNet ? kBlockListItems : 1> scores;
   // At first the soft rank, then d value / d rank.
   SharedArray<double, kLoss == ListwiseLoss::kApproxNdcg ? kBlockListItems : 1> slopes;
@@ -217,8 +217,7 @@ class ShortListwise {
     for_run([&](int p, int slot) {
       gains[p] = items_.gain(slot, top_label());
       own.value += gains[p] * log2_discount(first_ + p + 1);
-      shared_.scores.store(team_.cell(first_ + p),
-                           (items_.score(slot) - all_.top_score) / args_.temperature);
+      shared_.scores.store(team_.cell(first_ + p), items_.score(slot));
     });
     const double maximum = team_.template scan<Sweep::kUp>(shared_.sums, own).total.value;
     if (!(maximum > 0)) {
@@ -226,8 +225,10 @@ class ShortListwise {
       return uncounted();
     }
     team_.sync();  // scores
+    const double scale = inverse_temperature(args_);
     for_rows([&](int row, double score) {
-      const double steps = soft_steps<Real>(shared_.scores, team_.first_cell(), count(), score);
+      const double steps =
+          soft_steps<Real>(shared_.scores, team_.first_cell(), count(), score, scale);
       shared_.slopes.store(team_.cell(row), soft_rank(steps));
     });
     team_.sync();
@@ -243,8 +244,9 @@ class ShortListwise {
     if (args_.raw_grad != nullptr) {
       team_.sync();  // slopes
       for_rows([&](int row, double score) {
-        const double sum = soft_slopes<Real>(shared_.scores, shared_.slopes, team_.first_cell(),
-                                             count(), score, shared_.slopes.load(team_.cell(row)));
+        const double sum =
+            soft_slopes<Real>(shared_.scores, shared_.slopes, team_.first_cell(), count(), score,
+                              scale, shared_.slopes.load(team_.cell(row)));
         items_.store_gradient(slot_at(row), sum / args_.temperature);
       });
     }

@@ -66,17 +66,6 @@ struct ShortListsEnd {
   uint32_t* finished_blocks;  // and this, 0
 
   FRL_HD bool finishes() const { return partials.data == nullptr; }
-
-  static int64_t workspace_bytes(int64_t num_blocks) {
-    return num_blocks * int64_t{sizeof(BatchTotals)} + int64_t{sizeof(uint32_t)};
-  }
-
-  // `workspace`: not used where there are partials.
-  static ShortListsEnd of(const ListPartials& partials, void* workspace, int64_t num_blocks) {
-    if (partials.data != nullptr) return {partials, nullptr, nullptr};
-    BatchTotals* records = static_cast<BatchTotals*>(workspace);
-    return {partials, records, reinterpret_cast<uint32_t*>(records + num_blocks)};
-  }
 };
 
 // With the memory that a launch of so many blocks needs for it.

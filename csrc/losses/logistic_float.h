@@ -13,8 +13,8 @@
 //              value by 3.2 and the slope by 4.6, or 3.8 for x below 0.7. Results are fp64 numbers
 //              with fp32's digits: 2^n goes into their exponent, so that a pair's loss of 1e-200 is
 //              as exact as one of 1, and x is added in fp64, so that none overflows. Below
-//              2^-1021, exponentials stay there. `sigma` is taken to lie within 1e-37 .. 1e37.
-// Non-finite   An infinite gap has loss 0 or infinity, and slope 0 or 1. NaN is a gap of 0.
+//              2^-1021, exponentials stay there. `sigma` is taken to lie within 3e-36 .. 1e37.
+// Non-finite   An infinite gap has loss 0 or infinity, and slope 0 or 1, up to 2^-1021.
 #pragma once
 
 #include <cmath>
@@ -29,7 +29,7 @@ namespace fused_rankloss {
 struct FloatLogistic {
   FRL_HD static LambdaTerm term(float more, float less, const LambdaTermArgs& args) {
     // Of the call, not of the pair: compilers take it out of the loop.
-    const double sigma = args.sigma < 1e-37 ? 1e-37 : (args.sigma > 1e37 ? 1e37 : args.sigma);
+    const double sigma = args.sigma < 3e-36 ? 3e-36 : (args.sigma > 1e37 ? 1e37 : args.sigma);
     const double unit = sigma * 0x1.71547652b82fep0;
     const float high = static_cast<float>(unit);
     const float low = static_cast<float>(unit - high);

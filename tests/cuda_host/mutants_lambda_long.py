@@ -5,8 +5,37 @@ from __future__ import annotations
 from mutant import Mutant
 
 MUTANTS = [
+    Mutant(
+        "one list is long if its row is",
+        "lambda.cuh",
+        "  run_short_lambda(queue, args, paths.longest_short, partials);",
+        "  if (lists.num_lists > 1) run_short_lambda(queue, args, paths.longest_short, partials);",
+    ),
     # Before the pairs.
-    Mutant("gains may be NaN", "lambda_long_prepare.cuh", "has_nan || gain != gain", "has_nan"),
+    Mutant(
+        "gains may be infinite",
+        "lambda_poison.cuh",
+        "(args.weighs_gains() && !finite_gain)",
+        "false",
+    ),
+    Mutant(
+        "gains that no loss needs poison it",
+        "lambda_poison.cuh",
+        "(args.weighs_gains() && !finite_gain)",
+        "!finite_gain",
+    ),
+    Mutant(
+        "weights may be negative",
+        "lambda_poison.cuh",
+        "!is_weight(load_weight<Real>(args, slot))",
+        "false",
+    ),
+    Mutant(
+        "weights of pairs may overflow",
+        "lambda_long_finish.cuh",
+        "facts.is_poisoned != 0 || !is_finite(facts.pair_weights)",
+        "facts.is_poisoned != 0",
+    ),
     Mutant(
         "the lowest label is the highest",
         "lambda_long_prepare.cuh",
@@ -116,7 +145,7 @@ MUTANTS = [
         "tiles of all lists begin at 0",
         "lambda_long_table.cuh",
         "own.first_tile = earlier.tiles;",
-        "own.first_tile = scanned.before.tiles - scanned.before.tiles;",
+        "own.first_tile = 0 * earlier.tiles;",
     ),
     Mutant(
         "broken offsets",

@@ -23,10 +23,21 @@ MUTANTS = [
     Mutant(
         "infinite scores are numbers",
         "listwise_items.cuh",
-        "!is_finite(score) || nan",
-        "score != score || nan",
+        "poisons = !is_finite(score)",
+        "poisons = score != score",
     ),
-    Mutant("gains of NaN are numbers", "listwise_items.cuh", "gain != gain ||", ""),
+    Mutant(
+        "gains of a listwise loss may be infinite",
+        "listwise_items.cuh",
+        "!gain_is_finite(args, items.begin + slot, items.label(slot))",
+        "false",
+    ),
+    Mutant(
+        "weights of a listwise loss may be negative",
+        "listwise_items.cuh",
+        "!is_weight(items.weight(slot))",
+        "false",
+    ),
     Mutant(
         "given gains sort by label",
         "listwise_items.cuh",
@@ -95,8 +106,8 @@ MUTANTS = [
     Mutant(
         "broken offsets are trusted",
         "listwise_long_items.cuh",
-        "offsets_are_broken(lists) ? 0 : lists.num_lists",
-        "lists.num_lists",
+        "if (!offsets_are_broken(lists)) {",
+        "{",
     ),
     Mutant(
         "tiles of earlier steps are forgotten",

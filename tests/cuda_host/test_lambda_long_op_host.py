@@ -87,6 +87,126 @@ def test_infinite_scores(scores, labels, options, poisons, dtype, lambda_long_ho
         assert got["statistics"][1].tolist() == pytest.approx(wanted)
 
 
+# ---- What makes a list NaN, on every path --------------------------------------------------------
+
+KERNELS = {"short": {}, "direct": {"crossover": 0, "scans": False}, "scan": {"crossover": 0}}
+
+
+@pytest.fixture(params=KERNELS)
+def any_kernel(request: pytest.FixtureRequest, lambda_host):
+    lambda_host.set(**KERNELS[request.param])
+    return lambda_host
+
+
+def two_lists(labels: list[float], dtype: torch.dtype = torch.float32) -> Batch:
+    """One list that is sound, and one with these labels."""
+    batch = Batch.of(
+        [0.5, -0.5, *(0.1, 0.5, 0.2, -1.0)[: len(labels)]], [1, 0, *labels], dtype=dtype
+    )
+    return replace(batch, labels=batch.labels.double(), sizes=(2, len(labels)))
+
+
+@pytest.mark.parametrize("pair_loss", ["logistic", "hinge"])
+@pytest.mark.parametrize("ends", [(0.0, INF), (-INF, 3.0), (-INF, INF)])
+def test_infinite_labels_are_compared(pair_loss: str, ends: tuple, any_kernel) -> None:
+    options = {"scheme": "none", "pair_loss": pair_loss, "needs_statistics": True}
+    low, high = ends
+    got = forward(any_kernel, flat(two_lists([low, 1.0, high, 1.0])), **options)
+    wanted = forward(any_kernel, flat(two_lists([0.0, 1.0, 2.0, 1.0])), **options)
+    for name in ("loss", "raw_grad", "list_scale"):
+        assert same_bits(got[name], wanted[name]), name
+    assert same_bits(got["statistics"][:, :2], wanted["statistics"][:, :2])
+    assert got["statistics"][1, 2].isnan() == (high == INF)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options", "labels", "poisons"),
+    [
+        ("lambdarank", {}, (0.0, 1.0, INF), True),
+        ("lambdarank", {}, (-INF, 1.0, 2.0), False),
+        ("lambdarank", {"gain": "linear"}, (-INF, 1.0, 2.0), True),
+        ("ndcg_loss1", {}, (0.0, INF), True),
+        ("ndcg_loss2++", {"k": 1}, (0.0, 1.0, INF), True),
+        ("arp", {}, (0.0, 1.0, INF), True),
+        ("arp", {}, (-INF, 1.0, 0.0), True),
+    ],
+)
+def test_infinite_gains_poison_where_they_count(
+    scheme: str, options: dict, labels: tuple, poisons: bool, any_kernel
+) -> None:
+    call = flat(two_lists(list(labels)))
+    got = forward(
+        any_kernel, call, scheme=scheme, reduction="none", needs_statistics=True, **options
+    )
+    assert got["loss"].isnan().tolist() == [False, poisons]
+    assert got["list_scale"].isnan().tolist() == [False, poisons]
+    assert got["raw_grad"][0].isnan().tolist() == [False] * 2 + [poisons] * len(labels)
+    assert got["statistics"][1].isnan().tolist() == [False, poisons, poisons]
+
+
+@pytest.mark.parametrize("gain", [NAN, INF, -INF])
+@pytest.mark.parametrize("k", [0, 1])
+def test_gains_that_no_loss_needs(gain: float, k: int, any_kernel) -> None:
+    """Without statistics nobody reads them; with them, there is no NDCG."""
+    batch = two_lists([0.0, 1.0, 2.0])
+    options = {"scheme": "none", "reduction": "none", "k": k}
+    wanted = forward(any_kernel, flat(batch), needs_statistics=True, **options)
+    gains = batch.labels.clone()
+    gains[2] = gain
+    for statistics in (False, True):
+        got = forward(any_kernel, flat(batch), gains=gains, needs_statistics=statistics, **options)
+        assert all(same_bits(got[name], wanted[name]) for name in ("loss", "raw_grad"))
+    assert same_bits(got["statistics"][:, :2], wanted["statistics"][:, :2])
+    assert got["statistics"][:, 2].isnan().tolist() == [False, True]
+    weighed = forward(any_kernel, flat(batch), gains=gains, scheme="lambdarank", reduction="none")
+    assert weighed["loss"].isnan().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("weight", [-1.0, INF, -INF, NAN])
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@pytest.mark.parametrize("item", [2, 5])
+def test_what_is_no_weight(weight: float, weighting: str, item: int, any_kernel) -> None:
+    """Also of an item that is never the preferred one, and of one that is in no pair."""
+    batch = two_lists([0.0, 1.0, 1.0, 0.0])
+    weights = torch.ones(6)
+    weights[item] = weight
+    call = flat(replace(batch, weights=weights))
+    options = {"scheme": "none", "k": 1, "truncation": "both", "reduction": "none"}
+    for k in (0, 1):
+        got = forward(any_kernel, call, **{**options, "k": k}, weighting=weighting)
+        assert got["loss"].isnan().tolist() == [False, True]
+        assert got["list_scale"].isnan().tolist() == [False, True]
+        assert got["raw_grad"][0].isnan().tolist() == [False] * 2 + [True] * 4
+
+
+def test_weights_of_pairs_that_overflow(any_kernel) -> None:
+    batch = two_lists([0.0, 1.0, 1.0, 0.0], torch.float64)
+    call = flat(replace(batch, weights=torch.full((6,), 1e200, dtype=torch.float64)))
+    got = forward(any_kernel, call, scheme="none", reduction="none", needs_statistics=True)
+    assert got["loss"].isnan().all() and got["raw_grad"].isnan().all()
+    assert got["statistics"][:, 0].tolist() == [0, 0] and got["statistics"][:, 1:].isnan().all()
+
+
+@pytest.mark.parametrize("pair_loss", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_margins_beside_huge_scores(pair_loss: str, dtype: torch.dtype, any_kernel) -> None:
+    """Equal scores are a margin apart from being in order, however large they are."""
+    batch = Batch.of([1e17, 1e17, -1e17], [1, 0, 0], dtype=dtype)
+    got = forward(any_kernel, flat(batch), scheme="none", pair_loss=pair_loss)
+    slope = 1.0 if pair_loss == "hinge" else 2.0
+    assert got["loss"] == 1
+    assert got["raw_grad"][0].tolist() == [-slope, slope, 0]
+
+
+def test_infinite_gaps_of_tiny_sigmas(lambda_host) -> None:
+    more, less = torch.tensor([INF, -INF, 1e38]), torch.tensor([0.0, 0.0, -1e38])
+    for sigma in (1e-40, 1e-36, 1e-30):
+        value, slope = lambda_host.float_logistic(more, less, sigma).unbind(1)
+        assert 0 <= value[0] < 1e-300 and 0 <= slope[0] < 1e-300
+        assert value[1] == INF and abs(slope[1] - 1) < 1e-6
+        assert value[2].isfinite() and 0 <= slope[2] <= 0.5
+
+
 # ---- What results depend on ----------------------------------------------------------------------
 
 

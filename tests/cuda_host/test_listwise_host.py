@@ -18,7 +18,7 @@ from listwise_cases import every_loss, forward
 
 from batches import FORMS, Batch, Outcome, evaluate, flat, one_list, padded_lengths
 from cases import REDUCTIONS, SMALL, Case, by_name, generator_for
-from ltr import LIST, LISTWISE_GRID, hold
+from ltr import LIST, LISTWISE_GRID, hold, listwise
 from tolerance import check, grad_floor, loss_floor
 
 MIXED = (130, 5, 0, 300, 128, 129, 1, 64, 0, 33, 500, 2, 0)
@@ -394,3 +394,73 @@ def test_invalid_offsets(
     call.options["offsets"] = torch.tensor(offsets)
     results = forward(on_listwise_host, call, LIST[name], reduction="none")
     assert results["loss"].isnan().all() and results["list_scale"].isnan().all()
+
+
+# ---- Scores and weights that are no everyday ones --------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_one_huge_score(dtype: torch.dtype, temperature: float, listwise_kernel: str) -> None:
+    """It leaves the order of the others alone. One that is far above adds nothing but a rank."""
+    ranking = listwise("approx_ndcg", temperature=temperature)
+    batch = Batch.of([1e17, 1.0, 0.0, 0.0], [0, 0, 1, 0], dtype=dtype)
+    got = evaluate(ranking, flat(batch), reduction="sum")
+    wanted = ranking.exact(batch, reduction="sum")
+    check("loss", got.loss, wanted.loss, loss_floor(wanted, dtype))
+    check("grad", got.grad, wanted.grad, grad_floor(wanted, dtype))
+
+
+def test_temperatures_without_an_inverse(listwise_kernel: str) -> None:
+    """Soft ranks are ranks then, of which ties share theirs."""
+    ranking = listwise("approx_ndcg", temperature=1e-310)
+    batch = Batch.of([7.0, 1.0, 0.0, 0.0], [0, 0, 1, 0])
+    got = evaluate(ranking, flat(batch), reduction="sum")
+    assert got.loss.item() == pytest.approx(-1 / math.log2(4.5), rel=2**-50)
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.inf, -math.inf, math.nan])
+@every_loss
+def test_what_is_no_weight(name: str, weight: float, listwise_kernel: str) -> None:
+    batch = Case("weights", (4, 5), "", labels="grades", weighted=True).batch(torch.float32)
+    batch.weights[6] = weight
+    got = evaluate(LIST[name], flat(batch), reduction="none")
+    assert got.loss.isnan().tolist() == [False, True]
+    assert got.grad.isnan().tolist() == [False] * 4 + [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "gain", "poisons"),
+    [
+        ("list_mle", math.inf, "exponential", False),
+        ("list_mle", -math.inf, "exponential", False),
+        ("listnet", math.inf, "exponential", True),
+        ("listnet", -math.inf, "exponential", False),
+        ("approx_ndcg", math.inf, "exponential", True),
+        ("approx_ndcg", -math.inf, "exponential", False),
+        ("approx_ndcg", -math.inf, "linear", True),
+    ],
+)
+def test_infinite_labels(
+    name: str, label: float, gain: str, poisons: bool, listwise_kernel: str
+) -> None:
+    """They are NaN where their values count, and not only their order."""
+    ranking = listwise(name, **({"gain": gain} if name == "approx_ndcg" else {}))
+    batch = Batch.of([0.5, -0.5, 0.1, 1.0, 0.2], [1, 0, 0, label, 1], dtype=torch.float32)
+    batch = replace(batch, sizes=(2, 3))
+    got = evaluate(ranking, flat(batch), reduction="none")
+    assert got.loss.isnan().tolist() == [False, poisons]
+    assert got.grad.isnan().tolist() == [False] * 2 + [poisons] * 3
+    if name == "list_mle":
+        finite = replace(batch, labels=torch.tensor([1, 0, 0, 9 if label > 0 else -9, 1]))
+        assert got.same_bits(evaluate(ranking, flat(finite), reduction="none"))
+
+
+def test_no_list_at_all(on_listwise_host) -> None:
+    """But as many scores as long lists have."""
+    on_listwise_host.set(crossover=8)
+    call = one_list(Batch(torch.randn(40), torch.arange(40), (40,)))
+    call.options["offsets"] = torch.zeros(1, dtype=torch.int64)
+    for name in LIST:
+        got = forward(on_listwise_host, call, LIST[name], reduction="mean")
+        assert got["loss"] == 0 and got["list_scale"].numel() == 0

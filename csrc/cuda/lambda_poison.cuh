@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "common/lambda_args.h"
+#include "cuda/gain_checks.cuh"
+#include "cuda/load_items.cuh"
+
+namespace fused_rankloss {
+
+// What an item does to its list, whatever else is in that.
+struct LambdaPoison {
+  bool loss = false;  // makes all of it NaN: a NaN, what is no weight, an infinite gain in use
+  bool ndcg = false;  // the statistic alone
+};
+
+template <typename Real>
+__device__ __forceinline__ LambdaPoison lambda_poison(const LambdaArgs& args, int64_t slot) {
+  const Real score = load_score<Real>(args, slot);
+  const int64_t key = label_key_at(args.labels, args.label_type, slot);
+  const double label = label_value(key, args.label_type);
+  const bool finite_gain = gain_is_finite(args, slot, label);
+  LambdaPoison poison;
+  poison.loss = score != score || !is_weight(load_weight<Real>(args, slot)) ||
+                is_nan_label(key, args.label_type) || (args.weighs_gains() && !finite_gain) ||
+                (args.scheme == Scheme::kArp && !is_finite(label));
+  poison.ndcg = args.statistics != nullptr && !finite_gain;
+  return poison;
+}
+
+}  // namespace fused_rankloss

@@ -10,6 +10,7 @@ and kept in `$XDG_CACHE_HOME/fused_rankloss` (`~/.cache/fused_rankloss`).
 import http.client
 import os
 import sys
+import tempfile
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,24 +103,30 @@ def cache_folder() -> Path:
 
 
 def download() -> Path:
-    """The folder of LightGBM's example data, which is fetched where it is missing."""
+    """The folder of LightGBM's example data, which is fetched where it is missing.
+
+    Only what can be read is kept: a server may answer with something else.
+    """
     folder = cache_folder() / "lightgbm-lambdarank"
-    for name in [*LIGHTGBM, *(f"{name}.query" for name in LIGHTGBM)]:
-        target = folder / name
-        if target.is_file():
-            continue
-        print(f"Fetching search data: {URL}/{name}", file=sys.stderr)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with urllib.request.urlopen(f"{URL}/{name}", timeout=10) as response:
-                unfinished = target.with_suffix(f".{os.getpid()}")
-                unfinished.write_bytes(response.read())
-            unfinished.replace(target)
-        except (OSError, http.client.HTTPException) as error:
-            raise DataError(
-                f"cannot download {URL}/{name} ({error}); give a folder with {LIGHTGBM[0]}, "
-                f"{LIGHTGBM[1]} and their .query files, or {LETOR[0]} and {LETOR[1]}, with --data"
-            ) from None
+    names = [*LIGHTGBM, *(f"{name}.query" for name in LIGHTGBM)]
+    if all((folder / name).is_file() for name in names):
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+            for name in names:
+                print(f"Fetching search data: {URL}/{name}", file=sys.stderr)
+                with urllib.request.urlopen(f"{URL}/{name}", timeout=10) as response:
+                    (Path(unfinished) / name).write_bytes(response.read())
+            for name in LIGHTGBM:
+                read(Path(unfinished) / name)
+            for name in names:
+                (Path(unfinished) / name).replace(folder / name)
+    except (DataError, OSError, http.client.HTTPException) as error:
+        raise DataError(
+            f"cannot download {URL}/{name} ({error}); give a folder with {LIGHTGBM[0]}, "
+            f"{LIGHTGBM[1]} and their .query files, or {LETOR[0]} and {LETOR[1]}, with --data"
+        ) from None
     return folder
 
 

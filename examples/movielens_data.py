@@ -14,6 +14,7 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def read_table(path: Path) -> bytes:
             )
     except StopIteration:
         raise DataError(f"{path}: holds neither {' nor '.join(MEMBERS)}") from None
-    except (OSError, zipfile.BadZipFile) as error:
+    # RuntimeError: a member is encrypted, or compressed in a way that zipfile does not know.
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 

@@ -18,8 +18,10 @@ class PKSampler(Sampler[list[int]]):
     decides; a plain ``Sampler`` would have to trust the loader to cut its stream in the right
     places.
 
-    An epoch goes through all classes in random order, P at a time, again and again; every class is
-    drawn as often as the others, give or take one round, however many samples it has. Within a
+    An epoch goes through all classes in random order, P at a time, again and again. Where P divides
+    the number of classes, and replicas share out the batches of a round evenly, every class is
+    drawn once a round; else each round leaves out some classes, drawn at random, so that classes
+    are drawn equally often in the mean only. How many samples a class has does not matter. Within a
     class, samples are dealt from a shuffled deck: none comes twice before the deck is too short for
     K more. Of a class with fewer than K samples every one is taken, and the rest is drawn from
     them with replacement.

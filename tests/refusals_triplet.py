@@ -26,6 +26,7 @@ def value_error(name: str, text: str, embeddings=X, labels=Y, **options) -> Refu
 FLOATS = "of dtype float16, bfloat16, float32 or float64, got "
 INTEGERS = "of a bool or integer dtype, got "
 OF_EMBEDDINGS = "expected labels of shape [4] (one for each row of embeddings), got "
+UNSIGNED = "expected labels and ref_labels both signed or both unsigned where one is uint64, got "
 TOGETHER = "expected ref_embeddings and ref_labels or neither, got only "
 
 EMBEDDINGS = [
@@ -100,6 +101,20 @@ REFERENCES = [
         "expected ref_labels of shape [2] (one for each row of ref_embeddings), got [4]",
         ref_embeddings=R,
         ref_labels=Y,
+    ),
+    type_error(
+        "uint64_and_signed",
+        f"{UNSIGNED}torch.uint64 and torch.int64",
+        labels=Y.to(torch.uint64),
+        ref_embeddings=R,
+        ref_labels=RY,
+    ),
+    type_error(
+        "signed_and_uint64",
+        f"{UNSIGNED}torch.int8 and torch.uint64",
+        labels=Y.to(torch.int8),
+        ref_embeddings=R,
+        ref_labels=RY.to(torch.uint64),
     ),
     value_error(
         "ref_labels_device",

@@ -1,5 +1,6 @@
 """The learning-to-rank example: its data handling and its pieces, on made-up queries."""
 
+import io
 import math
 import subprocess
 import sys
@@ -111,6 +112,26 @@ def test_no_data(data, tmp_path, monkeypatch):
     monkeypatch.setattr(data.urllib.request, "urlopen", offline)
     with pytest.raises(data.DataError, match=r"cannot download .*no network.*--data"):
         data.load_queries()
+
+
+def test_only_what_can_be_read_is_kept(data, folder, tmp_path, monkeypatch):
+    """A captive portal answers everything with a page of its own, and is gone the next time."""
+    names = [path.name for path in folder.iterdir()]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        data.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"<html>Welcome</html>\n")
+    )
+    with pytest.raises(data.DataError, match=r"cannot download .*not lines of label.*--data"):
+        data.load_queries()
+    cached = tmp_path / "cache" / "fused_rankloss" / "lightgbm-lambdarank"
+    assert list(cached.iterdir()) == []
+
+    def served(url, **_):
+        return io.BytesIO((folder / url.rsplit("/")[-1]).read_bytes())
+
+    monkeypatch.setattr(data.urllib.request, "urlopen", served)
+    assert data.load_queries()[0].sizes.tolist() == SIZES["train"]
+    assert sorted(path.name for path in cached.iterdir()) == sorted(names)
 
 
 def test_the_cache_is_used(data, folder, tmp_path, monkeypatch):

@@ -97,6 +97,19 @@ def test_read_table_says_what_is_missing(data, tmp_path):
         data.read_table(tmp_path / "absent")
 
 
+def test_read_table_of_an_encrypted_archive(data, tmp_path):
+    path = tmp_path / "locked.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ml-100k/u.data", "table")
+    # Bit 0 of the flags, in the member's header and in the directory: encrypted.
+    content = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(data.DataError, match=r"locked\.zip: .*encrypted"):
+        data.read_table(path)
+
+
 def test_download_falls_back_and_is_cached(data, made_up, monkeypatch, tmp_path):
     def offline(folder):
         raise OSError("no network")

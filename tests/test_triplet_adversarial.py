@@ -43,7 +43,9 @@ def test_label_dtypes(dtype: torch.dtype, mining: str, impl: str, device: str) -
     names = (batch.labels % 2, batch.ref_labels % 2)
     plain = batch._replace(labels=names[0], ref_labels=names[1]).to(device)
     wanted = run_batch(BATCH_LOSSES[mining], plain, impl=impl)
-    for labels in (plain.labels, plain.labels.to(dtype)):
+    # uint64 goes with unsigned labels only.
+    other = torch.uint8 if dtype == torch.uint64 else torch.int64
+    for labels in (plain.labels.to(other), plain.labels.to(dtype)):
         given = plain._replace(labels=labels, ref_labels=plain.ref_labels.to(dtype))
         assert run_batch(BATCH_LOSSES[mining], given, impl=impl).same_bits(wanted)
     assert wanted.loss > 0
@@ -251,8 +253,7 @@ def test_nan_in_nothing(mining: str, distance: str, impl: str, labels: str, devi
 @every_mining
 @pytest.mark.parametrize("distance", ["euclidean", "sqeuclidean"])
 def test_infinite_rows(mining: str, distance: str, device: str) -> None:
-    """Infinitely far: the hardest positive, the easiest negative, and NaN only from another one.
-    The sweep over all triplets centres its rows, which no infinity survives: it gives NaN."""
+    """Infinitely far: the hardest positive, the easiest negative, and NaN only from another one."""
     batch = CASES["n65"].batch(torch.float32)
     batch.embeddings[5, 0] = torch.inf
     options = {"distance": distance, "reduction": "none"}
@@ -261,8 +262,120 @@ def test_infinite_rows(mining: str, distance: str, device: str) -> None:
     assert torch.equal(got.mined.positive.cpu(), wanted.positive)
     assert torch.equal(got.mined.negative.cpu(), wanted.negative)
     assert wanted.loss.isinf().any() and wanted.loss.isfinite().any()
-    if mining == "all":
-        assert not got.loss.cpu()[~wanted.loss.isfinite()].isfinite().any()
-        return
     assert torch.equal(got.loss.isinf().cpu(), wanted.loss.isinf())
     assert torch.equal(got.loss.isnan().cpu(), wanted.loss.isnan())
+
+
+@every_mining
+@every_impl
+@pytest.mark.parametrize("distance", ["euclidean", "sqeuclidean"])
+@pytest.mark.parametrize("margin", [0.5, "soft"])
+@pytest.mark.parametrize("refs", [12, 100])
+def test_an_infinite_negative(
+    mining: str, impl: str, distance: str, margin: float | str, refs: int, device: str
+) -> None:
+    """Terms with it are 0, and all others what they are without it."""
+    generator = generator_for("infinite_negative")
+    x = torch.randn(12, 4, generator=generator)
+    bank = torch.randn(refs, 4, generator=generator)
+    bank[-1, 2] = torch.inf
+    batch = TripletBatch(x, torch.arange(12) % 2, bank, torch.arange(refs) % 2)
+    batch.ref_labels[-1] = 2
+    options = {"distance": distance, "margin": margin, "impl": impl, "reduction": "sum"}
+    got = run_batch(BATCH_LOSSES[mining], batch.to(device), **options)
+    without = batch._replace(ref_embeddings=bank[:-1], ref_labels=batch.ref_labels[:-1])
+    wanted = run_batch(BATCH_LOSSES[mining], without.to(device), **options)
+    if mining == "semi_hard":  # where no other negative is beyond p, this one is
+        assert got.loss.isfinite() and got.loss <= wanted.loss
+        return
+    torch.testing.assert_close(got.loss, wanted.loss, rtol=1e-6, atol=0)
+    if impl == "auto":  # autograd multiplies 0 by the infinite difference
+        assert got.grad.isfinite().all()
+        assert not got.grad_refs[-1].count_nonzero()
+
+
+# ---- Ties ----------------------------------------------------------------------------------------
+
+
+def twins(n: int, refs: int | None, dtype: torch.dtype) -> TripletBatch:
+    """Rows that occur under two labels each, at no round numbers: every positive of an anchor is
+    exactly as far as the negative that is equal to it."""
+    generator = generator_for(f"twins{n}{refs}")
+    half = (refs or n) // 2
+    rows = torch.randn(half, 7, generator=generator, dtype=torch.float64).to(dtype) + 0.3
+    bank = torch.cat([rows, rows])
+    labels = torch.arange(half) // 4
+    bank_labels = torch.cat([labels, labels + 1000])
+    if refs is None:
+        return TripletBatch(bank, bank_labels)
+    x = torch.randn(n, 7, generator=generator, dtype=torch.float64).to(dtype) + 0.3
+    return TripletBatch(x, torch.arange(n) % 8, bank, bank_labels)
+
+
+@every_distance
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=name_of)
+@pytest.mark.parametrize(("n", "refs"), [(24, None), (200, None), (40, 120)])
+def test_equal_rows_of_two_labels_tie(
+    distance: str, dtype: torch.dtype, n: int, refs: int | None, device: str
+) -> None:
+    """With margin 0 a term between two equal rows is exactly 0: it does not count as non-zero, and
+    its slope is boundary_grad."""
+    batch = twins(n, refs, dtype).to(device)
+    function = BATCH_LOSSES["all"]
+    options = {"margin": 0.0, "distance": distance, "reduction": "sum"}
+    # The pairs that tie, by the definition.
+    negative = batch.labels[:, None] != (batch.labels if refs is None else batch.ref_labels)
+    bank = batch.embeddings if refs is None else batch.ref_embeddings
+    equal = (bank[:, None] == bank[None]).all(-1)
+    positive = ~negative
+    if refs is None:
+        positive.fill_diagonal_(False)
+    ties = int((positive[:, :, None] & negative[:, None, :] & equal[None]).sum())
+    assert ties >= n
+    # Every tie is a slope of its own with respect to the margin, whatever other terms there are.
+    slopes = []
+    for boundary_grad in (0.0, 1.0):
+        margin = torch.zeros((), dtype=torch.float64, device=device, requires_grad=True)
+        loss = function(
+            batch.embeddings,
+            batch.labels,
+            **batch.refs,
+            **options | {"margin": margin, "boundary_grad": boundary_grad},
+        )
+        loss.backward()
+        slopes.append(margin.grad.item())
+    assert slopes[1] - slopes[0] == ties
+
+
+@every_distance
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=name_of)
+def test_nothing_but_ties(distance: str, dtype: torch.dtype, device: str) -> None:
+    """Two labels with the same rows, whose embeddings all lie equally far from the anchors' one."""
+    generator = generator_for("nothing_but_ties")
+    row = torch.randn(1, 9, generator=generator, dtype=torch.float64).to(dtype)
+    anchors = torch.randn(40, 9, generator=generator, dtype=torch.float64).to(dtype)
+    batch = TripletBatch(
+        anchors, torch.arange(40) % 2, row.expand(60, 9).contiguous(), torch.arange(60) % 2
+    )
+    options = {"margin": 0.0, "distance": distance, "reduction": "mean_nonzero"}
+    got = run_batch(BATCH_LOSSES["all"], batch.to(device), **options)
+    assert got.loss == 0 and not got.grad.count_nonzero() and not got.grad_refs.count_nonzero()
+    got = run_batch(BATCH_LOSSES["all"], batch.to(device), **options, boundary_grad=1.0)
+    assert got.loss == 0
+    soft = run_batch(BATCH_LOSSES["all"], batch.to(device), **options | {"margin": "soft"})
+    torch.testing.assert_close(soft.loss, torch.full_like(soft.loss, 2).log(), rtol=1e-6, atol=0)
+
+
+@every_mining
+def test_nan_terms_count_as_non_zero(mining: str, device: str) -> None:
+    """One NaN anchor among others, with references of their own: kernels and reference agree on
+    what the others' gradients are divided by."""
+    batch = CASES["refs"].batch(torch.float64)
+    batch.embeddings[4] = torch.nan
+    options = {"reduction": "mean_nonzero", "margin": 0.5}
+    got = run_batch(BATCH_LOSSES[mining], batch.to(device), **options)
+    wanted = run_batch(BATCH_LOSSES[mining], batch.to(device), impl="reference", **options)
+    assert got.loss.isnan() and wanted.loss.isnan()
+    others = torch.arange(20) != 4
+    assert got.grad[4].isnan().all()
+    torch.testing.assert_close(got.grad[others], wanted.grad[others], rtol=1e-11, atol=1e-13)

@@ -287,6 +287,35 @@ def test_nan_stays_in_its_triplet(
         assert grads[place][4].isnan().all()
 
 
+@pytest.mark.parametrize("p", [0.5, 1.0, 3.0, torch.inf])
+@every_swap
+@pytest.mark.parametrize("at", [0, 2, 4])
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_nan_stays_in_its_norm(p: float, swap: bool, at: int, impl: str, device: str) -> None:
+    """Under every norm, wherever the NaN stands among larger and smaller elements."""
+    rows = drawn("nan_norm", 9, 5, dtype=torch.float32)
+    rows[2][4, at] = torch.nan
+    options = {"distance": "euclidean", "p": p, "swap": swap, "margin": 50.0, "impl": impl}
+    losses, grads = run_rows(triplet_loss, move(rows, device), reduction="none", **options)
+    bad = torch.arange(9) == 4
+    assert torch.equal(losses.isnan().cpu(), bad)
+    for grad in grads:
+        assert torch.equal(grad.isnan().any(1).cpu(), bad)
+    loss, _ = run_rows(triplet_loss, move(rows, device), reduction="mean_nonzero", **options)
+    assert loss.isnan()
+
+
+def test_mean_over_nonzero_counts_nan(device: str) -> None:
+    rows = drawn("nan_count", 12, 5, dtype=torch.float64)
+    rows[0][4] = torch.nan
+    options = {"reduction": "mean_nonzero", "margin": 0.0}
+    _, grads = run_rows(triplet_loss, move(rows, device), **options)
+    _, wanted = run_rows(triplet_loss, move(rows, device), impl="reference", **options)
+    others = torch.arange(12) != 4
+    for grad, expected in zip(grads, wanted, strict=True):
+        torch.testing.assert_close(grad[others], expected[others], rtol=1e-12, atol=0)
+
+
 @every_distance
 def test_layouts(distance: str, device: str) -> None:
     """Transposed, strided, expanded and offset inputs give the bits of contiguous ones."""

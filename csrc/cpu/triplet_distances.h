@@ -3,10 +3,12 @@
 // Tiles of distances between anchors and negatives, in units of the frame.
 //
 // They come from centred products (triplet_panels.h) in fp32 (fp64 for fp64), but for pairs so
-// close that |x|^2 + |y|^2 - 2 xy would cancel: those are evaluated directly.
+// close that |x|^2 + |y|^2 - 2 xy would cancel, and negatives that tie with a positive
+// (triplet_twins.h): those are evaluated directly.
 #pragma once
 
 #include "cpu/triplet_panels.h"
+#include "cpu/triplet_twins.h"
 
 namespace fused_rankloss::cpu {
 
@@ -23,7 +25,10 @@ class TileDistances {
         panels_(panels),
         closeness_(static_cast<Real>(panels.exact() ? 0 : kCloseness)),
         anchor_norm_(narrow(panels.anchors.norm)),
-        ref_norm_(panels.references ? narrow(panels.references->norm) : std::vector<Real>()) {}
+        ref_norm_(panels.references ? narrow(panels.references->norm) : std::vector<Real>()) {
+    // Exact products have exact ties.
+    if (!panels.exact()) twins_.emplace(problem);
+  }
 
   const double unit;  // distances in the tiles are in units of 1 / unit
 
@@ -54,8 +59,9 @@ class TileDistances {
                                                static_cast<int>(problem_.batch.distance),
                                                closeness_, close);
     const bool any_odd = panels_.anchors.has_odd(i) || refs().has_odd(j);
+    const bool any_twins = twins_ && twins_->any();
     for (int64_t r = 0; r < num_rows; ++r) {
-      if (!close[r] && !any_odd) continue;
+      if (!close[r] && !any_odd && !any_twins) continue;
       const Range same = mixed ? problem_.same_columns(row + r, j) : Range{0, 0};
       Real* line = tile + r * kTileSize;
       const int64_t end = std::min(kTileSize, refs().size - column);
@@ -64,7 +70,9 @@ class TileDistances {
         const bool odd = panels_.anchors.odd[row + r] || refs().odd[column + c];
         // A little more than the kernel's own test has found.
         const Real limit = Real(1.001) * closeness_ * (row_norm[r] + column_norm[c]);
-        if (!odd && !(half_square(line[c]) <= limit)) continue;
+        const bool direct_pair =
+            odd || half_square(line[c]) <= limit || (any_twins && ties(row + r, column + c));
+        if (!direct_pair) continue;
         const double distance = problem_.pairs.distance_of(problem_.key(row + r, column + c));
         line[c] = static_cast<Real>(distance * unit);
         if (direct) direct->push_back({r, c});
@@ -92,6 +100,11 @@ class TileDistances {
 
   const Panels<Real>& refs() const { return panels_.refs(); }
 
+  // Without references, a pair is one both ways.
+  bool ties(int64_t anchor, int64_t ref) const {
+    return twins_->ties(anchor, ref) || (problem_.batch.self && twins_->ties(ref, anchor));
+  }
+
   Real half_square(Real distance) const {
     switch (problem_.batch.distance) {
       case Distance::kEuclidean:
@@ -108,6 +121,7 @@ class TileDistances {
   const PanelPair<Real>& panels_;
   Real closeness_;
   std::vector<Real> anchor_norm_, ref_norm_;
+  std::optional<Twins<Real>> twins_;
 };
 
 }  // namespace fused_rankloss::cpu

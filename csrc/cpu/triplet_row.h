@@ -167,8 +167,9 @@ class RowSolver {
     result.positive = positive;
     result.negative = negative;
     result.terms = static_cast<double>(row.positives()) * static_cast<double>(row.negatives());
-    const bool has_nan = positive.key != positive.key || negative.key != negative.key;
-    if (term_.soft || has_nan) {
+    // The hinges are sums of thresholds, which have to be finite; a negative may be infinitely far.
+    const bool finite = std::isfinite(positive.key) && std::isfinite(term_.margin);
+    if (term_.soft || !finite || negative.key != negative.key) {
       all_direct(row, distances, weights, result);
     } else {
       all_hinges(row, distances, weights, result);
@@ -249,7 +250,7 @@ class RowSolver {
       while (above < count && positives_[above].key == v) ++above;
       const double active = static_cast<double>(count - above);
       const double slope = active + term_.boundary * static_cast<double>(above - first);
-      result.value += suffix_[above] - active * v;
+      if (active > 0) result.value += suffix_[above] - active * v;
       result.nonzero += active;
       result.slope += slope;
       if (weights) weights[s] -= slope;

@@ -163,13 +163,16 @@ def batch_hard_triplet_loss(
     .. math:: \ell_a = \max(0,\; \max_p d(a, p) - \min_n d(a, n) + \text{margin})
 
     Positives are the references of the anchor's label, negatives all others. An anchor that lacks
-    either has no term. The pair is the hardest one in exact arithmetic on the given values, of
-    equally hard ones that of the lowest index, on every device; its distance and its gradient come
-    from direct differences.
+    either has no term. Pairs are ordered by their squared differences (of unit rows for cosine),
+    taken from the given values and summed in double precision in one fixed order, the same on every
+    device: the pair is the hardest one by these, of equal ones that of the lowest index. Equal rows
+    are a tie; distances that only exact arithmetic makes equal, as cosine's of parallel rows, may
+    differ in the last bit, and are none. The pair's distance and gradient come from direct
+    differences.
 
     Args:
         embeddings: float16, bfloat16, float32 or float64 ``[N, D]``.
-        labels: any bool or integer dtype ``[N]``.
+        labels: any bool or integer dtype ``[N]``; uint64 beside other unsigned ones only.
         margin: in units of the distance; a float, a tensor ``[]`` on the embeddings' device, which
             gets its gradient if it requires grad, or ``"soft"`` for
             ``softplus(d(a, p) - d(a, n))``.
@@ -281,7 +284,9 @@ def batch_all_triplet_loss(
     .. math:: \ell_{apn} = \max(0,\; d(a, p) - d(a, n) + \text{margin})
 
     Arguments, result and errors are those of :func:`batch_hard_triplet_loss`. ``"mean"`` is over
-    all triplets; ``"mean_nonzero"``, over those above 0, is the batch-all loss of most papers.
+    all triplets; ``"mean_nonzero"``, over those above 0, is the batch-all loss of most papers. A
+    positive and a negative that are equal rows are equally far from every anchor; distances to
+    other negatives come from products of rows in the dtype of the loss.
     ``return_mined`` gives the hardest positive and the hardest negative of each anchor.
 
     Source: Hermans, Beyer and Leibe, "In defense of the triplet loss for person
@@ -406,9 +411,23 @@ def _check_labels(name: str, what: str, labels: object, like: str, embeddings: T
             f"{like}), got {list(labels.shape)}"
         )
     _check_same_device(name, what, labels, like, embeddings)
-    # The kernels read no wider unsigned integers; in int64, equal labels are still equal.
+    return labels
+
+
+def _readable(labels: Tensor) -> Tensor:
+    """Labels of a dtype that the kernels read: in int64, equal ones are still equal."""
     unread = (torch.uint16, torch.uint32, torch.uint64)
     return labels.to(torch.int64) if labels.dtype in unread else labels
+
+
+def _check_comparable(name: str, labels: Tensor, ref_labels: Tensor) -> None:
+    """In int64, uint64 labels from 2^63 up would be equal to negative ones."""
+    dtypes = (labels.dtype, ref_labels.dtype)
+    if torch.uint64 in dtypes and any(dtype.is_signed for dtype in dtypes):
+        raise TypeError(
+            f"{name}: expected labels and ref_labels both signed or both unsigned where one is "
+            f"uint64, got {dtypes[0]} and {dtypes[1]}"
+        )
 
 
 def _check_batch(
@@ -426,7 +445,7 @@ def _check_batch(
             f"{name}: expected ref_embeddings and ref_labels or neither, got only {given}"
         )
     if ref_embeddings is None:
-        return embeddings, labels, None, None
+        return embeddings, _readable(labels), None, None
     ref_embeddings = _check_floats(name, "ref_embeddings", ref_embeddings)
     _check_alike(name, "ref_embeddings", ref_embeddings, "embeddings", embeddings)
     if ref_embeddings.dim() != 2 or ref_embeddings.shape[1] != embeddings.shape[1]:
@@ -435,7 +454,8 @@ def _check_batch(
             f"(D as embeddings), got {list(ref_embeddings.shape)}"
         )
     ref_labels = _check_labels(name, "ref_labels", ref_labels, "ref_embeddings", ref_embeddings)
-    return embeddings, labels, ref_embeddings, ref_labels
+    _check_comparable(name, labels, ref_labels)
+    return embeddings, _readable(labels), ref_embeddings, _readable(ref_labels)
 
 
 # ---- Choice of implementation --------------------------------------------------------------------

@@ -60,7 +60,8 @@ def reduce_terms(terms: Tensor, number: Tensor, reduction: str) -> Tensor:
         return terms.flatten(1).sum(1)
     if reduction == "sum":
         return terms.sum()
-    number = number if reduction == "mean" else (terms > 0).sum()
+    # A NaN is not 0: it counts.
+    number = number if reduction == "mean" else (~(terms <= 0)).sum()
     return terms.sum() / number.clamp(min=1)
 
 

@@ -172,4 +172,3 @@ T atomic(T* address, Update update) {
 inline constexpr int warpSize = cuda_host::Machine::kWarpSize;
 
 #include "intrinsics.h"
-#include "shared_atomics.h"

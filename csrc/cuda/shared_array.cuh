@@ -30,35 +30,6 @@ class SharedArray {
   // Bytes, since a __shared__ variable must not have a constructor and T may.
   alignas(T) unsigned char bytes_[sizeof(T) * kSize];
 };
-
-// The dynamic shared memory of a launch that has enough of it for a T, from its beginning. The
-// compiler sees one such array whatever T is.
-template <typename T>
-__device__ __forceinline__ T& dynamic_shared() {
-  extern __shared__ uint4 dynamic_shared_memory[];
-  static_assert(alignof(T) <= alignof(uint4));
-  return *reinterpret_cast<T*>(dynamic_shared_memory);
-}
-
-// Numbers that threads change at once. Where any of them may, others may read as well.
-template <typename T, int kSize>
-class SharedAtomics {
- public:
-  __device__ __forceinline__ T load(int index) const {
-    return static_cast<const volatile T&>(cells_[index]);
-  }
-  __device__ __forceinline__ void store(int index, T value) { cells_[index] = value; }
-  __device__ __forceinline__ T add(int index, T value) { return atomicAdd(&cells_[index], value); }
-  __device__ __forceinline__ T exchange(int index, T value) {
-    return atomicExch(&cells_[index], value);
-  }
-  __device__ __forceinline__ T compare_and_swap(int index, T expected, T value) {
-    return atomicCAS(&cells_[index], expected, value);
-  }
-
- private:
-  T cells_[kSize];
-};
 #endif
 
 }  // namespace fused_rankloss

@@ -119,11 +119,4 @@ class SharedArray final : cuda_host::Poisonable {
   std::vector<cuda_host::Access> readers_;
 };
 
-// As in csrc/cuda/shared_array.cuh, but each T has memory of its own.
-template <typename T>
-T& dynamic_shared() {
-  static T shared;
-  return shared;
-}
-
 }  // namespace fused_rankloss

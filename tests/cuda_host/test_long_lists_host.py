@@ -190,17 +190,6 @@ def test_many_margins(weighted: bool, on_long_host) -> None:
         assert by_margin[k].item() == pytest.approx(slope, rel=1e-12)
 
 
-def test_margin_that_is_not_finite(long_host) -> None:
-    long_host.set()
-    call = flat(Case("m", (20, 4), "").batch(torch.float32))
-    margins = torch.tensor([1.0, math.nan, math.inf], dtype=torch.float64)
-    for loss in LOSSES:
-        results = forward(long_host, call, loss, margins=margins, reduction="mean")
-        assert results["loss"].isfinite().tolist() == [True, False, False]
-        assert results["loss"].isnan().tolist() == [False, True, True]
-        assert results["list_scale"].isfinite().all()
-
-
 # ---- What is no number -----------------------------------------------------------------------
 
 

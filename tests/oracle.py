@@ -6,7 +6,8 @@ items. ``oracle_sorting.by_sorting`` goes to 1e10 pairs. ``test_oracle.py`` ties
 and to numbers computed by hand.
 
 A pair (i, j) with label_i > label_j violates the margin m when s_i < s_j + m, evaluated in double
-precision whatever the dtype of the scores. Its gap is m - (s_i - s_j).
+precision whatever the dtype of the scores. Its gap is m - (s_i - s_j), and decides where s_i is the
+rounded s_j + m.
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ def by_loops(
             gap, reach = m - (s[i] - s[j]), s[j] + m
             if gap != gap:
                 return poisoned(n)
-            if s[i] > reach:
+            side = gap if s[i] == reach else reach - s[i]
+            if side < 0:
                 continue
             above = max(gap, zero)
             size = abs(s[i]) + abs(s[j]) + abs(m)
             if loss == "hinge":
-                value, slope = above, number(1) if s[i] < reach else number(boundary_grad)
+                value, slope = above, number(1) if side > 0 else number(boundary_grad)
                 item_bound = slope
             else:
                 value, slope = above * above, 2 * above
@@ -97,12 +99,14 @@ def by_rows(
             weight = weight * weights[lower]
         pairs[i] = weight.sum()
         reach = scores[lower] + margin
-        near = scores[i] <= reach
-        lower, gap, weight, reach = lower[near], gap[near], weight[near], reach[near]
+        with np.errstate(invalid="ignore"):
+            side = np.where(scores[i] == reach, gap, reach - scores[i])
+        near = side >= 0
+        lower, gap, weight, side = lower[near], gap[near], weight[near], side[near]
         above = np.maximum(gap, 0.0)
         size = abs(scores[i]) + abs(scores[lower]) + abs(margin)
         if loss == "hinge":
-            value, slope = above, np.where(scores[i] < reach, 1.0, boundary_grad)
+            value, slope = above, np.where(side > 0, 1.0, boundary_grad)
             bound = np.abs(weight) * slope
         else:
             value, slope = above * above, 2 * above

@@ -144,11 +144,11 @@ class SmallClass {
 
   Key flip() const { return mirrored_ ? std::numeric_limits<Key>::max() : Key{0}; }
 
-  // How far up item r of the small class lies from the one before. Mirrored positions are -(s + m).
-  double gap_before(int64_t r, double margin) const {
+  // How far item r of the small class lies from the one before, up or, mirrored, down.
+  double gap_before(int64_t r) const {
     if (r == 0) return 0;
     const double before = scores_[r], here = scores_[r + 1];
-    return mirrored_ ? (before + margin) - (here + margin) : here - before;
+    return mirrored_ ? before - here : here - before;
   }
 
   double small_weight(int64_t r) const {
@@ -236,7 +236,7 @@ class SmallClass {
     int64_t violations = 0;
     for (int64_t r = 0; r < size_; ++r) {
       const int64_t items = intervals_[r + 1].total();
-      entry = next_entry(entry, gap_before(r, margin), 1);
+      entry = next_entry(entry, gap_before(r), 1);
       sums.value += shared_sum(static_cast<double>(items), entry);
       violations += (r + 1) * items;
     }
@@ -260,7 +260,7 @@ class SmallClass {
     const double sign = mirrored_ ? -1 : 1;
     entries_[0] = {};
     for (int64_t r = 0; r < size_; ++r) {
-      entries_[r + 1] = next_entry(entries_[r], gap_before(r, margin), small_weight(r));
+      entries_[r + 1] = next_entry(entries_[r], gap_before(r), small_weight(r));
     }
     std::vector<PairSums> parts(blocks_.num_stretches_of_items());
     visit_places(tables, margin, inclusive,
@@ -283,7 +283,7 @@ class SmallClass {
     if (grad == nullptr) return;
     GapMoments beyond;
     for (int64_t r = size_ - 1; r >= 0; --r) {
-      const double gap = r + 1 < size_ ? gap_before(r + 1, margin) : 0;
+      const double gap = r + 1 < size_ ? gap_before(r + 1) : 0;
       beyond = previous_entry(beyond, gap, intervals_[r + 1]);
       grad[items_[r].index] -= sign * small_weight(r) * Loss::slope_sum(beyond);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // One pair's term of a lambda loss. The hinges are those of hinge.h and squared_hinge.h with the
-// slope at the boundary that torch.clamp has; the gap is the sum that cpu/lambda_sweep.h compares.
+// slope at the boundary that torch.clamp has. Two scores are subtracted before the margin comes in,
+// which would be lost in a large one.
 #pragma once
 
 #include "losses/hinge.h"
@@ -22,7 +23,7 @@ struct LambdaTermArgs {
 template <typename Loss>
 struct GapTerm {
   FRL_HD static LambdaTerm term(double more, double less, const LambdaTermArgs& args) {
-    const double gap = (less + args.margin) - more;
+    const double gap = args.margin - (more - less);
     return {Loss::value(gap), Loss::slope(gap, 1.0)};
   }
 };

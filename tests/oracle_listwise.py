@@ -114,7 +114,8 @@ def approx_ndcg(
         soft, steep, reach = sigmoid_of((s[j] - s[i]) / temperature)
         soft_rank[i] = 1 + math.fsum(soft)
         rank_terms[i] = (soft * reach).sum()
-        rank_bound[i] = 1 + (4 * soft + steep * (abs(s[j]) + abs(s[i])) / temperature).sum()
+        # Two scores are subtracted first: however large they are, what rounds is their difference.
+        rank_bound[i] = 1 + (4 * soft + steep * 2 * (reach - 2)).sum()
     log = np.log(1 + soft_rank)
     value = -w * g * math.log(2) / log
     c = w * g * math.log(2) / ((1 + soft_rank) * log**2)
@@ -126,7 +127,7 @@ def approx_ndcg(
         z = (s[j] - s[i]) / temperature
         soft, steep, reach = sigmoid_of(z)
         soft, steep = soft / temperature, steep / temperature  # sigmoid' may round 1 - sigmoid
-        numbers = 4 + (abs(s[j]) + abs(s[i])) / temperature
+        numbers = 4 + 2 * abs(z)
         for sign, targets in ((1, j), (-1, i)):
             parts = [
                 sign * c[i] * steep,

@@ -304,6 +304,19 @@ def test_listnet_counts_every_item(device: str) -> None:
     assert got.grad[0] > 0 and got.grad[1] < 0 and got.grad[2] == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=name_of)
+@pytest.mark.parametrize(("n", "spread"), [(40, 10.0), (64, 10.0), (700, 5.0), (3000, 10.0)])
+def test_approx_ndcg_of_scores_of_all_sizes(
+    n: int, spread: float, dtype: torch.dtype, device: str
+) -> None:
+    """One large score must not cost the others their differences."""
+    generator = generator_for(f"sizes_{n}")
+    scores = torch.exp(spread * torch.randn(n, generator=generator, dtype=torch.float64))
+    labels = torch.randint(0, 5, (n,), generator=generator)
+    batch = Batch(scores.to(dtype), labels, (n,))
+    hold(RANKING["approx_ndcg"], batch, device, temperature=1.0)
+
+
 # ---- Statistics ----------------------------------------------------------------------------------
 
 

@@ -43,12 +43,9 @@ class ApproxNdcgList {
     for (int64_t r = 0; r < size; ++r) factors_[r] = log2_discount(r + 1);
     const double maximum = max_dcg(list_, factors_, size, args_.gains == nullptr, terms_);
     if (!(maximum > 0)) return {};
-    double* distances = factors_;
-    for (int64_t r = 0; r < size; ++r) {
-      distances[r] = (list_.score[r] - list_.score[0]) / args_.temperature;
-    }
+    const SoftRanks soft{list_.score, size, args_.temperature, kWide};
     double* ranks = terms_;
-    SoftRanks::ranks(distances, size, kWide, ranks);
+    soft.ranks_to(ranks);
     ListResult result{0, 1, false};
     for (int64_t r = 0; r < size; ++r) {
       const auto term = SoftRankTerm::of(list_.weight[r] * list_.gain[r] / maximum, ranks[r]);
@@ -56,7 +53,7 @@ class ApproxNdcgList {
       ranks[r] = term.slope;
     }
     if (args_.raw_grad != nullptr) {
-      SoftRanks::gradients(distances, ranks, size, kWide, list_.grad);
+      soft.add_gradients(ranks, list_.grad);
       visit_raw_grad(args_, slots.begin, [&](auto* grad) {
         using Real = std::remove_pointer_t<decltype(grad)>;
         for (int64_t r = 0; r < size; ++r) {

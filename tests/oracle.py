@@ -22,7 +22,7 @@ from torch import Tensor
 
 from batches import Batch
 from oracle_sorting import by_sorting
-from oracle_sums import ListSums, poisoned
+from oracle_sums import ListSums, is_weight, poisoned
 
 
 def by_loops(
@@ -36,7 +36,9 @@ def by_loops(
     number: Callable = float,
 ) -> ListSums:
     n = len(scores)
-    if any(value != value for value in [*scores, *labels, *(weights or []), margin]):
+    if any(value != value for value in [*scores, *labels, margin]):
+        return poisoned(n)
+    if not all(map(is_weight, weights or [])):
         return poisoned(n)
     s = [number(value) for value in scores]
     w = [number(1 if weights is None else weights[i]) for i in range(n)]
@@ -83,8 +85,9 @@ def by_rows(
 ) -> ListSums:
     n = len(scores)
     floats = [scores, labels.astype(np.float64), np.float64(margin)]
-    floats += [] if weights is None else [weights]
     if any(np.isnan(values).any() for values in floats):
+        return poisoned(n)
+    if weights is not None and not all(map(is_weight, weights)):
         return poisoned(n)
     totals, pairs, slopes, bounds = np.zeros((4, n))
     grad, grad_bound = np.zeros((2, n))

@@ -14,7 +14,7 @@ from torch import Tensor
 from batches import Batch
 from oracle import Exact, as_numpy, assemble
 from oracle_ndcg import gains_of, max_dcg, normalised
-from oracle_sums import ListSums, poisoned
+from oracle_sums import ListSums, is_weight, poisoned
 
 Array = np.ndarray
 
@@ -179,8 +179,11 @@ def listwise_exact(
         s, y = as_numpy(one.scores.double()), as_numpy(one.labels)
         w = np.ones(len(s)) if one.weights is None else as_numpy(one.weights.double())
         own_gains = None if own_gains is None else as_numpy(own_gains.double())
-        given = [y.astype(np.float64), w, *([] if own_gains is None else [own_gains])]
-        if not np.isfinite(s).all() or any(np.isnan(array).any() for array in given):
+        is_valid = not np.isnan(y.astype(np.float64)).any() and all(map(is_weight, w))
+        if loss == "approx_ndcg":
+            listed_gains = None if own_gains is None else own_gains.tolist()
+            is_valid = is_valid and np.isfinite(gains_of(y.tolist(), listed_gains, gain)).all()
+        if not np.isfinite(s).all() or not is_valid:
             sums.append(poisoned(len(s)))
         elif loss == "listnet":
             sums.append(listnet(s, y, w))

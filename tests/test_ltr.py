@@ -375,6 +375,24 @@ def test_statistics_of_a_poisoned_list(device: str) -> None:
         assert got.ndcg[3].isfinite()
 
 
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("copies", [0, 300])
+def test_statistics_of_equal_infinities(impl: str, copies: int, device: str) -> None:
+    """They make the loss NaN, and so what is said of its list; in no pair they are ties."""
+    inf = torch.inf
+    for labels, pairs in (([1, 0, 0], 0), ([1, 1, 0], 2)):
+        scores = torch.tensor([inf, inf, 1.0] + [0.0] * copies, device=device)
+        labels = torch.tensor(labels + [0] * copies, device=device)
+        loss, got = fused_rankloss.pairwise_logistic_loss(
+            scores, labels, return_statistics=True, impl=impl
+        )
+        assert loss.isnan() == (pairs == 0)
+        assert got.num_pairs.tolist() == [pairs and pairs * (copies + 1)]
+        wanted = float("nan") if pairs == 0 else 1.0
+        assert got.pair_accuracy.tolist() == pytest.approx([wanted], nan_ok=True)
+        assert got.ndcg.tolist() == pytest.approx([wanted], nan_ok=True)
+
+
 def test_statistics_of_one_list_are_one_row(device: str) -> None:
     call = one_list(CASES["n33"].batch(torch.float32).to(device))
     loss, got = fused_rankloss.pairwise_logistic_loss(

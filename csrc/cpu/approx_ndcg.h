@@ -34,8 +34,8 @@ class ApproxNdcgList {
   ListResult solve(int64_t b, const Team& team) {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
-    if (!list_.read(reader_, slots, args_.label_type, args_.gain, args_.gains, team) ||
-        !list_.finite) {
+    if (!list_.read(reader_, slots, args_.label_type, team) || !list_.finite ||
+        !list_.read_gains(args_.gain, args_.gains, slots.begin)) {
       poison_raw_grad(args_, b);
       return {std::nan(""), 0, true};
     }

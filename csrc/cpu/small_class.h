@@ -57,35 +57,32 @@ class SmallClass {
         small_label_(mirrored_ ? summary.min_label : summary.max_label),
         size_(std::min(summary.num_lowest, summary.num_highest)) {}
 
-  // Summed pair weight: NaN where a weight is.
+  // Summed pair weight: NaN where a weight is none.
   double pairs() const {
-    struct Weights {
-      double more[2] = {}, less[2] = {};
-    };
-    Weights weights;
-    if (reader_.weighted()) {
-      std::vector<Weights> parts(blocks_.num_stretches_of_items());
-      team_.run(parts.size(), [&](int64_t task, int) {
-        blocks_.visit(task, [&](const Block<Score>& block, int64_t slot) {
-          for (int t = 0; t < block.size; ++t) {
-            const bool high = block.label[t] == summary_.max_label;
-            parts[task].more[high] += weights_.more(slot + block.position[t]);
-            parts[task].less[high] += weights_.less(slot + block.position[t]);
-          }
-        });
-      });
-      for (const Weights& part : parts) {
-        for (const bool high : {false, true}) {
-          weights.more[high] += part.more[high];
-          weights.less[high] += part.less[high];
-        }
-      }
-    } else {
-      weights.more[0] = weights.less[0] = static_cast<double>(summary_.num_lowest);
-      weights.more[1] = weights.less[1] = static_cast<double>(summary_.num_highest);
-    }
+    const double items[2] = {static_cast<double>(summary_.num_lowest),
+                             static_cast<double>(summary_.num_highest)};
     PairCounter counter;
-    for (const bool high : {false, true}) counter.add_level(weights.more[high], weights.less[high]);
+    if (!reader_.weighted()) {
+      for (const double count : items) counter.add_level(count, count);
+      return counter.pairs();
+    }
+    struct Weights {
+      double of[2] = {};
+    };
+    std::vector<Weights> parts(blocks_.num_stretches_of_items());
+    team_.run(parts.size(), [&](int64_t task, int) {
+      blocks_.visit(task, [&](const Block<Score>& block, int64_t slot) {
+        for (int t = 0; t < block.size; ++t) {
+          const bool high = block.label[t] == summary_.max_label;
+          parts[task].of[high] += weights_.checked(slot + block.position[t]);
+        }
+      });
+    });
+    for (const bool high : {false, true}) {
+      double weight = 0;
+      for (const Weights& part : parts) weight += part.of[high];
+      counter.add_level(weight, reader_.preferred() ? items[high] : weight);
+    }
     return counter.pairs();
   }
 

@@ -7,6 +7,9 @@ that nothing waits for a GPU.
 
 from __future__ import annotations
 
+import sys
+import warnings
+from types import FrameType
 from typing import NamedTuple
 
 import torch
@@ -73,9 +76,13 @@ def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Te
         raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
     _check_layout(name, what, tensor)
     if tensor.shape != scores.shape:
+        hint = ""
+        for column, its_name, other in ((scores, "scores", tensor), (tensor, what, scores)):
+            if column.dim() == 2 and column.shape == (*other.shape, 1):
+                hint = f"; for one list of {other.shape[0]} items, pass {its_name}.squeeze(-1)"
         raise ValueError(
             f"{name}: expected {what} of shape {list(scores.shape)} (as scores), "
-            f"got {list(tensor.shape)}"
+            f"got {list(tensor.shape)}{hint}"
         )
     if tensor.device != scores.device:
         raise ValueError(
@@ -136,6 +143,27 @@ def _check_scores(name: str, scores: object) -> Tensor:
             f"got {scores.dtype}{hint}"
         )
     return scores
+
+
+def _warn_of_column(name: str, scores: Tensor) -> None:
+    if torch.compiler.is_compiling():
+        return
+    # Where the package was called from, so that Python shows the warning once for each such place.
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_internal(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{name}: scores of shape {list(scores.shape)} are {scores.shape[0]} lists of one item "
+        f"each, so that there is no pair and nothing to learn; for one list of "
+        f"{scores.shape[0]} items, pass scores.squeeze(-1) and labels.squeeze(-1)",
+        UserWarning,
+        stacklevel=level,
+    )
+
+
+def _is_internal(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] == "fused_rankloss" or module.startswith("torch.nn.modules")
 
 
 def _from_nested(name: str, lists: Lists) -> Lists:
@@ -242,6 +270,8 @@ def parse(
                 f"{name}: expected a mask of dtype torch.bool (True = real item), got {mask.dtype}"
             )
     labels = _check_companion(name, "labels", labels, scores)
+    if dim == 2 and mask is None and lengths is None and scores.shape[1] == 1 < scores.shape[0]:
+        _warn_of_column(name, scores)
     labels = _check_labels(name, labels, label_values)
     if weights is not None:
         _check_companion(name, "weights", weights, scores)

@@ -78,6 +78,7 @@ LAMBDA = [
     ),
     value_error("k_zero", "expected k >= 1, got 0", k=0),
     value_error("k_negative", "expected k >= 1, got -3", k=-3),
+    value_error("k_large", f"expected k below 2^63, got {2**63}", k=2**63),
     type_error("k_float", "expected k to be an int or None, got float", k=5.0),
     type_error("k_bool", "expected k to be an int or None, got bool", k=True),
     type_error("margin_tensor", "expected margin to be a float, got Tensor", margin=S[0]),

@@ -6,7 +6,8 @@ items. ``oracle_sorting.by_sorting`` goes to 1e10 pairs. ``test_oracle.py`` ties
 and to numbers computed by hand.
 
 A pair (i, j) with label_i > label_j violates the margin m when s_i < s_j + m, evaluated in double
-precision whatever the dtype of the scores. Its gap is m - (s_i - s_j).
+precision whatever the dtype of the scores. Its gap is m - (s_i - s_j), and decides where s_i is the
+rounded s_j + m.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from batches import Batch
 from oracle_sorting import by_sorting
-from oracle_sums import ListSums, poisoned
+from oracle_sums import ListSums, is_weight, poisoned
 
 
 def by_loops(
@@ -35,7 +36,9 @@ def by_loops(
     number: Callable = float,
 ) -> ListSums:
     n = len(scores)
-    if any(value != value for value in [*scores, *labels, *(weights or []), margin]):
+    if any(value != value for value in [*scores, *labels, margin]):
+        return poisoned(n)
+    if not all(map(is_weight, weights or [])):
         return poisoned(n)
     s = [number(value) for value in scores]
     w = [number(1 if weights is None else weights[i]) for i in range(n)]
@@ -50,12 +53,13 @@ def by_loops(
             gap, reach = m - (s[i] - s[j]), s[j] + m
             if gap != gap:
                 return poisoned(n)
-            if s[i] > reach:
+            side = gap if s[i] == reach else reach - s[i]
+            if side < 0:
                 continue
             above = max(gap, zero)
             size = abs(s[i]) + abs(s[j]) + abs(m)
             if loss == "hinge":
-                value, slope = above, number(1) if s[i] < reach else number(boundary_grad)
+                value, slope = above, number(1) if side > 0 else number(boundary_grad)
                 item_bound = slope
             else:
                 value, slope = above * above, 2 * above
@@ -81,8 +85,9 @@ def by_rows(
 ) -> ListSums:
     n = len(scores)
     floats = [scores, labels.astype(np.float64), np.float64(margin)]
-    floats += [] if weights is None else [weights]
     if any(np.isnan(values).any() for values in floats):
+        return poisoned(n)
+    if weights is not None and not all(map(is_weight, weights)):
         return poisoned(n)
     totals, pairs, slopes, bounds = np.zeros((4, n))
     grad, grad_bound = np.zeros((2, n))
@@ -97,12 +102,14 @@ def by_rows(
             weight = weight * weights[lower]
         pairs[i] = weight.sum()
         reach = scores[lower] + margin
-        near = scores[i] <= reach
-        lower, gap, weight, reach = lower[near], gap[near], weight[near], reach[near]
+        with np.errstate(invalid="ignore"):
+            side = np.where(scores[i] == reach, gap, reach - scores[i])
+        near = side >= 0
+        lower, gap, weight, side = lower[near], gap[near], weight[near], side[near]
         above = np.maximum(gap, 0.0)
         size = abs(scores[i]) + abs(scores[lower]) + abs(margin)
         if loss == "hinge":
-            value, slope = above, np.where(scores[i] < reach, 1.0, boundary_grad)
+            value, slope = above, np.where(side > 0, 1.0, boundary_grad)
             bound = np.abs(weight) * slope
         else:
             value, slope = above * above, 2 * above

@@ -15,7 +15,7 @@ from torch import Tensor
 from batches import Batch
 from oracle import Exact, as_numpy, assemble
 from oracle_ndcg import discount, gains_of, normalised, ranks_of
-from oracle_sums import ListSums, poisoned
+from oracle_sums import ListSums, is_weight, poisoned
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ class Pairs:
     @property
     def scale(self) -> float:
         return 1 / math.log(2) if self.log == "binary" and self.pair_loss == "logistic" else 1.0
+
+    def can_use(self, labels: list, gains: list | None) -> bool:
+        """Whether the gains that the scheme uses, if it does, are finite."""
+        if self.scheme == "none":
+            return True
+        used = labels if self.scheme == "arp" else gains_of(labels, gains, self.gain)
+        return all(map(math.isfinite, used))
+
+    def normalised_gains(self, labels: list, gains: list | None) -> list[float]:
+        if self.scheme in ("none", "arp"):
+            return [0.0] * len(labels)
+        return normalised(gains_of(labels, gains, self.gain), self.discount, self.k)
 
     def keeps(self, rank_i: int, rank_j: int) -> bool:
         if self.k is None:
@@ -65,10 +77,13 @@ def lambda_by_loops(
     scores: list, labels: list, weights: list | None, gains: list | None, o: Pairs
 ) -> ListSums:
     n = len(scores)
-    if any(value != value for value in [*scores, *labels, *(weights or []), *(gains or [])]):
+    if any(value != value for value in [*scores, *labels]):
+        return poisoned(n)
+    if not all(map(is_weight, weights or [])) or not o.can_use(labels, gains):
         return poisoned(n)
     w = [1.0] * n if weights is None else weights
-    g, r = normalised(gains_of(labels, gains, o.gain), o.discount, o.k), ranks_of(scores)
+    g = o.normalised_gains(labels, gains)
+    r = ranks_of(scores)
     d = [o.discount_at(rank) for rank in r]
     spread = len(set(scores)) > 1
     sums = ListSums(0.0, 0.0, [0.0] * n, 0.0, 0.0, [0.0] * n, 0.0, [0.0] * n)
@@ -165,11 +180,14 @@ def lambda_by_rows(
     o: Pairs,
 ) -> ListSums:
     n = len(scores)
-    given = [scores, labels, weights, gains]
-    if any(np.isnan(a.astype(np.float64)).any() for a in given if a is not None):
+    if any(np.isnan(a.astype(np.float64)).any() for a in (scores, labels)):
         return poisoned(n)
     listed_gains = None if gains is None else gains.tolist()
-    g = np.array(normalised(gains_of(labels.tolist(), listed_gains, o.gain), o.discount, o.k))
+    if weights is not None and not all(map(is_weight, weights)):
+        return poisoned(n)
+    if not o.can_use(labels.tolist(), listed_gains):
+        return poisoned(n)
+    g = np.array(o.normalised_gains(labels.tolist(), listed_gains))
     r = np.array(ranks_of(scores.tolist()), dtype=np.int64)
     d = np.array([o.discount_at(rank) for rank in r.tolist()])
     true_d = np.array([0.0] + [discount(rank, o.discount) for rank in range(1, n + 2)])

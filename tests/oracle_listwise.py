@@ -14,7 +14,7 @@ from torch import Tensor
 from batches import Batch
 from oracle import Exact, as_numpy, assemble
 from oracle_ndcg import gains_of, max_dcg, normalised
-from oracle_sums import ListSums, poisoned
+from oracle_sums import ListSums, is_weight, poisoned
 
 Array = np.ndarray
 
@@ -114,7 +114,8 @@ def approx_ndcg(
         soft, steep, reach = sigmoid_of((s[j] - s[i]) / temperature)
         soft_rank[i] = 1 + math.fsum(soft)
         rank_terms[i] = (soft * reach).sum()
-        rank_bound[i] = 1 + (4 * soft + steep * (abs(s[j]) + abs(s[i])) / temperature).sum()
+        # Two scores are subtracted first: however large they are, what rounds is their difference.
+        rank_bound[i] = 1 + (4 * soft + steep * 2 * (reach - 2)).sum()
     log = np.log(1 + soft_rank)
     value = -w * g * math.log(2) / log
     c = w * g * math.log(2) / ((1 + soft_rank) * log**2)
@@ -126,7 +127,7 @@ def approx_ndcg(
         z = (s[j] - s[i]) / temperature
         soft, steep, reach = sigmoid_of(z)
         soft, steep = soft / temperature, steep / temperature  # sigmoid' may round 1 - sigmoid
-        numbers = 4 + (abs(s[j]) + abs(s[i])) / temperature
+        numbers = 4 + 2 * abs(z)
         for sign, targets in ((1, j), (-1, i)):
             parts = [
                 sign * c[i] * steep,
@@ -178,8 +179,11 @@ def listwise_exact(
         s, y = as_numpy(one.scores.double()), as_numpy(one.labels)
         w = np.ones(len(s)) if one.weights is None else as_numpy(one.weights.double())
         own_gains = None if own_gains is None else as_numpy(own_gains.double())
-        given = [y.astype(np.float64), w, *([] if own_gains is None else [own_gains])]
-        if not np.isfinite(s).all() or any(np.isnan(array).any() for array in given):
+        is_valid = not np.isnan(y.astype(np.float64)).any() and all(map(is_weight, w))
+        if loss == "approx_ndcg":
+            listed_gains = None if own_gains is None else own_gains.tolist()
+            is_valid = is_valid and np.isfinite(gains_of(y.tolist(), listed_gains, gain)).all()
+        if not np.isfinite(s).all() or not is_valid:
             sums.append(poisoned(len(s)))
         elif loss == "listnet":
             sums.append(listnet(s, y, w))

@@ -26,6 +26,8 @@ def gains_of(labels: list, gains: list | None, gain: str) -> list[float]:
     if gain == "linear":
         return [float(label) for label in labels]
     top = max([0.0, *(float(label) for label in labels)])
+    if math.isinf(top):
+        return [math.nan] * len(labels)
     return [2.0 ** (float(label) - top) - 2.0**-top for label in labels]
 
 
@@ -57,6 +59,8 @@ def statistics_of(
                 pairs += 1
                 in_order += 1.0 if scores[i] > scores[j] else 0.5 * (scores[i] == scores[j])
     gains = gains_of(labels, gains, gain)
+    if not all(map(math.isfinite, gains)):
+        return pairs, in_order, math.nan
     ranked = zip(gains, ranks_of(scores), strict=True)
     dcg = math.fsum(g * discount(r, discounts) for g, r in ranked if k is None or r <= k)
     ideal = max_dcg(gains, discounts, k)

@@ -34,6 +34,10 @@ class ListSums:
         return self.total != self.total
 
 
+def is_weight(weight: float) -> bool:
+    return 0 <= weight < math.inf
+
+
 def poisoned(n: int) -> ListSums:
     """A list with NaN among its numbers: it is NaN itself and counts no pair."""
     return ListSums(math.nan, 0.0, [math.nan] * n, math.nan, math.nan, [math.nan] * n)

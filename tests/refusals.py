@@ -80,7 +80,16 @@ LABELS = [
     ),
     value_error("labels_shape", "expected labels of shape [4] (as scores), got [3]", labels=Y[:3]),
     value_error(
-        "labels_column", "expected labels of shape [4] (as scores), got [4, 1]", labels=Y[:, None]
+        "labels_column",
+        "expected labels of shape [4] (as scores), got [4, 1]; for one list of 4 items, pass "
+        "labels.squeeze(-1)",
+        labels=Y[:, None],
+    ),
+    value_error(
+        "scores_column",
+        "expected labels of shape [4, 1] (as scores), got [4]; for one list of 4 items, pass "
+        "scores.squeeze(-1)",
+        scores=S[:, None],
     ),
     value_error(
         "labels_broadcast",
@@ -239,6 +248,11 @@ OPTIONS = [
     value_error("margin_nan", "expected a finite margin, got nan", margin=float("nan")),
     value_error("margin_inf", "expected a finite margin, got inf", margin=float("inf")),
     value_error("margin_negative_inf", "expected a finite margin, got -inf", margin=-float("inf")),
+    value_error(
+        "margin_too_large",
+        "expected margin within the range of float64, got a larger integer",
+        margin=10**400,
+    ),
     value_error("margin_matrix", f"{MARGIN_SHAPE}[2, 1]", margin=torch.ones(2, 1)),
     value_error("margin_without_any", f"{MARGIN_SHAPE}[0]", margin=torch.ones(0)),
     type_error("margin_bools", "expected a real margin, got dtype torch.bool", margin=MASK),
@@ -273,7 +287,8 @@ def _lengths(bad: int) -> Refusal:
 def _offsets(offsets: list[int], bad: int) -> Refusal:
     text = (
         "expected offsets that start at 0, never fall and end at 4 (the number of scores), "
-        f"got {offsets[bad]} and {offsets[bad + 1]} for list {bad}"
+        f"got {offsets[bad]} and {offsets[bad + 1]} for list {bad}; "
+        "from the sizes of lists, offsets are torch.cumsum(sizes, 0) behind a 0"
     )
     return value_error(f"offsets_value_{offsets}", text, offsets=torch.tensor(offsets))
 

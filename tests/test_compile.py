@@ -108,6 +108,12 @@ def test_compiled_without_gradients(device: str) -> None:
     assert not got.requires_grad
 
 
+@every_loss
+def test_a_column_of_scores_breaks_no_graph(loss: str, device: str) -> None:
+    scores = torch.zeros(4, 1, device=device)
+    assert compiled_function(loss)(scores, scores).item() == 0
+
+
 def test_export(device: str) -> None:
     class Objective(torch.nn.Module):
         def forward(self, scores, labels, mask):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from fractions import Fraction
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +14,7 @@ import fused_rankloss
 from cases import LOSSES
 from fused_rankloss import _extension
 from fused_rankloss.functional._checks import check_device
-from refusals import BOUNDARY_GRAD, COMMON, IMPL, VALUES, Refusal, S, Y
+from refusals import BOUNDARY_GRAD, COMMON, IMPL, MASK, VALUES, Refusal, S, Y
 
 pytestmark = pytest.mark.sanitize
 
@@ -70,6 +73,73 @@ def test_options_are_keywords() -> None:
 def test_modules_speak_for_the_function() -> None:
     with pytest.raises(ValueError, match=r"^pairwise_hinge_loss: expected labels of shape \[4\]"):
         fused_rankloss.PairwiseHingeLoss()(S, Y[:2])
+
+
+# ---- A column of scores --------------------------------------------------------------------------
+
+OVER_LISTS = [
+    "pairwise_hinge_loss",
+    "pairwise_squared_hinge_loss",
+    "pairwise_logistic_loss",
+    "lambda_loss",
+    "listnet_loss",
+    "list_mle_loss",
+    "approx_ndcg_loss",
+]
+COLUMN = r"scores of shape \[4, 1\] are 4 lists of one item each.* pass scores\.squeeze\(-1\)"
+
+
+@pytest.mark.parametrize("name", OVER_LISTS)
+def test_a_column_of_scores_draws_a_warning(name: str) -> None:
+    """What a linear layer gives without squeeze(-1): no list has a pair, and nothing is learnt."""
+    function = getattr(fused_rankloss, name)
+    for impl in ("auto", "reference"):
+        with pytest.warns(UserWarning, match=rf"^{name}: {COLUMN}") as caught:
+            value = function(S[:, None], Y[:, None], impl=impl)
+        assert len(caught) == 1 and caught[0].filename == __file__
+        assert value.isfinite()
+
+
+def test_the_warning_names_the_call_of_a_module() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(2, 1))
+    with pytest.warns(UserWarning, match=COLUMN) as caught:
+        fused_rankloss.PairwiseHingeLoss()(module(torch.ones(4, 2)), Y[:, None])
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("scores", "options"),
+    [
+        (S[:, None], {"mask": MASK[:, None]}),
+        (S[:, None], {"lengths": torch.ones(4, dtype=torch.int64)}),
+        (S[None], {}),
+        (S[:1, None], {}),
+        (S, {}),
+    ],
+    ids=["mask", "lengths", "row", "single", "flat"],
+)
+def test_other_shapes_draw_none(scores: torch.Tensor, options: dict) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LOSSES["hinge"](scores, torch.ones_like(scores), **options)
+
+
+# ---- Numbers -------------------------------------------------------------------------------------
+
+
+def test_numbers_of_other_types() -> None:
+    """Any number is taken: numpy's too, in a scalar or an array of no dimension."""
+    scores, labels = torch.tensor([0.0, 1.0, 0.5, 2.0]), torch.tensor([2, 1, 0, 1])
+    plain = fused_rankloss.lambda_loss(scores, labels, k=2, sigma=0.5)
+    for k in (np.int64(2), np.uint8(2), np.array(2)):
+        for sigma in (np.float32(0.5), np.float64(0.5), np.array(0.5), Fraction(1, 2)):
+            assert torch.equal(fused_rankloss.lambda_loss(scores, labels, k=k, sigma=sigma), plain)
+    plain = LOSSES["hinge"](scores, labels, margin=2.0)
+    for margin in (2, np.float16(2), np.int32(2), np.array(2.0)):
+        assert torch.equal(LOSSES["hinge"](scores, labels, margin=margin), plain)
+    for value in (np.bool_(True), np.array([1.0]), np.array("1"), 1j):
+        with pytest.raises(TypeError, match="expected sigma to be a float"):
+            fused_rankloss.lambda_loss(scores, labels, sigma=value)
 
 
 # ---- Devices -------------------------------------------------------------------------------------

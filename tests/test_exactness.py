@@ -208,6 +208,53 @@ def test_boundary_is_decided_in_double_precision(margin: float, device: str) -> 
         assert torch.equal(raw, counts.to(torch.int32))
 
 
+@every_loss
+@pytest.mark.parametrize("boundary_grad", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [2, 50, 600, 5000])
+def test_ties_of_large_scores_cost_the_margin(
+    loss: str, boundary_grad: float, weighted: bool, n: int, device: str
+) -> None:
+    """Even where the scores swallow it: the difference of equal scores is 0 whatever their size."""
+    options = {"boundary_grad": boundary_grad} if loss == "hinge" else {}
+    for dtype in (torch.bfloat16, torch.float32, torch.float64):
+        labels = torch.arange(n) % 3
+        weights = torch.ones(n, dtype=dtype) if weighted else None
+        for margin, cost in ((1.0, 1.0), (0.25, 0.25 if loss == "hinge" else 0.0625), (-1.0, 0.0)):
+            zeros = Batch(torch.zeros(n, dtype=dtype), labels, (n,), weights).to(device)
+            plain = evaluate(LOSSES[loss], one_list(zeros), margin=margin, **options)
+            assert plain.loss.item() == pytest.approx(cost, rel=2**-23)
+            for far in (1e14, 1e17, -1e17, 1e30):
+                large = replace(zeros, scores=torch.full_like(zeros.scores, far))
+                got = evaluate(LOSSES[loss], one_list(large), margin=margin, **options)
+                assert got.same_bits(plain), (dtype, margin, far)
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("steps", [1.0, 1.2, 1.6, -0.4])
+@pytest.mark.parametrize("n", [40, 700, 5000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=name_of)
+def test_gaps_of_large_scores(
+    loss: str, weighted: bool, steps: float, n: int, dtype: torch.dtype, device: str
+) -> None:
+    """Neighbouring numbers above 2^60, and margins that their sums round away, or up."""
+    generator = generator_for(f"large_{n}")
+    step = 2.0**60 * torch.finfo(dtype).eps
+    grid = (torch.randint(0, 12, (n,), generator=generator) * step).to(dtype)
+    labels = torch.randint(0, 3, (n,), generator=generator)
+    weights = torch.randint(1, 3, (n,), generator=generator).to(dtype) if weighted else None
+    near = Batch(grid, labels, (n,), weights).to(device)
+    far = replace(near, scores=near.scores + 2.0**60)
+    plain = evaluate(LOSSES[loss], one_list(near), margin=steps * step)
+    got = evaluate(LOSSES[loss], one_list(far), margin=steps * step)
+    # Terms of one sign, and in the second case every difference is exact.
+    rel = 16 * n * 2**-53 + torch.finfo(plain.loss.dtype).eps
+    assert got.loss.item() == pytest.approx(plain.loss.item(), rel=rel)
+    allowed = rel * plain.grad.abs().max().item() if loss != "hinge" or weighted else 0
+    torch.testing.assert_close(got.grad, plain.grad, rtol=0, atol=allowed)
+
+
 EXTREMES = {
     # name: (scores, labels, margin)
     "far_apart": ([0.0, -2.1e26, 3.4e37, 42.0], [2, 1, 0, 0], 1.0),

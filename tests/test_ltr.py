@@ -304,6 +304,19 @@ def test_listnet_counts_every_item(device: str) -> None:
     assert got.grad[0] > 0 and got.grad[1] < 0 and got.grad[2] == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=name_of)
+@pytest.mark.parametrize(("n", "spread"), [(40, 10.0), (64, 10.0), (700, 5.0), (3000, 10.0)])
+def test_approx_ndcg_of_scores_of_all_sizes(
+    n: int, spread: float, dtype: torch.dtype, device: str
+) -> None:
+    """One large score must not cost the others their differences."""
+    generator = generator_for(f"sizes_{n}")
+    scores = torch.exp(spread * torch.randn(n, generator=generator, dtype=torch.float64))
+    labels = torch.randint(0, 5, (n,), generator=generator)
+    batch = Batch(scores.to(dtype), labels, (n,))
+    hold(RANKING["approx_ndcg"], batch, device, temperature=1.0)
+
+
 # ---- Statistics ----------------------------------------------------------------------------------
 
 
@@ -360,6 +373,24 @@ def test_statistics_of_a_poisoned_list(device: str) -> None:
         )
         assert got.num_pairs[0] == 0 and got.pair_accuracy[0].isnan() and got.ndcg[0].isnan()
         assert got.ndcg[3].isfinite()
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("copies", [0, 300])
+def test_statistics_of_equal_infinities(impl: str, copies: int, device: str) -> None:
+    """They make the loss NaN, and so what is said of its list; in no pair they are ties."""
+    inf = torch.inf
+    for labels, pairs in (([1, 0, 0], 0), ([1, 1, 0], 2)):
+        scores = torch.tensor([inf, inf, 1.0] + [0.0] * copies, device=device)
+        labels = torch.tensor(labels + [0] * copies, device=device)
+        loss, got = fused_rankloss.pairwise_logistic_loss(
+            scores, labels, return_statistics=True, impl=impl
+        )
+        assert loss.isnan() == (pairs == 0)
+        assert got.num_pairs.tolist() == [pairs and pairs * (copies + 1)]
+        wanted = float("nan") if pairs == 0 else 1.0
+        assert got.pair_accuracy.tolist() == pytest.approx([wanted], nan_ok=True)
+        assert got.ndcg.tolist() == pytest.approx([wanted], nan_ok=True)
 
 
 def test_statistics_of_one_list_are_one_row(device: str) -> None:

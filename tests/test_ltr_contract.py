@@ -193,7 +193,177 @@ def test_nan_poisons_its_list_only(name: str, where: str, reduction: str, device
 
 
 def takes_gains(name: str) -> bool:
-    return name not in ("logistic", "listnet", "list_mle", "p_list_mle")
+    return name not in ("logistic", "arp", "listnet", "list_mle", "p_list_mle")
+
+
+@pytest.mark.sanitize
+@every_loss
+@every_impl
+@pytest.mark.parametrize("bad", [-1.0, INF, -INF, NAN])
+@pytest.mark.parametrize("n", [1, 3, 129, 700])
+def test_what_is_no_weight_poisons_its_list(
+    name: str, impl: str, bad: float, n: int, device: str
+) -> None:
+    scores = torch.randn(n + 2, generator=generator_for("no_weight"))
+    weights = torch.ones(n + 2)
+    weights[0] = bad
+    labels = torch.cat([torch.arange(n) % 3, torch.tensor([1, 0])])
+    batch = Batch(scores, labels, (n, 2), weights).to(device)
+    got = evaluate(RANKING[name], flat(batch), impl=impl, reduction="none")
+    assert got.loss.isnan().tolist() == [True, False]
+    assert got.grad[:n].isnan().all() and got.grad[n:].isfinite().all()
+    if name in PAIR:
+        options = {"impl": impl, "weighting": "preferred"}
+        got = evaluate(RANKING[name], flat(batch), **options)
+        assert got.loss.isnan() and got.grad[:n].isnan().all() and got.grad[n:].isfinite().all()
+
+
+@pytest.mark.parametrize("name", PAIR)
+@pytest.mark.parametrize("exponent", [-76, 60])
+@pytest.mark.parametrize("reduction", ["mean", "list_mean"])
+@pytest.mark.parametrize("case", ["weighted", "weighted_long"])
+def test_means_ignore_the_scale_of_weights(
+    name: str, exponent: int, reduction: str, case: str, device: str
+) -> None:
+    """Also where the product of two weights leaves the range of fp32."""
+    batch = grades(case)
+    batch = replace(batch, labels=batch.labels % 5)
+    scaled = replace(batch, weights=batch.weights * 2.0**exponent)
+    first = evaluate(RANKING[name], flat(batch.to(device)), reduction=reduction)
+    second = evaluate(RANKING[name], flat(scaled.to(device)), reduction=reduction)
+    assert first.same_bits(second)
+
+
+# ---- Infinite labels -----------------------------------------------------------------------------
+
+COMPARING = {
+    "hinge": fused_rankloss.pairwise_hinge_loss,
+    "squared_hinge": fused_rankloss.pairwise_squared_hinge_loss,
+    "logistic": RANKING["logistic"],
+    "none": GRID["none-logistic"],
+    "none_hinge": GRID["none-hinge"],
+    "none_squared_hinge": GRID["none-squared_hinge"],
+    "list_mle": RANKING["list_mle"],
+}
+USING = {
+    name: ranking
+    for name, ranking in (GRID | {"approx_ndcg": RANKING["approx_ndcg"]}).items()
+    if name.partition("-")[0] in ("lambdarank", "ndcg_loss1", "ndcg_loss2", "ndcg_loss2++")
+    or name == "approx_ndcg"
+}
+LENGTHS = pytest.mark.parametrize("n", [3, 129, 400, 5000])
+
+
+def with_infinite_labels(n: int, replaced: float) -> tuple[Batch, Batch]:
+    """A list with a few infinite labels, and one with a finite number for them."""
+    scores = torch.randn(n, generator=generator_for("infinite_labels"))
+    labels = torch.arange(n) % 3 * 1.0
+    labels[::50] = INF if replaced > 0 else -INF
+    finite = torch.where(labels.isinf(), replaced, labels)
+    return Batch(scores, labels, (n,)), Batch(scores, finite, (n,))
+
+
+@LENGTHS
+@pytest.mark.parametrize("name", COMPARING)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_infinite_labels_are_compared(name: str, sign: int, n: int, device: str) -> None:
+    infinite, finite = with_infinite_labels(n, 7.0 * sign)
+    got = evaluate(COMPARING[name], one_list(infinite.to(device)))
+    wanted = evaluate(COMPARING[name], one_list(finite.to(device)))
+    assert got.loss.isfinite() and got.grad.count_nonzero()
+    if "hinge" not in name:
+        assert got.same_bits(wanted)
+        return
+    # Other keys, and other ways to the same counts and values.
+    rel = 16 * n * 2**-53 + 2**-23
+    assert got.loss.item() == pytest.approx(wanted.loss.item(), rel=rel)
+    torch.testing.assert_close(got.grad, wanted.grad, rtol=rel, atol=rel)
+    if n <= 400:
+        plain = evaluate(COMPARING[name], one_list(infinite.to(device)), impl="reference")
+        assert plain.loss.item() == pytest.approx(wanted.loss.item(), rel=2 * n * 2**-24)
+
+
+@LENGTHS
+@pytest.mark.parametrize("name", USING)
+def test_infinite_gains_poison_their_list(name: str, n: int, device: str) -> None:
+    infinite, finite = with_infinite_labels(n, 7.0)
+    both = Batch.join([infinite, finite]).to(device)
+    impls = ("auto", "reference") if n <= 400 else ("auto",)
+    for impl in impls:
+        got = evaluate(USING[name], flat(both), impl=impl, reduction="none")
+        assert got.loss.isnan().tolist() == [True, False]
+        assert got.grad[:n].isnan().all() and got.grad[n:].isfinite().all()
+        for bad in (INF, -INF):
+            gains = both.labels.clone()
+            gains[0] = bad
+            gains[1:n] = 1.0
+            got = evaluate(USING[name], flat(both), impl=impl, reduction="none", gains=gains)
+            assert got.loss.isnan().tolist() == [True, False]
+
+
+@LENGTHS
+@pytest.mark.parametrize("name", USING)
+def test_a_label_of_minus_infinity_has_the_lowest_gain(name: str, n: int, device: str) -> None:
+    infinite, finite = with_infinite_labels(n, -2000.0)
+    options = USING[name].options
+    if options.get("gain") == "linear":
+        return
+    got = evaluate(USING[name], one_list(infinite.to(device)))
+    assert got.same_bits(evaluate(USING[name], one_list(finite.to(device))))
+
+
+@LENGTHS
+@pytest.mark.parametrize("sign", [1, -1])
+@every_impl
+def test_infinite_labels_of_arp(sign: int, n: int, impl: str, device: str) -> None:
+    infinite, _ = with_infinite_labels(n, 7.0 * sign)
+    if impl == "reference" and n > 400:
+        return
+    got = evaluate(RANKING["arp"], one_list(infinite.to(device)), impl=impl)
+    assert got.loss.isnan() and got.grad.isnan().all()
+
+
+@LENGTHS
+@every_impl
+def test_infinite_labels_of_statistics(n: int, impl: str, device: str) -> None:
+    """Only the NDCG has to do with gains."""
+    if impl == "reference" and n > 400:
+        return
+    results = []
+    for batch in with_infinite_labels(n, 7.0):
+        batch = batch.to(device)
+        results.append(
+            fused_rankloss.pairwise_logistic_loss(
+                batch.scores, batch.labels, return_statistics=True, impl=impl
+            )
+        )
+    (loss, got), (plain, wanted) = results
+    assert same_bits(loss, plain)
+    assert torch.equal(got.num_pairs, wanted.num_pairs)
+    assert same_bits(got.pair_accuracy, wanted.pair_accuracy)
+    assert got.ndcg.isnan().all() and wanted.ndcg.isfinite().all()
+
+
+# ---- Large scores --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["none", "lambdarank", "ndcg_loss1", "ndcg_loss2", "arp"])
+@pytest.mark.parametrize("pair_loss", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("n", [2, 50, 700, 5000])
+def test_ties_of_large_scores_cost_the_margin(
+    scheme: str, pair_loss: str, n: int, device: str
+) -> None:
+    if scheme == "ndcg_loss2" and n > 700:
+        return
+    for dtype in (torch.float32, torch.float64):
+        zeros = Batch(torch.zeros(n, dtype=dtype), torch.arange(n) % 3, (n,)).to(device)
+        options = {"scheme": scheme, "pair_loss": pair_loss}
+        plain = evaluate(fused_rankloss.lambda_loss, one_list(zeros), **options)
+        assert plain.loss.item() > 0
+        for far in (1e14, 1e17, -1e17, 1e30):
+            large = replace(zeros, scores=torch.full_like(zeros.scores, far))
+            got = evaluate(fused_rankloss.lambda_loss, one_list(large), **options)
+            assert got.same_bits(plain), (dtype, far)
 
 
 @every_loss

@@ -25,6 +25,24 @@ STEP = [0.0, 1 - 1 / log2(3), 1 / log2(3) - 0.5]  # delta(1), delta(2)
 APART = {(0, 1): 1, (0, 2): 1, (1, 2): 2}
 
 
+@every_impl
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("copies", [1, 300])
+def test_approx_ndcg_beside_a_large_score(impl: str, dtype: torch.dtype, copies: int) -> None:
+    """Ranks are 1 for every large score, each above the others; then come 1 and 0, T = 1."""
+    far = [1e17 * (1 + t / 1000) for t in range(copies)]
+    batch = Batch.of([*far, 1.0, 0.0], [0] * copies + [0, 1], dtype=dtype)
+    got = evaluate(fused_rankloss.approx_ndcg_loss, one_list(batch), impl=impl)
+    rank = 1 + copies + 1 / (1 + math.exp(-1))
+    slope = math.exp(-1) / (1 + math.exp(-1)) ** 2
+    slope *= ln(2) / (ln(1 + rank) ** 2 * (1 + rank))
+    rel = 1e-6 if dtype == torch.float32 else 1e-13
+    assert got.loss.item() == pytest.approx(-1 / log2(1 + rank), rel=rel)
+    assert got.grad[-2:].tolist() == pytest.approx([slope, -slope], rel=rel)
+    # An exponential below the normal range may count as 0.
+    assert got.grad[:-2].abs().max() <= torch.finfo(torch.float64).tiny
+
+
 def weights_of(scheme: str) -> dict:
     if scheme == "none":
         return dict.fromkeys(VALUE, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from batches import FORMS, Outcome, evaluate, flat, same_bits
+from batches import FORMS, Batch, Outcome, evaluate, flat, same_bits
 from cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, Case, by_name, generator_for
 from oracle import exact
 
@@ -17,6 +17,7 @@ CASES = by_name(SMALL + MEDIUM)
 SOME = [CASES[name] for name in ("boundary_grades", "ragged", "weighted", "n1025")]
 some_cases = pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)
 MARGINS = [0.5, -1.25, 0.0, 3.0, 0.1]
+INF = float("inf")
 
 
 @some_cases
@@ -157,14 +158,102 @@ def test_only_the_margin_requires_grad(device: str) -> None:
     assert same_bits(margin.grad, both.grad)
 
 
+# Three lists, of which the second has no pair.
+SIZES = [(3, 2, 4), (300, 2, 40), (700, 2, 3000)]
+every_impl = pytest.mark.parametrize("impl", ["auto", "reference"])
+
+
+def three_lists(sizes: tuple[int, ...], dtype: torch.dtype, device: str):
+    generator = generator_for(f"margins_{sizes}")
+    scores = torch.randn(sum(sizes), generator=generator).to(dtype)
+    labels = torch.arange(sum(sizes)) % 3
+    labels[sizes[0] : sizes[0] + sizes[1]] = 1
+    return flat(Batch(scores, labels, sizes).to(device))
+
+
 @every_loss
 @every_reduction
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_a_margin_that_is_not_finite(loss: str, reduction: str, bad: float, device: str) -> None:
-    """As a tensor nobody can look at it in time: its loss is NaN, the others' are not."""
-    call = flat(CASES["ragged"].batch(torch.float32).to(device))
-    margins = torch.tensor([1.0, bad, 2.0], device=device)
-    options = {**call.options, "reduction": reduction}
-    loss_values = LOSSES[loss](call.scores, call.labels, margin=margins, **options)
-    assert loss_values[1].isnan().all()
-    assert loss_values[0].isfinite().all() and loss_values[2].isfinite().all()
+@every_impl
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_a_margin_that_is_nan(
+    loss: str, reduction: str, impl: str, sizes: tuple, dtype: torch.dtype, device: str
+) -> None:
+    """Its loss is NaN, the others' are not; no gradient says that all is well."""
+    if impl == "reference" and max(sizes) > 300:
+        return
+    call = three_lists(sizes, dtype, device)
+    options = {"reduction": reduction, "impl": impl}
+    margins = torch.tensor([1.0, float("nan"), 2.0], device=device, requires_grad=True)
+    scores = call.scores.detach().requires_grad_()
+    values = LOSSES[loss](scores, call.labels, margin=margins, **call.options, **options)
+    has_pair = torch.tensor([True, False, True], device=device)
+    wanted = has_pair if reduction == "none" else has_pair.any()
+    assert torch.equal(values[1].isnan(), wanted)
+    for place in (0, 2):
+        alone = LOSSES[loss](
+            call.scores, call.labels, margin=margins[place].item(), **call.options, **options
+        )
+        assert same_bits(values[place].detach(), alone)
+    values.nan_to_num().sum().backward()
+    first, second, third = scores.grad.split(sizes)
+    assert first.isnan().all() and third.isnan().all()
+    assert not second.count_nonzero()
+    assert margins.grad.isnan().all()
+
+
+@every_loss
+@every_impl
+def test_a_margin_that_is_nan_where_there_is_no_pair(loss: str, impl: str, device: str) -> None:
+    scores = torch.zeros(5, device=device, requires_grad=True)
+    margin = torch.tensor(float("nan"), device=device, requires_grad=True)
+    value = LOSSES[loss](scores, torch.ones(5, device=device), margin=margin, impl=impl)
+    value.backward()
+    assert value.item() == 0 and margin.grad.item() == 0 and not scores.grad.count_nonzero()
+
+
+@every_loss
+@every_impl
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_a_margin_that_is_infinite(
+    loss: str, impl: str, sizes: tuple, dtype: torch.dtype, device: str
+) -> None:
+    """As the formula has it: every pair violates it, or none does."""
+    if impl == "reference" and max(sizes) > 300:
+        return
+    call = three_lists(sizes, dtype, device)
+    options = {"reduction": "sum", "impl": impl}
+    none = evaluate(LOSSES[loss], call, margin=torch.tensor(-INF, device=device), **options)
+    assert none.loss.item() == 0 and not none.grad.count_nonzero()
+    every = evaluate(LOSSES[loss], call, margin=torch.tensor(INF, device=device), **options)
+    assert every.loss.item() == INF
+    lists = call.labels.cpu().split(sizes)
+    counts = [((y[:, None] < y) * 1).sum(1) - ((y[:, None] > y) * 1).sum(1) for y in lists]
+    counts = torch.cat(counts).to(call.scores)
+    got = every.grad
+    if loss == "hinge":
+        assert torch.equal(got, counts)
+    else:
+        # Slopes are infinite: an item between others has both.
+        top, bottom = call.labels == 2, call.labels == 0
+        assert (got[top] == -INF).all() and (got[bottom] == INF).all()
+
+
+@every_loss
+@every_impl
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_infinite_margins_and_scores(loss: str, impl: str, sizes: tuple, device: str) -> None:
+    """Their difference may be NaN: the list is."""
+    if impl == "reference" and max(sizes) > 300:
+        return
+    call = three_lists(sizes, torch.float32, device)
+    scores = call.scores.clone()
+    scores[2] = INF
+    margins = torch.tensor([INF, 1.0], device=device)
+    call = call._replace(scores=scores)
+    got = evaluate(LOSSES[loss], call, margin=margins, impl=impl, reduction="none")
+    assert got.loss[0].isnan().tolist() == [True, False, False]
+    assert not got.loss[1].isnan().any()
+    assert got.grad[: sizes[0]].isnan().all()
+    assert not got.grad[sizes[0] : sizes[0] + 2].count_nonzero()

@@ -105,16 +105,56 @@ def test_preferred_ignores_the_weight_of_the_less_relevant(loss: str, device: st
 @every_loss
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("reduction", ["mean", "list_mean"])
+@pytest.mark.parametrize("exponent", [6, -76, 60])
+@pytest.mark.parametrize("name", ["weighted", "weighted_long"])
 def test_means_ignore_the_scale_of_weights(
-    loss: str, weighting: str, reduction: str, device: str
+    loss: str, weighting: str, reduction: str, exponent: int, name: str, device: str
 ) -> None:
-    batch = CASES["weighted"].batch(torch.float32)
+    """Also where the product of two weights leaves the range of fp32."""
+    batch = CASES[name].batch(torch.float32)
     # A power of two: scaling by it is exact.
-    scaled = replace(batch, weights=batch.weights * 64)
+    scaled = replace(batch, weights=batch.weights * 2.0**exponent)
     options = {"weighting": weighting, "reduction": reduction}
     first = evaluate(LOSSES[loss], flat(batch.to(device)), **options)
     second = evaluate(LOSSES[loss], flat(scaled.to(device)), **options)
     assert first.same_bits(second)
+
+
+@every_loss
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize("bad", [-1.0, float("inf"), -float("inf"), float("nan")])
+@pytest.mark.parametrize("n", [1, 3, 40, 600, 3000])
+def test_what_is_no_weight_poisons_its_list(
+    loss: str, impl: str, weighting: str, bad: float, n: int, device: str
+) -> None:
+    """Also at the least relevant item, which lends its weight to no pair that is preferred."""
+    scores = torch.randn(2 * n + 2, generator=generator_for("no_weight"))
+    for labels in (torch.arange(n) % 3, (torch.arange(n) % 50 == 1).long()):
+        weights = torch.ones(2 * n + 2)
+        weights[0] = bad
+        labels = torch.cat([labels, torch.tensor([1, 0]), labels])
+        batch = Batch(scores, labels, (n, 2, n), weights).to(device)
+        for reduction in ("none", "mean"):
+            got = evaluate(
+                LOSSES[loss], flat(batch), impl=impl, weighting=weighting, reduction=reduction
+            )
+            assert got.grad[:n].isnan().all() and got.grad[n:].isfinite().all()
+            poisoned = got.loss.isnan().tolist()
+            assert poisoned == ([True, False, False] if reduction == "none" else True)
+
+
+@every_loss
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_weights_that_overflow_are_nan(loss: str, impl: str, device: str) -> None:
+    scores, labels = [0.0, 0.5, 0.25, 0.0], [1, 0, 1, 0]
+    batch = Batch.of(scores, labels, [1e200, 1e200, 1.0, 1.0])
+    got = evaluate(LOSSES[loss], flat(replace(batch, sizes=(2, 2)).to(device)), impl=impl)
+    assert got.grad[:2].isnan().all() and got.grad[2:].isfinite().all()
+    # Each list is right, and only their sum leaves the range.
+    batch = Batch.of(scores, labels, [1e154] * 4)
+    got = evaluate(LOSSES[loss], flat(replace(batch, sizes=(2, 2)).to(device)), impl=impl)
+    assert got.loss.isnan() and got.grad.isnan().all()
 
 
 @every_loss

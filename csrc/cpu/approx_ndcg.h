@@ -34,8 +34,8 @@ class ApproxNdcgList {
   ListResult solve(int64_t b, const Team& team) {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
-    if (!list_.read(reader_, slots, args_.label_type, args_.gain, args_.gains, team) ||
-        !list_.finite) {
+    if (!list_.read(reader_, slots, args_.label_type, team) || !list_.finite ||
+        !list_.read_gains(args_.gain, args_.gains, slots.begin)) {
       poison_raw_grad(args_, b);
       return {std::nan(""), 0, true};
     }
@@ -43,12 +43,9 @@ class ApproxNdcgList {
     for (int64_t r = 0; r < size; ++r) factors_[r] = log2_discount(r + 1);
     const double maximum = max_dcg(list_, factors_, size, args_.gains == nullptr, terms_);
     if (!(maximum > 0)) return {};
-    double* distances = factors_;
-    for (int64_t r = 0; r < size; ++r) {
-      distances[r] = (list_.score[r] - list_.score[0]) / args_.temperature;
-    }
+    const SoftRanks soft{list_.score, size, args_.temperature, kWide};
     double* ranks = terms_;
-    SoftRanks::ranks(distances, size, kWide, ranks);
+    soft.ranks_to(ranks);
     ListResult result{0, 1, false};
     for (int64_t r = 0; r < size; ++r) {
       const auto term = SoftRankTerm::of(list_.weight[r] * list_.gain[r] / maximum, ranks[r]);
@@ -56,7 +53,7 @@ class ApproxNdcgList {
       ranks[r] = term.slope;
     }
     if (args_.raw_grad != nullptr) {
-      SoftRanks::gradients(distances, ranks, size, kWide, list_.grad);
+      soft.add_gradients(ranks, list_.grad);
       visit_raw_grad(args_, slots.begin, [&](auto* grad) {
         using Real = std::remove_pointer_t<decltype(grad)>;
         for (int64_t r = 0; r < size; ++r) {

@@ -115,15 +115,14 @@ template <typename Loss, typename Score, int kCapacity, typename Store>
 PairSums sum_pairs_directly(const DirectItems<Score, kCapacity>& items,
                             const ListWeights<Score>& weights, double margin, double boundary_grad,
                             Store&& store) {
-  double score[kCapacity], shifted[kCapacity], more[kCapacity], less[kCapacity], grads[kCapacity];
+  double score[kCapacity], more[kCapacity], less[kCapacity], grads[kCapacity];
   for (int t = 0; t < items.size; ++t) {
     score[t] = items.score[t];
-    shifted[t] = score[t] + margin;
     more[t] = weights.more(items.index[t]);
     less[t] = weights.less(items.index[t]);
     grads[t] = 0;
   }
-  const PairSums sums = pair_loops().sum_pairs_of<Loss>()(score, shifted, more, less, boundary_grad,
+  const PairSums sums = pair_loops().sum_pairs_of<Loss>()(score, margin, more, less, boundary_grad,
                                                           items.levels(), grads);
   for (int t = 0; t < items.size; ++t) store(t, grads[t]);
   return sums;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "common/half_keys.h"
@@ -44,6 +45,8 @@ class HalfList {
 
   // By NaN, or equal infinities of different labels.
   bool poisoned() const { return poisoned_; }
+  // No score is infinite, unless the list is poisoned.
+  bool finite() const { return std::isfinite(score_.front()) && std::isfinite(score_.back()); }
 
   double pairs() const {
     PairCounter counter;

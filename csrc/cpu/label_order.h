@@ -110,7 +110,7 @@ class LevelTable {
 // Counts the pairs of a list, given the summed weights of its levels in ascending order.
 class PairCounter {
  public:
-  // NaN once a weight is NaN.
+  // NaN once a weight is NaN, and no finite number where weights overflow.
   void add_level(double more_weight, double less_weight) {
     pairs_ += more_weight * below_;
     below_ += less_weight;

@@ -62,20 +62,16 @@ class LambdaList {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
     double* statistics = args_.statistics == nullptr ? nullptr : args_.statistics + 3 * b;
-    if (!list_.read(reader_, slots, args_.label_type, args_.gain, args_.gains, team) ||
-        infinities_poison()) {
-      poison_raw_grad(args_, b);
-      if (statistics != nullptr) {
-        statistics[0] = 0;
-        statistics[1] = statistics[2] = std::nan("");
-      }
-      return {std::nan(""), 0, true};
+    if (!list_.read(reader_, slots, args_.label_type, team) || infinities_poison()) {
+      return poison(b, statistics);
     }
     if (statistics != nullptr) count_ordered_pairs(list_, tree_, statistics);
-    divide_gains(statistics);
+    if (!read_gains(slots.begin, statistics)) return poison(b, statistics);
     const LambdaProblem problem = make_problem();
     ListResult result;
     result.pairs = sum_pair_weights(problem);
+    if (!std::isfinite(result.pairs)) return poison(b, statistics);
+    result.unit = weight_unit(result.pairs);
     LambdaSums sums;
     if (problem.num_levels > 1 || problem.all_pairs) {
       sums = use_scan(problem) ? scan_.solve(problem, direct_, list_.finite, team)
@@ -89,7 +85,7 @@ class LambdaList {
     if (args_.raw_grad != nullptr) {
       visit_raw_grad(args_, slots.begin, [&](auto* grad) {
         using Real = std::remove_pointer_t<decltype(grad)>;
-        const double scale = factor * args_.slope_scale();
+        const double scale = factor * args_.slope_scale() / result.unit;
         for (int64_t r = 0; r < problem.size; ++r) {
           grad[list_.position[r]] = static_cast<Real>(scale * list_.grad[r]);
         }
@@ -134,9 +130,33 @@ class LambdaList {
     return false;
   }
 
+  ListResult poison(int64_t b, double* statistics) const {
+    poison_raw_grad(args_, b);
+    if (statistics != nullptr) {
+      statistics[0] = 0;
+      statistics[1] = statistics[2] = std::nan("");
+    }
+    return {std::nan(""), 0, true};
+  }
+
+  // Reads the gains that the loss or its statistics need, over the maximal DCG, and leaves the NDCG
+  // in the statistics. False if the loss has to do with a gain that is not finite.
+  bool read_gains(int64_t first_slot, double* statistics) {
+    std::fill_n(list_.gain, list_.size, 0.0);
+    if (args_.weighs_gains() || statistics != nullptr) {
+      if (list_.read_gains(args_.gain, args_.gains, first_slot)) {
+        divide_gains(statistics);
+      } else if (args_.weighs_gains()) {
+        return false;
+      } else {
+        statistics[2] = std::nan("");
+      }
+    }
+    return args_.scheme != Scheme::kArp || list_.read_labels_as_gains();
+  }
+
   // Divides the gains by the maximal DCG, and leaves the NDCG in the statistics.
   void divide_gains(double* statistics) {
-    if (!args_.weighs_gains() && statistics == nullptr) return;
     const double* discount = tables_.discount.data();
     const double maximum = max_dcg(list_, discount, top(), args_.gains == nullptr, scratch_);
     double dcg = 0;
@@ -158,7 +178,6 @@ class LambdaList {
     for (int64_t r = 0; r < problem.size; ++r) {
       more_weight_[r] = list_.weight[r];
       less_weight_[r] = args_.preferred ? 1 : list_.weight[r];
-      if (args_.scheme == Scheme::kArp) list_.gain[r] = list_.level_label[list_.level[r]];
     }
     problem.score = list_.score;
     problem.gain = list_.gain;

@@ -82,11 +82,11 @@ struct LambdaLoops {
   using Scan = void (*)(const ScanBlock& block, const double* series, ScanState& state);
   Scan scan[3][4];
 
-  // Of items in descending order of scores over the temperature: adds to ranks[i] the sum over
-  // j != i of sigmoid(x_j - x_i), and to grads[i] that of (coefficient_j - coefficient_i)
-  // sigmoid'(x_j - x_i). Either may be null.
-  void (*soft_ranks)(const double* x, int64_t size, const double* coefficients, double* ranks,
-                     double* grads);
+  // Of items in descending order of scores, with x_ij = (s_j - s_i) / T: adds to ranks[i] the sum
+  // over j != i of sigmoid(x_ij), and to grads[i] that of (coefficient_j - coefficient_i)
+  // sigmoid'(x_ij). Either may be null.
+  void (*soft_ranks)(const double* score, int64_t size, double temperature,
+                     const double* coefficients, double* ranks, double* grads);
 };
 
 // Those of the chosen instruction set (cpu/isa.h).

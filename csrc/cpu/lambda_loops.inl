@@ -158,14 +158,14 @@ void scan_exponentials(const ScanBlock& block, const double* series, ScanState& 
   }
 }
 
-// Each pair once, at the item with the greater x: its distance to the others is not negative.
-void soft_ranks(const double* x, int64_t size, const double* coefficients, double* __restrict ranks,
-                double* __restrict grads) {
+// Each pair once, at the item with the greater score: its distance to the others is not negative.
+void soft_ranks(const double* score, int64_t size, double temperature, const double* coefficients,
+                double* __restrict ranks, double* __restrict grads) {
   for (int64_t i = 0; i < size; ++i) {
-    const double here = x[i];
+    const double here = score[i];
     double lanes[kLanes] = {};
     const auto add = [&](int64_t j, int64_t lane) {
-      const double u = exp_of_negative<13>(here - x[j]);
+      const double u = exp_of_negative<13>((here - score[j]) / temperature);
       const double sigmoid = u / (1 + u);
       if (ranks != nullptr) {
         lanes[lane] += sigmoid;

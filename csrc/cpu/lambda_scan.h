@@ -187,7 +187,7 @@ class LambdaScan {
       }
       if (margin_events_ != nullptr) {
         merge(pair, stretch, margin_events_, [&](int64_t i, int64_t j) {
-          return problem.score[pair.more.ranks[i]] > problem.score[pair.less.ranks[j]] + margin;
+          return problem.score[pair.more.ranks[i]] - problem.score[pair.less.ranks[j]] > margin;
         });
       }
     });
@@ -266,7 +266,7 @@ class LambdaScan {
   bool wants_grad_;
   uint32_t* runs_;
   uint32_t* events_;         // in the order of ranks
-  uint32_t* margin_events_;  // in the order of s_i and s_j + margin
+  uint32_t* margin_events_;  // in the order of s_i and s_j + margin, told by s_i - s_j
   double* scores_;
   double* less_grad_;  // in the role of the less relevant item, where items have both
 };

@@ -28,11 +28,9 @@ void count_level(const Weights& weights, const Index* begin, const Index* end,
                  PairCounter& counter) {
   double more = static_cast<double>(end - begin), less = more;
   if (weights.reader.weighted()) {
-    more = less = 0;
-    for (const Index* item = begin; item < end; ++item) {
-      more += weights.more(index_of(*item));
-      less += weights.less(index_of(*item));
-    }
+    more = 0;
+    for (const Index* item = begin; item < end; ++item) more += weights.checked(index_of(*item));
+    if (!weights.reader.preferred()) less = more;
   }
   counter.add_level(more, less);
 }

@@ -153,14 +153,14 @@ class ListMleList {
     });
   }
 
-  // Copies what take(t, slot) finds, with weights and extremes. False if a weight is NaN.
+  // Copies what take(t, slot) finds, with weights and extremes. False if a weight is none.
   template <typename Take>
   bool take_order(const Team& team, Take&& take) {
     chunks_.resize((size_ + kListChunk - 1) / kListChunk);
     const PositionWeights positions{args_.position_weights, args_.num_position_weights,
                                     args_.exponential_positions};
     const bool equal = args_.position_weights == nullptr && !args_.exponential_positions;
-    std::vector<char> has_nan(chunks_.size());
+    std::vector<char> spoiled(chunks_.size());
     team.run(chunks_.size(), [&](int64_t number, int) {
       const Range range = range_of(number);
       for (int64_t t = range.begin; t < range.end; ++t) {
@@ -171,7 +171,7 @@ class ListMleList {
         for (int64_t t = range.begin; t < range.end; ++t) {
           weight_[t] = reader_.more_weight(slots_.begin + slot_[t]);
         }
-        has_nan[number] = listwise_loops().has_nan(weight_ + range.begin, range.size());
+        spoiled[number] = !listwise_loops().are_weights(weight_ + range.begin, range.size());
       }
       for (int64_t t = range.begin; !equal && t < range.end; ++t) {
         weight_[t] *= positions.at(t, size_);
@@ -180,7 +180,7 @@ class ListMleList {
       chunks_[number].highest = found.highest;
       chunks_[number].lowest = found.lowest;
     });
-    return std::find(has_nan.begin(), has_nan.end(), 1) == has_nan.end();
+    return std::find(spoiled.begin(), spoiled.end(), 1) == spoiled.end();
   }
 
   // ---- Sums ----------------------------------------------------------------

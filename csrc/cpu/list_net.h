@@ -80,8 +80,8 @@ class ListNetList {
   struct Found {
     double top_score = -std::numeric_limits<double>::infinity();
     double top_label = -std::numeric_limits<double>::infinity();
-    bool finite = true;  // scores
-    bool has_nan = false;
+    bool finite = true;    // scores
+    bool has_nan = false;  // or what is no weight
   };
 
   // Items in a row, whatever lies between them: where a chunk's go depends on those before.
@@ -131,7 +131,7 @@ class ListNetList {
     }
     const ListwiseLoops& loops = listwise_loops();
     found.has_nan = loops.has_nan(items.label, size) ||
-                    (items.weight != nullptr && loops.has_nan(items.weight, size));
+                    (items.weight != nullptr && !loops.are_weights(items.weight, size));
     if (found.has_nan || !found.finite) return found;
     found.top_score = loops.extremes(items.score, size).highest;
     found.top_label = loops.extremes(items.label, size).highest;

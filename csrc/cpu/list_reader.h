@@ -102,7 +102,8 @@ class ListReader {
     return is_double_ ? static_cast<const double*>(args_.weights)[slot]
                       : static_cast<const float*>(args_.weights)[slot];
   }
-  double less_weight(int64_t slot) const { return args_.preferred ? 1.0 : more_weight(slot); }
+  double less_weight(int64_t slot) const { return preferred() ? 1.0 : more_weight(slot); }
+  bool preferred() const { return args_.preferred; }
 
  private:
   using LoadScores = bool (*)(const void*, int64_t, const int32_t*, int, Score*);
@@ -207,6 +208,12 @@ struct ListWeights {
 
   double more(int64_t index) const { return reader.more_weight(first_slot + index); }
   double less(int64_t index) const { return reader.less_weight(first_slot + index); }
+
+  // Its own weight for sums of a whole level: NaN where it is none.
+  double checked(int64_t index) const {
+    const double weight = reader.more_weight(first_slot + index);
+    return is_weight(weight) ? weight : std::nan("");
+  }
 };
 
 }  // namespace fused_rankloss::cpu

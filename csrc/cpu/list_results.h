@@ -16,6 +16,7 @@ struct ListResult {
   double value = 0;
   double pairs = 0;  // summed pair weight, or 1 for a list that counts; 0 for a poisoned list
   bool poisoned = false;
+  double unit = 1;  // of the stored gradients, a power of two
 };
 
 // Calls visit(typed pointer to raw_grad of the list's first slot).
@@ -76,8 +77,8 @@ void reduce_results(const Args& args, const std::vector<ListResult>& results) {
     args.list_scale[b] = list.poisoned
                              ? std::nan("")
                              : reduction_scale(args.reduction, list.pairs, total, lists_with_pairs,
-                                               static_cast<double>(results.size()));
-    const double term = args.list_scale[b] * list.value;
+                                               static_cast<double>(results.size()), list.unit);
+    const double term = args.list_scale[b] * (list.value / list.unit);
     if (args.reduction == Reduction::kNone) loss[b] = static_cast<Real>(term);
     sum += term;
   }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "common/list_inputs.h"
 #include "losses/listwise_terms.h"
 
 namespace fused_rankloss::cpu {
@@ -69,6 +70,7 @@ struct ListwiseLoops {
   // Of numbers that are not NaN.
   Extremes (*extremes)(const double* x, int64_t size);
   bool (*has_nan)(const double* x, int64_t size);
+  bool (*are_weights)(const double* x, int64_t size);  // see common/list_inputs.h
 
   // [wide]: to fp64 accuracy.
   ListNetSums (*list_net_sums[2])(const ListNetItems& items);

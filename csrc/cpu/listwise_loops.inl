@@ -53,6 +53,12 @@ bool has_nan(const double* x, int64_t size) {
   return any != 0;
 }
 
+bool are_weights(const double* x, int64_t size) {
+  int64_t all = 1;
+  for (int64_t t = 0; t < size; ++t) all &= is_weight(x[t]);
+  return all != 0;
+}
+
 template <int kDegree, bool kWeighted>
 ListNetSums list_net_sums(const ListNetItems& items) {
   LaneSum tops, rest, labels, weighted, spread;
@@ -152,6 +158,7 @@ constexpr ListwiseLoops make_listwise_loops() {
   return {
       extremes,
       has_nan,
+      are_weights,
       {list_net_sums<8>, list_net_sums<13>},
       {list_mle_exponentials<8>, list_mle_exponentials<13>},
       {list_mle_terms<6>, list_mle_terms<10>},

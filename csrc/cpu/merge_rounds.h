@@ -115,42 +115,21 @@ PairSums sweep_round_counts(const Runs<Key>& runs, double margin, bool inclusive
 }
 
 // Turns what each stretch adds into what comes before it, from below and from above.
-template <typename Key>
-void scan_carries(const Runs<Key>& runs, double margin, const std::vector<Stretch>& stretches,
-                  std::vector<Carry>& carries) {
+inline void scan_carries(const std::vector<Stretch>& stretches, std::vector<Carry>& carries) {
   const int64_t size = static_cast<int64_t>(stretches.size());
   const std::vector<Carry> own = carries;
+  GapMoments up, down;
   for (int64_t t = 0; t < size; ++t) {
-    const bool first = t == 0 || stretches[t - 1].pair != stretches[t].pair;
-    GapMoments up;
-    if (first) {
-      const SweepPair<Key> pair = runs.sweep(stretches[t].pair, margin);
-      carries[t].last = position_before(pair, {0, 0});
-    } else {
-      up = carries[t - 1].up;
-      if (t > 1 && stretches[t - 2].pair == stretches[t].pair) {
-        up.advance(own[t - 1].last - own[t - 2].last);
-      }
-      up.add(own[t - 1].up);
-      carries[t].last = own[t - 1].last;
-    }
+    if (stretches[t].begin == 0) up = {};
     carries[t].up = up;
+    up.advance(own[t].up_distance);
+    up.add(own[t].up);
   }
   for (int64_t t = size - 1; t >= 0; --t) {
-    const bool last = t == size - 1 || stretches[t + 1].pair != stretches[t].pair;
-    GapMoments down;
-    if (last) {
-      const SweepPair<Key> pair = runs.sweep(stretches[t].pair, margin);
-      carries[t].first = position_before(pair, {pair.more.size, pair.less.size});
-    } else {
-      down = carries[t + 1].down;
-      if (t + 2 < size && stretches[t + 2].pair == stretches[t].pair) {
-        down.advance(own[t + 2].first - own[t + 1].first);
-      }
-      down.add(own[t + 1].down);
-      carries[t].first = own[t + 1].first;
-    }
+    if (t == size - 1 || stretches[t + 1].pair != stretches[t].pair) down = {};
     carries[t].down = down;
+    down.advance(own[t].down_distance);
+    down.add(own[t].down);
   }
 }
 
@@ -171,7 +150,7 @@ PairSums sweep_round_moments(const Runs<Key>& runs, const ListWeights<Score>& we
           carry_of(runs.sweep(stretch.pair, margin), weights, stretch.begin, stretch.end);
     });
   }
-  scan_carries(runs, margin, stretches, carries);
+  scan_carries(stretches, carries);
   std::vector<PairSums> parts(stretches.size());
   team.run(stretches.size(), [&](int64_t task, int) {
     const Stretch& stretch = stretches[task];

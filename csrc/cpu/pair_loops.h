@@ -35,8 +35,8 @@ struct PairLoops {
   );
 
   // grads[t] += d/ds_t of the sum over pairs of more_weight_i * less_weight_j * value(gap_ij).
-  using SumPairs = PairSums (*)(const double* scores,       // [n]
-                                const double* shifted,      // [n], score + margin
+  using SumPairs = PairSums (*)(const double* scores,  // [n]
+                                double margin,
                                 const double* more_weight,  // [n], as the more relevant item
                                 const double* less_weight,  // [n], as the less relevant item
                                 double boundary_grad, PairLevels levels, double* grads /* [n] */);

@@ -56,18 +56,24 @@ int64_t count_violations(const float* scores, double margin, bool inclusive, Pai
 }
 
 template <typename Loss>
-PairSums sum_pairs(const double* scores, const double* shifted, const double* more_weight,
+PairSums sum_pairs(const double* scores, double margin, const double* more_weight,
                    const double* less_weight, double boundary_grad, PairLevels levels,
                    double* grads) {
   PairSums total;
+  // A number with the sign by which reach (common/ordered.h) decides on a pair.
+  const auto side = [=](int64_t i, int64_t j, double gap) {
+    const double beyond = (scores[j] + margin) - scores[i];
+    return beyond == 0 ? gap : beyond;
+  };
   for (int64_t level = 1; level < levels.num_levels; ++level) {
     const int64_t less = levels.starts[level];
     const int64_t whole = less - less % kLanes;
     for (int64_t i = less; i < levels.starts[level + 1]; ++i) {
       double value[kLanes] = {}, slope[kLanes] = {};
       const auto add = [&](int64_t j, int64_t lane) {
-        const double gap = shifted[j] - scores[i];
-        const double pair_slope = Loss::slope(gap, boundary_grad);
+        const double gap = margin - (scores[i] - scores[j]);
+        const double pair_slope =
+            Loss::slope(Loss::kSlopeIsIndicator ? side(i, j, gap) : gap, boundary_grad);
         value[lane] += less_weight[j] * Loss::value(gap);
         slope[lane] += less_weight[j] * pair_slope;
         grads[j] += more_weight[i] * less_weight[j] * pair_slope;

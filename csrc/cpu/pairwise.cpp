@@ -65,17 +65,22 @@ void reduce(const PairwiseArgs& args, const BatchSums& sums) {
     args.list_scale[b] = list.poisoned
                              ? std::nan("")
                              : reduction_scale(args.reduction, list.pairs, total, lists_with_pairs,
-                                               static_cast<double>(num_lists));
+                                               static_cast<double>(num_lists), list.unit);
   }
   Real* loss = static_cast<Real*>(args.loss);
   for (int64_t k = 0; k < args.num_margins; ++k) {
     double sum = 0;
     for (int64_t b = 0; b < num_lists; ++b) {
-      const double term = args.list_scale[b] * sums.value[k * num_lists + b];
+      const double unit = sums.lists[b].unit;
+      const double term = args.list_scale[b] * (sums.value[k * num_lists + b] / unit);
+      args.margin_slope[k * num_lists + b] /= unit;
       if (args.reduction == Reduction::kNone) loss[k * num_lists + b] = static_cast<Real>(term);
       sum += term;
     }
     if (args.reduction != Reduction::kNone) loss[k] = static_cast<Real>(sum);
+  }
+  for (int64_t b = 0; b < num_lists; ++b) {
+    if (sums.lists[b].no_slope) args.list_scale[b] = std::nan("");
   }
 }
 

@@ -32,7 +32,9 @@ namespace fused_rankloss::cpu {
 // What the loss needs of one list.
 struct ListSums {
   double pairs = 0;       // summed pair weight; 0 for a poisoned list
-  bool poisoned = false;  // holds NaN, or a pair of equal infinities
+  bool poisoned = false;  // holds NaN, what is no weight, or a pair of equal infinities
+  bool no_slope = false;  // a margin has no gradient here
+  double unit = 1;        // of the stored gradients
 };
 
 template <typename Score, typename Loss, typename Sum>
@@ -61,16 +63,16 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     begin_list(slots, workspace + slots.size() * 2 * item_bytes(args_), value, slope);
     workspace_ = workspace;
     pairs_ = 0;
+    unit_ = 1;
     poisoned_ = false;
-    for (int64_t k = 0; k < args_.num_margins; ++k) {
-      add(k, PairSums{std::isfinite(margin(k)) ? 0.0 : std::nan(""), 0.0});
-    }
+    finite_ = true;
     if (slots.size() <= kDirect) {
       solve_short();
     } else {
       solve_long();
     }
-    return {poisoned_ ? 0 : pairs_, poisoned_};
+    if (poisoned_) return {0, true};
+    return {pairs_, false, mark_margins(), unit_};
   }
 
  private:
@@ -114,7 +116,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       count_level(weights(), items.index + items.starts[level],
                   items.index + items.starts[level + 1], counter);
     }
-    take_pairs(counter);
+    take_pairs(counter.pairs());
     if (poisoned_ || items.num_levels < 2) return;
     for (int64_t k = 0; k < args_.num_margins; ++k) {
       add(k, solve_direct(items, k, [&](int t, auto sum) {
@@ -136,10 +138,25 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     }
   }
 
-  // NaN weights show in the number of pairs.
-  void take_pairs(const PairCounter& counter) {
-    pairs_ = counter.pairs();
-    poisoned_ |= std::isnan(pairs_);
+  // What is no weight shows in the summed pair weight, and so does an overflow.
+  void take_pairs(double pairs) {
+    pairs_ = pairs;
+    poisoned_ |= !std::isfinite(pairs);
+    if (kCounts || poisoned_) return;
+    unit_ = weight_unit(pairs);
+    this->set_unit(unit_);
+  }
+
+  // Makes the value NaN for margins that are, or that are infinite as some score is. Returns
+  // whether there are any: gradients may be integers, so that NaN is left to the list's scale.
+  bool mark_margins() const {
+    bool any = false;
+    for (int64_t k = 0; pairs_ > 0 && k < args_.num_margins; ++k) {
+      if (std::isfinite(margin(k)) || (finite_ && !std::isnan(margin(k)))) continue;
+      add(k, PairSums{std::nan(""), 0.0});
+      any = true;
+    }
+    return any;
   }
 
   // ---- Long lists
@@ -159,8 +176,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     }
     if (solves_small_class(summary)) {
       SmallClass<Score, Loss, Sum> small(args_, reader_, team_, slots_, *this, summary);
-      pairs_ = small.pairs();
-      poisoned_ = std::isnan(pairs_);
+      take_pairs(small.pairs());
       if (!poisoned_) small.solve(workspace_);
       store_sums();
       return;
@@ -192,7 +208,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     if (!has_half_levels(summary)) return false;
     const HalfList list(args_, reader_, slots_, summary, team_);
     poisoned_ = list.poisoned();
-    pairs_ = list.pairs();
+    finite_ = list.finite();
+    take_pairs(list.pairs());
     if (poisoned_ && wants_grad()) clear_sums();
     for (int64_t k = 0; !poisoned_ && k < args_.num_margins; ++k) {
       add(k, list.solve(margin(k), inclusive(), sums(k)));
@@ -238,7 +255,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       table.add_level(pieces, bins.count());
       count_level(weights(), items + pieces[0], items + pieces[bins.count()], counter);
     }
-    take_pairs(counter);
+    take_pairs(counter.pairs());
   }
 
   // Leaves the items in halves[0], swapping the two if need be.
@@ -259,7 +276,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       table.add_level(pieces, 1);
       count_level(weights(), labels + begin, labels + end, counter);
     }
-    take_pairs(counter);
+    take_pairs(counter.pairs());
     if (reinterpret_cast<const std::byte*>(labels) == halves[0]) std::swap(halves[0], halves[1]);
     auto* items = reinterpret_cast<Item<Key>*>(halves[0]);
     team_.run(num_stretches(summary.num_items), [&](int64_t task, int) {
@@ -323,6 +340,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
 
   std::byte* workspace_ = nullptr;
   double pairs_ = 0;
+  double unit_ = 1;
   bool poisoned_ = false;
   bool finite_ = true;
 };

@@ -28,7 +28,11 @@ class PairwiseOutput {
     memory_ = memory;
     value_ = value;
     slope_ = slope;
+    per_unit_ = 1;
   }
+
+  // What stored sums are divided by: a power of two.
+  void set_unit(double unit) { per_unit_ = 1 / unit; }
 
   double margin(int64_t k) const { return args_.margins ? args_.margins[k] : args_.margin; }
   bool inclusive() const { return args_.boundary_grad > 0; }
@@ -66,7 +70,12 @@ class PairwiseOutput {
   template <typename Real>
   void store(int64_t k, int64_t index, Real sum) const {
     visit_result(k, [&](auto* result) {
-      result[index] = static_cast<std::remove_pointer_t<decltype(result)>>(sum);
+      using Stored = std::remove_pointer_t<decltype(result)>;
+      if constexpr (kCounts) {
+        result[index] = static_cast<Stored>(sum);
+      } else {
+        result[index] = static_cast<Stored>(sum * per_unit_);
+      }
     });
   }
 
@@ -100,6 +109,7 @@ class PairwiseOutput {
   std::byte* memory_ = nullptr;
   double* value_ = nullptr;
   double* slope_ = nullptr;
+  double per_unit_ = 1;
 };
 
 }  // namespace fused_rankloss::cpu

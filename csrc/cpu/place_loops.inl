@@ -74,11 +74,11 @@ void measure(const PlaceQuery<Score>& query, const int32_t* places, const Score*
   const double margin = query.margin;
   if (query.mirrored) {
     for (int64_t t = 0; t < query.size; ++t) {
-      gaps[t] = (static_cast<double>(small_scores[places[t]]) + margin) - query.scores[t];
+      gaps[t] = margin - (query.scores[t] - static_cast<double>(small_scores[places[t]]));
     }
   } else {
     for (int64_t t = 0; t < query.size; ++t) {
-      gaps[t] = (query.scores[t] + margin) - static_cast<double>(small_scores[places[t]]);
+      gaps[t] = margin - (static_cast<double>(small_scores[places[t]]) - query.scores[t]);
     }
   }
 }

@@ -36,9 +36,8 @@ class RankedList {
         keys_(arena.take<int64_t>(slots)),
         distinct_(arena.take<int64_t>(slots)) {}
 
-  // False if a NaN poisons the list. `gains` is indexed by slot, or null.
-  bool read(const ListReader<Score>& reader, Range slots, LabelType type, Gain gain_kind,
-            const double* gains, const Team& team) {
+  // False if a NaN, or what is no weight, poisons the list.
+  bool read(const ListReader<Score>& reader, Range slots, LabelType type, const Team& team) {
     size = 0;
     finite = true;
     num_levels = 0;
@@ -75,18 +74,51 @@ class RankedList {
       grad[r] = 0;
     }
     find_levels(summary, type);
-    return read_items(reader, slots, gain_kind, gains);
+    bool valid = true;
+    for (int64_t r = 0; r < size; ++r) {
+      weight[r] = reader.more_weight(slots.begin + position[r]);
+      valid &= is_weight(weight[r]);
+    }
+    return valid;
+  }
+
+  // False if a gain is NaN or infinite. `given` is indexed by slot from `first_slot` on, or null.
+  bool read_gains(Gain kind, const double* given, int64_t first_slot) {
+    bool all_finite = true;
+    rising = true;
+    const double top = num_levels > 0 ? level_label[num_levels - 1] : 0;
+    double below = -std::numeric_limits<double>::infinity();
+    for (int64_t t = 0; t < num_levels; ++t) {
+      const double own = given == nullptr ? gain_of(kind, level_label[t], top) : 0;
+      double highest = below;
+      for (int64_t at = level_starts[t]; at < level_starts[t + 1]; ++at) {
+        const int32_t r = by_level[at];
+        gain[r] = given == nullptr ? own : given[first_slot + position[r]];
+        all_finite &= std::isfinite(gain[r]);
+        rising &= gain[r] >= below;
+        highest = std::max(highest, gain[r]);
+      }
+      below = highest;
+    }
+    return all_finite;
+  }
+
+  // Labels for gains. False if one is infinite.
+  bool read_labels_as_gains() {
+    for (int64_t r = 0; r < size; ++r) gain[r] = level_label[level[r]];
+    return size == 0 ||
+           (std::isfinite(level_label[0]) && std::isfinite(level_label[num_levels - 1]));
   }
 
   int64_t size = 0;
   int64_t num_levels = 0;
   bool finite = true;  // no score is infinite
-  bool rising = true;  // gains rise with the labels, or stay
+  bool rising = true;  // gains that were read rise with the labels, or stay
   double* score;       // fp32 and narrower ones exactly
   double* weight;      // of the item
-  double* gain;
-  double* grad;       // for sums, 0 at first
-  int32_t* position;  // slot in the list
+  double* gain;        // once it was read
+  double* grad;        // for sums, 0 at first
+  int32_t* position;   // slot in the list
   int32_t* level;
   int32_t* by_level;      // ranks in ascending order of level, then of rank
   int32_t* level_starts;  // [num_levels + 1], in by_level
@@ -131,31 +163,6 @@ class RankedList {
     for (int64_t r = size - 1; r >= 0; --r) {
       by_level[--level_starts[level[r]]] = static_cast<int32_t>(r);
     }
-  }
-
-  bool read_items(const ListReader<Score>& reader, Range slots, Gain gain_kind,
-                  const double* gains) {
-    bool has_nan = false;
-    for (int64_t r = 0; r < size; ++r) {
-      weight[r] = reader.more_weight(slots.begin + position[r]);
-      has_nan |= std::isnan(weight[r]);
-    }
-    rising = true;
-    const double top = num_levels > 0 ? level_label[num_levels - 1] : 0;
-    double below = -std::numeric_limits<double>::infinity();
-    for (int64_t t = 0; t < num_levels; ++t) {
-      const double own = gains == nullptr ? gain_of(gain_kind, level_label[t], top) : 0;
-      double highest = below;
-      for (int64_t at = level_starts[t]; at < level_starts[t + 1]; ++at) {
-        const int32_t r = by_level[at];
-        gain[r] = gains == nullptr ? own : gains[slots.begin + position[r]];
-        has_nan |= std::isnan(gain[r]);
-        rising &= gain[r] >= below;
-        highest = std::max(highest, gain[r]);
-      }
-      below = highest;
-    }
-    return !has_nan;
   }
 
   Item<Key>* items_;

@@ -117,12 +117,20 @@ class ScanWalk {
   }
 
  private:
-  double position(const EventRange& range, int64_t event) const {
+  // Not added up: large scores would swallow the shift.
+  struct Position {
+    double score;
+    double shift;
+  };
+
+  Position position(const EventRange& range, int64_t event) const {
     const uint32_t at = range.events[event];
-    return problem_.score[rank_of(at)] + (at >= kMoreEvent ? 0 : pass_.shift);
+    return {problem_.score[rank_of(at)], at >= kMoreEvent ? 0 : pass_.shift};
   }
 
-  double distance(double a, double b) const { return scale_ * std::fabs(a - b); }
+  double distance(const Position& a, const Position& b) const {
+    return scale_ * std::fabs((a.score - b.score) + (a.shift - b.shift));
+  }
 
   bool takes_part(bool is_more, int64_t rank) const {
     return is_in(is_more ? pass_.more_ranks : pass_.less_ranks, rank < problem_.top);
@@ -131,7 +139,7 @@ class ScanWalk {
   bool may_be_upper(int64_t rank) const { return !pass_.upper_in_top || rank < problem_.top; }
 
   template <bool kLooks>
-  LambdaSums walk(const EventRange& range, bool down, double position, ScanState& state) const {
+  LambdaSums walk(const EventRange& range, bool down, Position before, ScanState& state) const {
     double distances[kScanEvents], pushes[kScanEvents * kScanLanes];
     double out[kLooks ? kScanEvents * 4 * kScanLanes : 1];
     LambdaSums sums;
@@ -143,9 +151,9 @@ class ScanWalk {
         const uint32_t event = range.events[first + step * t];
         const int64_t rank = rank_of(event);
         const bool is_more = event >= kMoreEvent;
-        const double here = problem_.score[rank] + (is_more ? 0 : pass_.shift);
-        distances[t] = distance(position, here);
-        position = here;
+        const Position here = position(range, first + step * t);
+        distances[t] = distance(before, here);
+        before = here;
         double* push = pushes + t * kScanLanes;
         std::fill_n(push, kScanLanes, 0.0);
         // A factor, not a branch: which run comes next is a coin toss.

@@ -57,35 +57,32 @@ class SmallClass {
         small_label_(mirrored_ ? summary.min_label : summary.max_label),
         size_(std::min(summary.num_lowest, summary.num_highest)) {}
 
-  // Summed pair weight: NaN where a weight is.
+  // Summed pair weight: NaN where a weight is none.
   double pairs() const {
-    struct Weights {
-      double more[2] = {}, less[2] = {};
-    };
-    Weights weights;
-    if (reader_.weighted()) {
-      std::vector<Weights> parts(blocks_.num_stretches_of_items());
-      team_.run(parts.size(), [&](int64_t task, int) {
-        blocks_.visit(task, [&](const Block<Score>& block, int64_t slot) {
-          for (int t = 0; t < block.size; ++t) {
-            const bool high = block.label[t] == summary_.max_label;
-            parts[task].more[high] += weights_.more(slot + block.position[t]);
-            parts[task].less[high] += weights_.less(slot + block.position[t]);
-          }
-        });
-      });
-      for (const Weights& part : parts) {
-        for (const bool high : {false, true}) {
-          weights.more[high] += part.more[high];
-          weights.less[high] += part.less[high];
-        }
-      }
-    } else {
-      weights.more[0] = weights.less[0] = static_cast<double>(summary_.num_lowest);
-      weights.more[1] = weights.less[1] = static_cast<double>(summary_.num_highest);
-    }
+    const double items[2] = {static_cast<double>(summary_.num_lowest),
+                             static_cast<double>(summary_.num_highest)};
     PairCounter counter;
-    for (const bool high : {false, true}) counter.add_level(weights.more[high], weights.less[high]);
+    if (!reader_.weighted()) {
+      for (const double count : items) counter.add_level(count, count);
+      return counter.pairs();
+    }
+    struct Weights {
+      double of[2] = {};
+    };
+    std::vector<Weights> parts(blocks_.num_stretches_of_items());
+    team_.run(parts.size(), [&](int64_t task, int) {
+      blocks_.visit(task, [&](const Block<Score>& block, int64_t slot) {
+        for (int t = 0; t < block.size; ++t) {
+          const bool high = block.label[t] == summary_.max_label;
+          parts[task].of[high] += weights_.checked(slot + block.position[t]);
+        }
+      });
+    });
+    for (const bool high : {false, true}) {
+      double weight = 0;
+      for (const Weights& part : parts) weight += part.of[high];
+      counter.add_level(weight, reader_.preferred() ? items[high] : weight);
+    }
     return counter.pairs();
   }
 
@@ -144,11 +141,11 @@ class SmallClass {
 
   Key flip() const { return mirrored_ ? std::numeric_limits<Key>::max() : Key{0}; }
 
-  // How far up item r of the small class lies from the one before. Mirrored positions are -(s + m).
-  double gap_before(int64_t r, double margin) const {
+  // How far item r of the small class lies from the one before, up or, mirrored, down.
+  double gap_before(int64_t r) const {
     if (r == 0) return 0;
     const double before = scores_[r], here = scores_[r + 1];
-    return mirrored_ ? (before + margin) - (here + margin) : here - before;
+    return mirrored_ ? before - here : here - before;
   }
 
   double small_weight(int64_t r) const {
@@ -236,7 +233,7 @@ class SmallClass {
     int64_t violations = 0;
     for (int64_t r = 0; r < size_; ++r) {
       const int64_t items = intervals_[r + 1].total();
-      entry = next_entry(entry, gap_before(r, margin), 1);
+      entry = next_entry(entry, gap_before(r), 1);
       sums.value += shared_sum(static_cast<double>(items), entry);
       violations += (r + 1) * items;
     }
@@ -260,7 +257,7 @@ class SmallClass {
     const double sign = mirrored_ ? -1 : 1;
     entries_[0] = {};
     for (int64_t r = 0; r < size_; ++r) {
-      entries_[r + 1] = next_entry(entries_[r], gap_before(r, margin), small_weight(r));
+      entries_[r + 1] = next_entry(entries_[r], gap_before(r), small_weight(r));
     }
     std::vector<PairSums> parts(blocks_.num_stretches_of_items());
     visit_places(tables, margin, inclusive,
@@ -283,7 +280,7 @@ class SmallClass {
     if (grad == nullptr) return;
     GapMoments beyond;
     for (int64_t r = size_ - 1; r >= 0; --r) {
-      const double gap = r + 1 < size_ ? gap_before(r + 1, margin) : 0;
+      const double gap = r + 1 < size_ ? gap_before(r + 1) : 0;
       beyond = previous_entry(beyond, gap, intervals_[r + 1]);
       grad[items_[r].index] -= sign * small_weight(r) * Loss::slope_sum(beyond);
     }

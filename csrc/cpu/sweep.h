@@ -9,14 +9,16 @@
 // gradients: d/ds_j = +k_j, d/ds_i = -c_i. With n the size of `less`, the sum over the violated
 // pairs is
 //
-//   sum_{i,j} max(0, a_j - s_i) = sum_i c_i (a_{n - c_i} - s_i)
-//                               + sum_j k_j (n - 1 - j) (a_{j+1} - a_j) (2)
+//   sum_{i,j} max(0, m - (s_i - s_j)) = sum_i c_i (m - (s_i - s_{n - c_i}))
+//                                     + sum_j k_j (n - 1 - j) (s_{j+1} - s_j) (2)
 //
-// for item i meets the first a_j that reaches it and, gap by gap, all that lie above. Every term is
+// for item i meets the first j that reaches it and, gap by gap, all that lie above. Every term is
 // non-negative and built from a difference of neighbours, so that nothing cancels, whatever offset
-// the scores carry. Which of two items comes first is decided by integer keys of `reach`
-// (common/ordered.h). Weights and the squared hinge carry the moments of losses/gap_moments.h
-// along.
+// the scores carry, and no margin is added to a score that may swallow it. Which of two items comes
+// first is decided by integer keys of `reach` (common/ordered.h). Weights and the squared hinge
+// carry the moments of losses/gap_moments.h along: those of the items of `more` that were passed,
+// at the last of them, and an item of `less` that sees them advances a copy by its own gap to it;
+// on the way down the other way round.
 //
 // A merge is cut into stretches of events for several threads; cuts depend on sizes alone.
 #pragma once
@@ -54,7 +56,8 @@ struct SweepPair {
   bool more_first(int64_t i, int64_t j) const { return more.items[i].key <= less_scratch[j].key; }
 
   double more_at(int64_t i) const { return value_of_key(more.items[i].key); }
-  double less_at(int64_t j) const { return value_of_key(less.items[j].key) + margin; }
+  double less_at(int64_t j) const { return value_of_key(less.items[j].key); }
+  double gap(int64_t i, int64_t j) const { return margin - (more_at(i) - less_at(j)); }
 };
 
 // Of nothing, or over no distance, even where the other is infinite or NaN.
@@ -89,18 +92,6 @@ template <typename Key>
 Cut cut_at(const SweepPair<Key>& pair, int64_t event) {
   return cut_at(pair.more.size, pair.less.size, event,
                 [&](int64_t i, int64_t j) { return pair.more_first(i, j); });
-}
-
-// Where the walk stands just before a cut: the last event's position, or the first one's.
-template <typename Key>
-double position_before(const SweepPair<Key>& pair, Cut cut) {
-  if (cut.more == 0 && cut.less == 0) {
-    const bool more = pair.less.size == 0 || (pair.more.size > 0 && pair.more_first(0, 0));
-    return more ? pair.more_at(0) : pair.less_at(0);
-  }
-  if (cut.less == 0) return pair.more_at(cut.more - 1);
-  if (cut.more == 0) return pair.less_at(cut.less - 1);
-  return std::max(pair.more_at(cut.more - 1), pair.less_at(cut.less - 1));
 }
 
 // A merge on its way from one cut to another, counting (1) into the scratches.
@@ -179,34 +170,43 @@ PairSums sum_counts(const SweepPair<Key>& pair, int64_t begin, int64_t end, Coun
     const Key count = pair.more_scratch[i].index;
     if (grad != nullptr) grad[pair.more.items[i].index] -= static_cast<Count>(count);
     const int64_t first = size - std::max<int64_t>(static_cast<int64_t>(count), 1);
-    value += product_or_zero(static_cast<double>(count), pair.less_at(first) - pair.more_at(i));
+    value += product_or_zero(static_cast<double>(count), pair.gap(i, first));
   }
   return {value, static_cast<double>(violations)};
 }
 
-// The moments that one stretch of events passes on to the next: of the more relevant items below
-// its last event, going up, and of the less relevant items above its first event, going down.
+// The moments that one stretch of events passes on to the next: going up, of more relevant items at
+// the last of them, and going down, of less relevant items at the lowest of them.
 struct Carry {
   GapMoments up;
   GapMoments down;
-  double first = 0;  // position of the stretch's first event
-  double last = 0;   // and of its last
+  // From the last such item before the stretch, in walking order, to the last one up to its end.
+  double up_distance = 0;
+  double down_distance = 0;
 };
 
-// Calls visit(is_more, index in its run, position) for events [begin, end) in ascending order.
+// How far item i of `more` lies from the one that the walk up passed before, and item j of `less`
+// from the one that the walk down passed before.
+template <typename Key>
+double step_up(const SweepPair<Key>& pair, int64_t i) {
+  return i > 0 ? pair.more_at(i) - pair.more_at(i - 1) : 0;
+}
+template <typename Key>
+double step_down(const SweepPair<Key>& pair, int64_t j) {
+  return j + 1 < pair.less.size ? pair.less_at(j + 1) - pair.less_at(j) : 0;
+}
+
+// Calls visit(is_more, i, j) for events [begin, end) in ascending order: i items of `more` and j of
+// `less` come before the event.
 template <typename Key, typename Visit>
 void walk_up(const SweepPair<Key>& pair, int64_t begin, int64_t end, Visit&& visit) {
   Cut at = cut_at(pair, begin);
   for (int64_t event = begin; event < end; ++event) {
     const bool is_more = at.less == pair.less.size ||
                          (at.more < pair.more.size && pair.more_first(at.more, at.less));
-    if (is_more) {
-      visit(true, at.more, pair.more_at(at.more));
-      ++at.more;
-    } else {
-      visit(false, at.less, pair.less_at(at.less));
-      ++at.less;
-    }
+    visit(is_more, at.more, at.less);
+    at.more += is_more;
+    at.less += !is_more;
   }
 }
 
@@ -217,13 +217,9 @@ void walk_down(const SweepPair<Key>& pair, int64_t begin, int64_t end, Visit&& v
   for (int64_t event = end; event > begin; --event) {
     const bool is_more =
         at.less == 0 || (at.more > 0 && !pair.more_first(at.more - 1, at.less - 1));
-    if (is_more) {
-      --at.more;
-      visit(true, at.more, pair.more_at(at.more));
-    } else {
-      --at.less;
-      visit(false, at.less, pair.less_at(at.less));
-    }
+    at.more -= is_more;
+    at.less -= !is_more;
+    visit(is_more, at.more, at.less);
   }
 }
 
@@ -232,56 +228,57 @@ template <typename Key, typename Score>
 Carry carry_of(const SweepPair<Key>& pair, const ListWeights<Score>& weights, int64_t begin,
                int64_t end) {
   Carry carry;
-  bool first = true;
-  walk_up(pair, begin, end, [&](bool is_more, int64_t t, double here) {
-    if (first) carry.first = carry.last = here;
-    first = false;
-    carry.up.advance(here - carry.last);
-    carry.last = here;
-    if (is_more) carry.up.push(weights.more(pair.more.items[t].index));
-  });
-  double position = carry.last;
-  walk_down(pair, begin, end, [&](bool is_more, int64_t t, double here) {
-    carry.down.advance(position - here);
-    position = here;
-    if (!is_more) carry.down.push(weights.less(pair.less.items[t].index));
-  });
+  const Cut from = cut_at(pair, begin), to = cut_at(pair, end);
+  for (int64_t i = from.more; i < to.more; ++i) {
+    if (i > from.more) carry.up.advance(step_up(pair, i));
+    carry.up.push(weights.more(pair.more.items[i].index));
+  }
+  for (int64_t j = to.less - 1; j >= from.less; --j) {
+    if (j < to.less - 1) carry.down.advance(step_down(pair, j));
+    carry.down.push(weights.less(pair.less.items[j].index));
+  }
+  if (from.more > 0) carry.up_distance = pair.more_at(to.more - 1) - pair.more_at(from.more - 1);
+  if (to.less < pair.less.size) {
+    carry.down_distance = pair.less_at(to.less) - pair.less_at(from.less);
+  }
   return carry;
 }
 
-// The sweep with moments for events [begin, end). `before` holds the moments that come from below,
-// at position before.last, and from above, at position before.first.
+// The sweep with moments for events [begin, end). `before` holds the moments that come from below
+// and from above.
 template <typename Loss, typename Key, typename Score>
 PairSums sweep_moments(const SweepPair<Key>& pair, const ListWeights<Score>& weights, int64_t begin,
                        int64_t end, const Carry& before, double factor, double* grad) {
   PairSums sums;
   GapMoments below = before.up;
-  double position = before.last;
-  walk_up(pair, begin, end, [&](bool is_more, int64_t t, double here) {
-    below.advance(here - position);
-    position = here;
+  walk_up(pair, begin, end, [&](bool is_more, int64_t i, int64_t j) {
     if (is_more) {
-      below.push(weights.more(pair.more.items[t].index));
+      below.advance(step_up(pair, i));
+      below.push(weights.more(pair.more.items[i].index));
       return;
     }
-    const int64_t index = pair.less.items[t].index;
+    if (i == 0) return;
+    GapMoments seen = below;
+    seen.advance(pair.gap(i - 1, j));
+    const int64_t index = pair.less.items[j].index;
     const double weight = factor * weights.less(index);
-    sums.value += weight * Loss::value_sum(below);
-    sums.slope += weight * Loss::slope_sum(below);
-    if (grad != nullptr) grad[index] += weight * Loss::slope_sum(below);
+    sums.value += weight * Loss::value_sum(seen);
+    sums.slope += weight * Loss::slope_sum(seen);
+    if (grad != nullptr) grad[index] += weight * Loss::slope_sum(seen);
   });
   if (grad == nullptr) return sums;
   GapMoments above = before.down;
-  position = before.first;
-  walk_down(pair, begin, end, [&](bool is_more, int64_t t, double here) {
-    above.advance(position - here);
-    position = here;
+  walk_down(pair, begin, end, [&](bool is_more, int64_t i, int64_t j) {
     if (!is_more) {
-      above.push(weights.less(pair.less.items[t].index));
+      above.advance(step_down(pair, j));
+      above.push(weights.less(pair.less.items[j].index));
       return;
     }
-    const int64_t index = pair.more.items[t].index;
-    grad[index] -= factor * weights.more(index) * Loss::slope_sum(above);
+    if (j == pair.less.size) return;
+    GapMoments seen = above;
+    seen.advance(pair.gap(i, j));
+    const int64_t index = pair.more.items[i].index;
+    grad[index] -= factor * weights.more(index) * Loss::slope_sum(seen);
   });
   return sums;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 
 import torch
 from torch import Tensor
@@ -24,9 +25,22 @@ def check_option(
 
 def check_number(name: str, what: str, value: object, kinds: str = "a float") -> float:
     """``kinds`` says what the argument may be, a number or else, for the message."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    value = without_array(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {what} to be {kinds}, got {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{name}: expected {what} within the range of float64, got a larger integer"
+        ) from None
+
+
+def without_array(value: object) -> object:
+    """The number in a numpy scalar or an array of no dimension; anything else as it is."""
+    if isinstance(value, (int, float, Tensor)) or getattr(value, "shape", None) != ():
+        return value
+    return value.item()
 
 
 def check_boundary_grad(name: str, boundary_grad: object) -> float:

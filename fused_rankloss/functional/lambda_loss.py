@@ -7,6 +7,7 @@ The batch of lists is that of :mod:`fused_rankloss.functional.pairwise`.
 from __future__ import annotations
 
 import math
+import numbers
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from fused_rankloss.functional._checks import (
     check_flag,
     check_option,
     check_positive,
+    without_array,
 )
 from fused_rankloss.functional.pairwise import REDUCTIONS, WEIGHTINGS
 from fused_rankloss.lists import Lists, parse
@@ -36,7 +38,11 @@ LOG_SCALES = {"natural": 1.0, "binary": 1 / math.log(2)}
 
 
 class ListStatistics(NamedTuple):
-    """What a loss knows of each list besides, ``[B]``, on the device of the scores."""
+    """What a loss knows of each list besides, ``[B]``, on the device of the scores.
+
+    ``pair_accuracy.nanmean()`` and ``ndcg.nanmean()`` are the means over the lists that have one. A
+    list whose loss is NaN has no pair here, and NaN for the other two.
+    """
 
     num_pairs: Tensor
     """int64, the number of pairs with ``labels[i] > labels[j]``; no weights, no truncation."""
@@ -44,7 +50,8 @@ class ListStatistics(NamedTuple):
     """float64, the share of them with ``scores[i] > scores[j]``, where equal scores count 1/2: the
     area under the ROC curve, for binary labels. NaN without a pair."""
     ndcg: Tensor
-    """float64, NDCG@k with the gain, discount and k of the loss. NaN where no gain is positive."""
+    """float64, NDCG@k with the gain, discount and k of the loss. NaN where maxDCG@k is not
+    positive, or a gain is not finite."""
 
 
 def pairwise_logistic_loss(
@@ -142,7 +149,7 @@ def lambda_loss(
 
     With :math:`r` the ranks by descending score (equal scores in their order in the list),
     :math:`d(r)` the discount of a rank, :math:`G` the gain of an item and :math:`g = G /
-    \text{maxDCG@k}` (0 where maxDCG is not positive), :math:`\lambda_{ij}` is
+    \text{maxDCG@k}`, :math:`\lambda_{ij}` is
 
     ==================  ============================================================================
     ``"lambdarank"``    :math:`|g_i - g_j|\, |d(r_i) - d(r_j)|`, the change of NDCG
@@ -153,6 +160,11 @@ def lambda_loss(
     ``"arp"``           ``labels[i] - labels[j]``, for the average relevance position
     ``"none"``          1
     ==================  ============================================================================
+
+    Where maxDCG@k is not positive there is nothing to gain from any order: g is 0, and so are the
+    loss and its gradient in the schemes that use g, though the list's pairs count in the means.
+    Negative labels have negative gains; in a list of them alone maxDCG is never positive, and with
+    ``gain="linear"`` a few of them can outweigh positive ones.
 
     Ranks, gains and :math:`\lambda` are constants of the loss: the gradient is that of the pair
     loss. The means divide by the number of pairs (the sum of :math:`w_{ij}`), not by
@@ -190,8 +202,9 @@ def lambda_loss(
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
-        no pair. NaN as in :func:`pairwise_hinge_loss`, also for a gain that is NaN. With
-        ``return_statistics`` a tuple of the loss and the statistics.
+        no pair. NaN as in :func:`pairwise_hinge_loss`; also where a gain that the scheme uses
+        (a label, for ``"arp"``) is NaN or infinite. ``"none"`` compares labels alone, which may be
+        infinite. With ``return_statistics`` a tuple of the loss and the statistics.
 
     Raises:
         as :func:`pairwise_hinge_loss`.
@@ -240,11 +253,14 @@ def _check_mu(name: str, mu: object) -> float:
 def _check_k(name: str, k: object) -> int:
     if k is None:
         return 0
-    if isinstance(k, bool) or not isinstance(k, int):
+    k = without_array(k)
+    if isinstance(k, bool) or not isinstance(k, numbers.Integral):
         raise TypeError(f"{name}: expected k to be an int or None, got {type(k).__name__}")
     if k < 1:
         raise ValueError(f"{name}: expected k >= 1, got {k}")
-    return k
+    if k >= 2**63:
+        raise ValueError(f"{name}: expected k below 2^63, got {k}")
+    return int(k)
 
 
 def _lambda(

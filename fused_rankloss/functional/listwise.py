@@ -52,8 +52,8 @@ def listnet_loss(
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, for an empty
-        list. NaN in an item's label or weight, or a score that is not finite, makes that list's
-        loss and gradient NaN.
+        list. NaN in an item's label, a largest label that is infinite, a weight that is negative or
+        not finite, or a score that is not finite, makes that list's loss and gradient NaN.
 
     Raises:
         as :func:`pairwise_hinge_loss`.
@@ -97,8 +97,9 @@ def list_mle_loss(
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, for a list whose
-        labels are all equal: it has no order. NaN in an item's label or weight, or a score that is
-        not finite, makes that list's loss and gradient NaN.
+        labels are all equal: it has no order. NaN in an item's label, a weight that is negative or
+        not finite, or a score that is not finite, makes that list's loss and gradient NaN. Infinite
+        labels are first or last.
 
     Raises:
         as :func:`pairwise_hinge_loss`.
@@ -154,8 +155,9 @@ def approx_ndcg_loss(
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, for a list whose
-        maxDCG is not positive. NaN in an item's label, gain or weight, or a score that is not
-        finite, makes that list's loss and gradient NaN.
+        maxDCG is not positive (a list of negative labels, for one). NaN in an item's label, a gain
+        or score that is not finite, or a weight that is negative or not finite, makes that list's
+        loss and gradient NaN.
 
     Raises:
         as :func:`pairwise_hinge_loss`.

@@ -61,7 +61,9 @@ def pairwise_hinge_loss(
             part in nothing whatever it holds.
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
-        weights: per item, shaped as ``scores``; constants of the loss.
+        weights: per item, shaped as ``scores``; constants of the loss. They are finite and not
+            negative: any other makes its list NaN, whether or not the item is in a pair. A list
+            whose pair weights sum to 0 has loss 0.
         weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight equals so many
             copies of the item), ``"preferred"`` is w_i, of the more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
@@ -73,8 +75,11 @@ def pairwise_hinge_loss(
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
-        no pair. NaN in an item's score, label or weight, or the difference of two equal infinities,
-        makes that list's loss and gradient NaN.
+        no pair. NaN in an item's score or label, a weight that is negative or not finite, a summed
+        pair weight that overflows, or the difference of two equal infinities, makes that list's
+        loss and gradient NaN. In lists that have a pair, NaN in a margin tensor makes the loss of
+        that margin NaN, and the gradients of the scores and of all margins; so does an infinite
+        margin where a score is infinite. With an infinite margin alone the loss is infinite, or 0.
 
     Raises:
         TypeError: a dtype or type that the argument cannot have; integer scores among them.

@@ -7,7 +7,7 @@ training.
 
 from fused_rankloss.reference.lambda_loss import lambda_loss, statistics
 from fused_rankloss.reference.listwise import listwise
-from fused_rankloss.reference.pairwise import pairwise, pairwise_list_sum, reduce_lists
+from fused_rankloss.reference.pairwise import pairwise, pairwise_list_sums, reduce_lists
 from fused_rankloss.reference.triplet import batch_triplet, triplet
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "lambda_loss",
     "listwise",
     "pairwise",
-    "pairwise_list_sum",
+    "pairwise_list_sums",
     "reduce_lists",
     "statistics",
     "triplet",

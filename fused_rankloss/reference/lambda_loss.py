@@ -9,6 +9,7 @@ from torch import Tensor
 from fused_rankloss.options import LambdaOptions
 from fused_rankloss.reference._batch import Items, each_list, over_lists, poisoned
 from fused_rankloss.reference._ndcg import discounts_at, item_gains, max_dcg, normalised, ranks
+from fused_rankloss.reference.pairwise import are_weights
 
 # Of the gap D = s_i - s_j: the loss of a pair, and the size of its slope.
 PAIR_LOSSES = {
@@ -62,6 +63,36 @@ def lambda_weights(
     return (gains[:, None] - gains[None, :]).abs() * change[o.scheme]
 
 
+def weigh_pairs(
+    scores: Tensor, labels: Tensor, weights: Tensor | None, o: LambdaOptions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Which (i, j) are pairs, the gaps of their scores, and their weights, ``[n, n]`` each."""
+    is_pair = kept_pairs(labels, ranks(scores), o)
+    # What is no pair has a finite gap: infinite scores shall not reach it.
+    gap = torch.where(is_pair, scores[:, None] - scores[None, :], 1)
+    pair_weights = torch.where(is_pair, 1, 0).to(gap)
+    if weights is not None:
+        pair_weights = pair_weights * weights[:, None].to(gap)
+        if o.weighting == "product":
+            pair_weights = pair_weights * weights[None, :].to(gap)
+    return is_pair, gap, pair_weights
+
+
+def is_poisoned(
+    scores: Tensor, labels: Tensor, weights: Tensor | None, gains: Tensor | None, o: LambdaOptions
+) -> bool:
+    """Whether the loss of a list is NaN. Gains have a say where the weights of pairs use them."""
+    _, gap, pair_weights = weigh_pairs(scores, labels, weights, o)
+    if has_nan(scores, labels, gap) or not are_weights(weights):
+        return True
+    if not pair_weights.sum().isfinite():
+        return True
+    if o.scheme == "none":
+        return False
+    used = labels if o.scheme == "arp" else item_gains(labels, gains, o.gain, scores)
+    return not bool(used.isfinite().all())
+
+
 def lambda_list_sum(
     scores: Tensor,
     labels: Tensor,
@@ -71,17 +102,10 @@ def lambda_list_sum(
     o: LambdaOptions,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the weighted pair loss over one list ``[n]``, and the weight of its pairs."""
-    rank = ranks(scores)
-    is_pair = kept_pairs(labels, rank, o)
-    # What is no pair has a finite gap: infinite scores shall not reach it.
-    gap = torch.where(is_pair, scores[:, None] - scores[None, :], 1)
-    if has_nan(scores, labels, weights, gains) or gap.isnan().any():
+    if is_poisoned(scores, labels, weights, gains, o):
         return poisoned(scores)
-    pair_weights = torch.where(is_pair, 1, 0).to(gap)
-    if weights is not None:
-        pair_weights = pair_weights * weights[:, None].to(gap)
-        if o.weighting == "product":
-            pair_weights = pair_weights * weights[None, :].to(gap)
+    rank = ranks(scores)
+    is_pair, gap, pair_weights = weigh_pairs(scores, labels, weights, o)
     relative = normalised(item_gains(labels, gains, o.gain, scores), discounts, o.k)
     factors = pair_weights * lambda_weights(labels, relative, discounts, rank, o) * o.scale
     if o.score_normalization and (scores != scores[:1]).any():
@@ -121,9 +145,13 @@ def list_statistics(
     discounts: Tensor | None,
     o: LambdaOptions,
 ) -> Tensor:
-    """Number of pairs, how many of them are in order (ties count 1/2), NDCG at k: ``[3]``."""
+    """Number of pairs, how many of them are in order (ties count 1/2), NDCG at k: ``[3]``.
+
+    A list whose loss is NaN has 0, NaN and NaN. Gains that the loss has no use for make the NDCG
+    alone NaN.
+    """
     scores = scores.detach()
-    if has_nan(scores, labels, weights, gains):
+    if is_poisoned(scores, labels, weights, gains, o):
         return torch.tensor([0, torch.nan, torch.nan], dtype=torch.float64, device=scores.device)
     is_pair = labels[:, None] > labels[None, :]
     above = (scores[:, None] > scores[None, :]).double()
@@ -132,7 +160,7 @@ def list_statistics(
     products = gains * discounts_at(rank, discounts, gains)
     dcg = torch.where(rank <= (o.k or len(rank)), products, 0).sum()
     ideal = max_dcg(gains, discounts, o.k)
-    ndcg = torch.where(ideal > 0, dcg / ideal, torch.nan)
+    ndcg = torch.where(gains.isfinite().all() & (ideal > 0), dcg / ideal, torch.nan)
     return torch.stack([is_pair.sum().double(), in_order[is_pair].sum(), ndcg])
 
 

@@ -9,6 +9,7 @@ from fused_rankloss.options import ListwiseOptions
 from fused_rankloss.reference._batch import Items, over_lists, poisoned
 from fused_rankloss.reference._ndcg import discounts_at, item_gains, max_dcg, normalised
 from fused_rankloss.reference.lambda_loss import has_nan
+from fused_rankloss.reference.pairwise import are_weights
 
 # Every loss gives the terms of a list's items, each of which counts its item's weight, and whether
 # the list counts.
@@ -51,7 +52,6 @@ def approx_ndcg(
     """-NDCG, with 1/2 + sum_j sigmoid((s_j - s_i) / T) for the rank of i; the sum includes i."""
     above = (scores[None, :] - scores[:, None]) / o.temperature
     soft_rank = 0.5 + torch.sigmoid(above).sum(1)
-    gains = item_gains(labels, gains, o.gain, scores)
     return -normalised(gains, None, 0) / torch.log2(1 + soft_rank), max_dcg(gains, None, 0) > 0
 
 
@@ -70,8 +70,12 @@ def listwise(
     def list_sum(
         scores: Tensor, labels: Tensor, weights: Tensor | None, gains: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if has_nan(labels, weights, gains) or not scores.isfinite().all():
+        if has_nan(labels) or not scores.isfinite().all() or not are_weights(weights):
             return poisoned(scores)
+        if options.loss == "approx_ndcg":
+            gains = item_gains(labels, gains, options.gain, scores)
+            if not gains.isfinite().all():
+                return poisoned(scores)
         terms, counts = LISTWISE[options.loss](scores, labels, gains, given, options)
         total = (terms if weights is None else terms * weights.to(terms)).sum()
         counts = torch.as_tensor(counts, device=scores.device)

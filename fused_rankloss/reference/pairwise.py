@@ -19,35 +19,56 @@ def squared_hinge(gap: Tensor, boundary_grad: float) -> Tensor:
 PAIR_TERMS = {"hinge": hinge, "squared_hinge": squared_hinge}
 
 
-def pairwise_list_sum(
+def are_weights(weights: Tensor | None) -> bool:
+    """Whether all are finite and not negative."""
+    return weights is None or bool((weights.isfinite() & (weights >= 0)).all())
+
+
+def pairwise_list_sums(
     scores: Tensor,
     labels: Tensor,
     weights: Tensor | None,
-    margin: Tensor | float,
+    margins: Tensor,
     loss: str,
     weighting: str,
     boundary_grad: float,
 ) -> tuple[Tensor, Tensor]:
-    """Sum of a pair loss over one list ``[n]`` and the (weighted) number of its pairs.
+    """Sums of a pair loss over one list ``[n]``, ``[K]``, and the summed weight of its pairs.
 
-    A list that holds NaN, or the difference of two equal infinities, has loss and gradient NaN and
-    counts no pair, so that its gradient reaches no other list through the mean.
+    A list that holds NaN, what is no weight, or the difference of two equal infinities, has loss
+    and gradient NaN and counts no pair, so that its gradient reaches no other list through the
+    mean. Where there is a pair, a margin that is NaN, or infinite as some score is, makes its own
+    sum and all gradients NaN.
     """
     is_pair = labels[:, None] > labels[None, :]
-    # What is no pair has a gap of no loss and no slope: infinite scores shall not reach it.
-    gap = torch.where(is_pair, margin - (scores[:, None] - scores[None, :]), -1)
-    terms = PAIR_TERMS[loss](gap, boundary_grad)
-    pair_weights = torch.ones_like(gap)
+    # What is no pair is in order by far: infinite scores shall not reach it.
+    distance = torch.where(is_pair, scores[:, None] - scores[None, :], torch.inf)
+    pair_weights = is_pair.to(scores)
     if weights is not None:
-        pair_weights = weights[:, None].to(gap.dtype).expand_as(gap)
+        pair_weights = torch.where(is_pair, weights[:, None].to(scores), 0)
         if weighting == "product":
-            pair_weights = pair_weights * weights[None, :].to(gap.dtype)
-    total = (pair_weights * terms).sum()
-    pairs = torch.where(is_pair, pair_weights, 0).sum()
-    inputs = [scores, labels] if weights is None else [scores, labels, weights]
-    if any(tensor.isnan().any() for tensor in inputs) or gap.isnan().any():
-        return total + (scores * torch.nan).sum() + margin * torch.nan, torch.zeros_like(pairs)
-    return total, pairs
+            pair_weights = torch.where(is_pair, pair_weights * weights[None, :].to(scores), 0)
+    pairs = pair_weights.sum()
+    has_nan = any(bool(tensor.isnan().any()) for tensor in (scores, labels, distance))
+    spoiled = (scores * torch.nan).sum() + (margins * torch.nan).sum()
+    if has_nan or not are_weights(weights) or not pairs.isfinite():
+        return spoiled.expand(len(margins)), torch.zeros_like(pairs)
+    if not pairs > 0:
+        return (scores[:0].sum() + margins[:0].sum()).expand(len(margins)), pairs
+    unclear = margins.isnan() | (margins.isinf() & scores.isinf().any())
+    sums = []
+    for margin, is_unclear in zip(margins, unclear, strict=True):
+        gap = torch.where(is_pair, margin - distance, -1)
+        total = torch.where(is_pair, pair_weights * PAIR_TERMS[loss](gap, boundary_grad), 0).sum()
+        if unclear.any():
+            # What is not taken has its gradient, NaN, all the same.
+            total = torch.where(is_unclear, spoiled, total)
+        sums.append(total)
+    return torch.stack(sums), pairs
+
+
+def overflow_is_nan(weight: Tensor) -> Tensor:
+    return weight + (weight - weight)
 
 
 def reduce_lists(sums: Tensor, pairs: Tensor, reduction: str) -> Tensor:
@@ -60,9 +81,9 @@ def reduce_lists(sums: Tensor, pairs: Tensor, reduction: str) -> Tensor:
         return sums.sum(-1) / max(sums.shape[-1], 1)
     if reduction == "mean":
         total = pairs.sum()
-        return sums.sum(-1) / torch.where(total > 0, total, 1)
+        return sums.sum(-1) / torch.where(total > 0, overflow_is_nan(total), 1)
     has_pairs = pairs > 0
-    means = sums / torch.where(has_pairs, pairs, 1)
+    means = sums / torch.where(has_pairs, overflow_is_nan(pairs), 1)
     return means.sum(-1) / has_pairs.sum().clamp(min=1)
 
 
@@ -81,17 +102,14 @@ def pairwise(
     """A pair loss over a batch; ``items[b]`` are the flat positions of list b's real items."""
     scores, labels = scores.flatten(), labels.flatten()
     weights = None if weights is None else weights.flatten()
-    margins = margin.flatten() if isinstance(margin, Tensor) else [margin]
-
-    def batch(margin: Tensor | float) -> Tensor:
-        sums, pairs = [scores[:0]], [scores.new_zeros(0)]  # a graph, even without a list
-        for index in items:
-            list_weights = None if weights is None else weights[index]
-            list_sum, list_pairs = pairwise_list_sum(
-                scores[index], labels[index], list_weights, margin, loss, weighting, boundary_grad
-            )
-            sums.append(list_sum[None])
-            pairs.append(list_pairs[None])
-        return reduce_lists(torch.cat(sums), torch.cat(pairs), reduction)
-
-    return torch.stack([batch(margin) for margin in margins])
+    margins = torch.as_tensor(margin).to(scores).flatten()
+    # A graph, even without a list.
+    sums, pairs = [scores[:0].expand(len(margins), 0)], [scores.new_zeros(0)]
+    for index in items:
+        list_weights = None if weights is None else weights[index]
+        list_sums, list_pairs = pairwise_list_sums(
+            scores[index], labels[index], list_weights, margins, loss, weighting, boundary_grad
+        )
+        sums.append(list_sums[:, None])
+        pairs.append(list_pairs[None])
+    return reduce_lists(torch.cat(sums, 1), torch.cat(pairs), reduction)

@@ -8,11 +8,14 @@
 
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "build_facts.h"  // written by build_tools/native.py
 #include "cpu/pair_loops.h"
+#include "cpu/parallel.h"
 
 namespace {
 
@@ -51,10 +54,34 @@ pybind11::dict build_info() {
   return info;
 }
 
+// What a signal handler has raised while an op ran; null if nothing is waiting to be raised.
+PyObject* interruption = nullptr;
+
+// Runs Python's signal handlers. What one of them raises cannot cross torch's dispatcher as it is.
+void check_signals() {
+  if (!Py_IsInitialized()) return;
+  const pybind11::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() == 0) return;
+  const pybind11::error_already_set raised;
+  Py_XDECREF(interruption);
+  interruption = pybind11::object(raised.value()).release().ptr();
+  throw std::runtime_error("fused_rankloss: interrupted by a signal handler");
+}
+
+pybind11::object take_interruption() {
+  if (interruption == nullptr) return pybind11::none();
+  return pybind11::reinterpret_steal<pybind11::object>(std::exchange(interruption, nullptr));
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "The compiled half of fused_rankloss: its ops, its CPU kernels, and how it was built.";
   m.def("build_info", &build_info,
         "How the package was compiled; cuda_skipped says why without CUDA kernels, or is None.");
+  m.def(
+      "poll_signals", [] { fused_rankloss::cpu::set_interrupt_check(check_signals); },
+      "Lets signal handlers run while an op works, on the main thread, which calls this once.");
+  m.def("take_interruption", &take_interruption,
+        "What a signal handler raised while an op ran, once; None if nothing.");
 }

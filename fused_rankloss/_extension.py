@@ -6,6 +6,7 @@ initialises no CUDA.
 """
 
 import importlib.util
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ except ImportError as error:
     raise ImportError(_explain_missing_core(error), name="fused_rankloss._C") from error
 
 _cuda_unavailable_reason = _load_cuda_kernels()
+
+if threading.current_thread() is threading.main_thread():
+    _C.poll_signals()  # Python runs signal handlers on its main thread alone
+
+
+def take_interruption() -> BaseException | None:
+    """What a signal handler has raised while an op ran, and which the op could not pass on."""
+    return _C.take_interruption()
 
 
 def build_info() -> dict[str, Any]:

@@ -6,6 +6,7 @@ initialises no CUDA.
 """
 
 import importlib.util
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ except ImportError as error:
 
 _cuda_unavailable_reason = _load_cuda_kernels()
 
+if threading.current_thread() is threading.main_thread():
+    _C.poll_signals()  # Python runs signal handlers on its main thread alone
+
+
+def take_interruption() -> BaseException | None:
+    """What a signal handler has raised while an op ran, and which the op could not pass on."""
+    return _C.take_interruption()
+
 
 def build_info() -> dict[str, Any]:
     """Says how the package was compiled and what of it is loaded.
@@ -98,7 +107,7 @@ def build_info() -> dict[str, Any]:
     del info["cuda_skipped"]  # it is part of the reason below
     return {
         **info,
-        "cuda_architectures": info["cuda_architectures"].split(),
+        "cuda_architectures": info["cuda_architectures"],
         "torch": torch.__version__,
         "cuda_loaded": _cuda_unavailable_reason is None,
         "cuda_unavailable_reason": _cuda_unavailable_reason,

@@ -5,10 +5,15 @@ Schemas are in ``csrc/ops.cpp``; the kernels register themselves when ``_extensi
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from fused_rankloss import _extension as _extension  # loads the kernels, which registers the ops
+from fused_rankloss import _extension  # loads the kernels, which registers the ops
 
 pairwise_forward = torch.ops.fused_rankloss.pairwise_forward.default
 lambda_forward = torch.ops.fused_rankloss.lambda_forward.default
@@ -18,6 +23,51 @@ triplet_forward = torch.ops.fused_rankloss.triplet_forward.default
 triplet_backward = torch.ops.fused_rankloss.triplet_backward.default
 batch_triplet_forward = torch.ops.fused_rankloss.batch_triplet_forward.default
 batch_triplet_backward = torch.ops.fused_rankloss.batch_triplet_backward.default
+
+
+def call(op: Callable, *arguments: Any) -> Any:
+    """The results of an op. What C++ can only tell in words becomes the exception it stands for.
+
+    Raises:
+        torch.OutOfMemoryError: there is not enough memory.
+        BaseException: what a signal handler raised while the op ran, KeyboardInterrupt by default.
+    """
+    if torch.compiler.is_compiling():
+        return op(*arguments)
+    try:
+        return op(*arguments)
+    except RuntimeError as error:
+        text = str(error)
+        interruption = _extension.take_interruption()
+        if interruption is not None:
+            raise interruption from None
+        if text.startswith("fused_rankloss: out of memory"):
+            raise torch.OutOfMemoryError(text) from None
+        raise
+
+
+def _register_fake(name: str) -> Callable:
+    """``torch.library.register_fake`` that refuses tensors of several devices, as kernels do.
+
+    One tensor on the meta device is enough for an op to be faked.
+    """
+
+    def register(fake: Callable) -> Callable:
+        names = list(inspect.signature(fake).parameters)
+
+        @functools.wraps(fake)
+        def checked(*arguments):
+            for what, value in zip(names, arguments, strict=True):
+                if isinstance(value, Tensor) and value.device != arguments[0].device:
+                    raise ValueError(
+                        f"{name}: expected {what} on {arguments[0].device} (as {names[0]}), "
+                        f"got {value.device}"
+                    )
+            return fake(*arguments)
+
+        return torch.library.register_fake(f"fused_rankloss::{name}")(checked)
+
+    return register
 
 
 def raw_grad_dtype(scores: Tensor, weighted: bool, loss: str, boundary_grad: float) -> torch.dtype:
@@ -38,7 +88,7 @@ def _lists_of(scores: Tensor, offsets: Tensor | None) -> tuple[int, bool]:
     return (scores.shape[0], True) if scores.dim() == 2 else (1, False)
 
 
-@torch.library.register_fake("fused_rankloss::pairwise_forward")
+@_register_fake("pairwise_forward")
 def _(
     scores: Tensor,
     labels: Tensor,
@@ -82,7 +132,7 @@ def _list_sums(
     )
 
 
-@torch.library.register_fake("fused_rankloss::lambda_forward")
+@_register_fake("lambda_forward")
 def _(
     scores: Tensor,
     labels: Tensor,
@@ -113,7 +163,7 @@ def _(
     return *_list_sums(scores, offsets, reduction, needs_grad), statistics
 
 
-@torch.library.register_fake("fused_rankloss::listwise_forward")
+@_register_fake("listwise_forward")
 def _(
     scores: Tensor,
     labels: Tensor,
@@ -133,7 +183,7 @@ def _(
     return _list_sums(scores, offsets, reduction, needs_grad)
 
 
-@torch.library.register_fake("fused_rankloss::lists_backward")
+@_register_fake("lists_backward")
 def _(
     grad_loss: Tensor,
     raw_grad: Tensor,
@@ -146,7 +196,7 @@ def _(
     return raw_grad.new_empty(raw_grad.shape[1:], dtype=dtype)
 
 
-@torch.library.register_fake("fused_rankloss::triplet_forward")
+@_register_fake("triplet_forward")
 def _(
     anchor: Tensor,
     positive: Tensor,
@@ -169,7 +219,7 @@ def _(
     )
 
 
-@torch.library.register_fake("fused_rankloss::triplet_backward")
+@_register_fake("triplet_backward")
 def _(
     grad_loss: Tensor,
     anchor: Tensor,
@@ -185,7 +235,7 @@ def _(
     return tuple(rows.new_empty(rows.shape) for rows in (anchor, positive, negative))
 
 
-@torch.library.register_fake("fused_rankloss::batch_triplet_forward")
+@_register_fake("batch_triplet_forward")
 def _(
     embeddings: Tensor,
     labels: Tensor,
@@ -217,7 +267,7 @@ def _(
     )
 
 
-@torch.library.register_fake("fused_rankloss::batch_triplet_backward")
+@_register_fake("batch_triplet_backward")
 def _(
     grad_loss: Tensor,
     embeddings: Tensor,

@@ -11,12 +11,17 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
+def python_environment(**changes: str) -> dict[str, str]:
+    """Of a process that may import the modules of this folder."""
+    path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": path, **changes}
+
+
 def run_python(code: str, **environment: str) -> str:
     """What the code prints. It may import the modules of this folder."""
-    path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
     finished = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env=python_environment(**environment),
         cwd=HERE,
         capture_output=True,
         text=True,

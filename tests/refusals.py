@@ -306,8 +306,7 @@ VALUES = [
     _offsets([0, 2**40, 4], 0),
     value_error(
         "offsets_of_no_list",
-        "expected offsets that start at 0 and end at 4 (the number of scores), "
-        "got the single offset 0",
+        "expected offsets that start at 0 and end at 4 (the number of scores), got a single offset",
         offsets=OFFSETS[:1],
     ),
 ]

@@ -117,6 +117,10 @@ BACKWARD_REFUSES = {
         "expected scores of dtype float16, bfloat16, float32 or float64",
     ),
     "mask_shape": ({"mask": MASK[:2]}, "expected a mask of shape [4], got [2]"),
+    "offsets_of_no_list": (
+        {"offsets": OFFSETS[:1], "list_scale": torch.ones(0, dtype=torch.float64)},
+        "expected offsets that start at 0 and end at 4 (the number of scores), got a single offset",
+    ),
 }
 
 
@@ -159,3 +163,49 @@ def test_backward_values(offsets: list[int]) -> None:
     }
     text = "lists_backward: expected the lengths or offsets of the forward pass"
     assert_refused(ops.lists_backward, BACKWARD | change, text)
+
+
+def arguments_of_ops() -> dict[str, tuple]:
+    """A call of every op, its tensors on the CPU."""
+    rows, classes = torch.randn(4, 3), torch.arange(4) // 2
+    pairs = tuple(FORWARD.values())
+    options = ("lambdarank", "hinge", 1.0, 1.0, 1.0, 0.0, "linear", 0, "either", False, False)
+    batch = (rows, classes, None, None, None, 1.0, False, "hard", "euclidean", 0.0)
+    norm = ("euclidean", 2.0, 1e-6, False)
+    mined = ops.batch_triplet_forward(*batch, "mean", False, True)[1:6]
+    distances, slope = ops.triplet_forward(rows, rows, rows, None, 1.0, False, *norm, 0.0, "mean")[
+        1:
+    ]
+    one = torch.ones(())
+    return {
+        "pairwise_forward": pairs,
+        "lambda_forward": (
+            *(S, Y, None, None, None, None, None, None),
+            *options,
+            *("product", "mean", True, True),
+        ),
+        "listwise_forward": (
+            *(S, Y, None, None, None, None, None, None),
+            *("listnet", "none", 1.0, "linear", "mean", True),
+        ),
+        "lists_backward": tuple(BACKWARD.values()),
+        "triplet_forward": (rows, rows, rows, None, 1.0, False, *norm, 0.0, "mean"),
+        "triplet_backward": (one, rows, rows, rows, distances, slope, *norm),
+        "batch_triplet_forward": (*batch, "mean", False, True),
+        "batch_triplet_backward": (one, *batch, *mined),
+    }
+
+
+@pytest.mark.parametrize("name", arguments_of_ops())
+def test_tensors_of_two_devices(name: str) -> None:
+    """One meta tensor among others makes torch call the shape function, whose results would be
+    memory that nobody wrote."""
+    arguments = arguments_of_ops()[name]
+    op = getattr(ops, name)
+    op(*arguments)
+    places = [at for at, value in enumerate(arguments) if isinstance(value, torch.Tensor)]
+    assert len(places) >= 2
+    for at in places:
+        mixed = [value.to("meta") if n == at else value for n, value in enumerate(arguments)]
+        with pytest.raises(ValueError, match=rf"^{name}: expected \w+ on (cpu|meta) \(as "):
+            op(*mixed)

@@ -21,8 +21,8 @@ inline void check_lists(const Lists& lists, const std::string& op) {
           " for list ", b,
           "; from the sizes of lists, offsets are torch.cumsum(sizes, 0) behind a 0");
   }
-  check(!lists.offsets || lists.num_lists > 0 || (lists.num_slots == 0 && lists.offsets[0] == 0),
-        op, ": expected offsets that start at 0 and end at ", lists.num_slots,
+  check(!lists.offsets || lists.num_lists > 0 || lists.offsets[0] == 0, op,
+        ": expected offsets that start at 0 and end at ", lists.num_slots,
         " (the number of scores), got the single offset ", lists.offsets ? lists.offsets[0] : 0);
 }
 

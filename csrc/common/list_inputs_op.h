@@ -18,8 +18,8 @@ class ListInputTensors {
         scores_dtype(scores.scalar_type()),
         real(scores_dtype == ScalarType::Double ? ScalarType::Double : ScalarType::Float),
         lists(scores, mask, lengths, offsets, this->op),
-        scores_(contiguous(scores)),
-        labels_(contiguous(labels)) {
+        scores_(contiguous_of(scores)),
+        labels_(contiguous_of(labels)) {
     inputs.lists = lists.view;
     inputs.scores = scores_.const_data_ptr();
     inputs.score_type = score_type();
@@ -29,7 +29,10 @@ class ListInputTensors {
     if (weights) {
       check_companion("weights", *weights);
       const bool exact = weights->scalar_type() == real;
-      weights_ = contiguous(exact ? *weights : torch::stable::to(*weights, real));
+      weights_ = contiguous_of(exact ? *weights
+                                     : allocate_tensor(static_cast<double>(weights->numel()), [&] {
+                                         return torch::stable::to(*weights, real);
+                                       }));
       inputs.weights = weights_->const_data_ptr();
     }
   }
@@ -39,11 +42,6 @@ class ListInputTensors {
   const ScalarType real;  // dtype of the loss
   ListTensors lists;
   ListInputs inputs;
-
-  // Asking is cheaper than a call through the dispatcher, which small inputs would notice.
-  static Tensor contiguous(const Tensor& tensor) {
-    return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
-  }
 
   void check_companion(const char* name, const Tensor& tensor) const {
     check(same_shape(tensor, scores_), op, ": expected ", name, " of shape ", shape_string(scores_),
@@ -61,7 +59,7 @@ class ListInputTensors {
     check(tensor.scalar_type() == ScalarType::Double, op, ": expected ", name,
           " of dtype float64, got another");
     check_device(name, tensor);
-    return contiguous(tensor);
+    return contiguous_of(tensor);
   }
 
   bool parse_weighting(std::string_view weighting) const {

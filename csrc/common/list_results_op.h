@@ -13,8 +13,8 @@ namespace fused_rankloss {
 struct ListResults {
   ListResults(const ListInputTensors& inputs, const Tensor& scores, Reduction reduction,
               bool needs_grad)
-      : loss(torch::stable::new_empty(scores, loss_shape(inputs, reduction), inputs.real)),
-        raw_grad(torch::stable::new_empty(scores, grad_shape(scores, needs_grad), inputs.real)),
+      : loss(new_tensor(scores, loss_shape(inputs, reduction), inputs.real)),
+        raw_grad(new_tensor(scores, grad_shape(scores, needs_grad), inputs.real)),
         list_scale(new_tensor(scores, {inputs.inputs.lists.num_lists}, ScalarType::Double)) {}
 
   Tensor loss;        // [], or [B] with reduction "none"

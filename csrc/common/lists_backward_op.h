@@ -16,13 +16,13 @@ class ListsBackwardCall {
   ListsBackwardCall(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
                     const OptionalTensor& mask, const OptionalTensor& lengths,
                     const OptionalTensor& offsets, ScalarType dtype)
-      : grad_loss_(torch::stable::contiguous(grad_loss)),
-        raw_grad_(torch::stable::contiguous(raw_grad)),
-        list_scale_(torch::stable::contiguous(list_scale)) {
+      : grad_loss_(contiguous_of(grad_loss)),
+        raw_grad_(contiguous_of(raw_grad)),
+        list_scale_(contiguous_of(list_scale)) {
     check(raw_grad.dim() >= 2, kOp, ": expected raw_grad of shape [K, *scores], got ",
           shape_string(raw_grad));
     const std::vector<int64_t> shape(raw_grad.sizes().begin() + 1, raw_grad.sizes().end());
-    grad_scores = torch::stable::new_empty(raw_grad, shape, dtype);
+    grad_scores = new_tensor(raw_grad, shape, dtype);
     lists_.emplace(*grad_scores, mask, lengths, offsets, kOp);
     args.lists = lists_->view;
     args.num_margins = raw_grad.size(0);

@@ -73,7 +73,7 @@ class PairwiseCall {
     std::vector<int64_t> loss_shape;
     if (margins && margins->dim() == 1) loss_shape.push_back(args.num_margins);
     if (inputs.lists.batched && args.reduction == Reduction::kNone) loss_shape.push_back(num_lists);
-    loss = torch::stable::new_empty(scores, loss_shape, real);
+    loss = new_tensor(scores, loss_shape, real);
 
     std::vector<int64_t> grad_shape{0};
     if (needs_grad) {
@@ -81,7 +81,7 @@ class PairwiseCall {
       for (int64_t size : scores.sizes()) grad_shape.push_back(size);
     }
     const ScalarType count = args.wide_counts ? ScalarType::Long : ScalarType::Int;
-    raw_grad = torch::stable::new_empty(scores, grad_shape, args.counts ? count : real);
+    raw_grad = new_tensor(scores, grad_shape, args.counts ? count : real);
     list_scale = new_tensor(scores, {num_lists}, ScalarType::Double);
     margin_slope = new_tensor(scores, {args.num_margins, num_lists}, ScalarType::Double);
 

@@ -11,6 +11,7 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#include <iomanip>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -23,6 +24,9 @@
 #include "common/labels.h"
 #include "common/lists.h"
 #include "common/reduction.h"
+
+// In torch from 2.13 on; null before.
+extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
 
 namespace fused_rankloss {
 
@@ -53,10 +57,43 @@ inline std::string shape_string(const Tensor& tensor) {
 
 inline bool same_shape(const Tensor& a, const Tensor& b) { return a.sizes().equals(b.sizes()); }
 
+// What `make` returns, a tensor of `numel` elements for which memory is allocated. All that torch
+// says in its place is in which line of its headers a call failed.
+template <typename Make>
+Tensor allocate_tensor(double numel, const Make& make) {
+  try {
+    return make();
+  } catch (const std::runtime_error&) {
+    // fused_rankloss/ops.py makes a torch.OutOfMemoryError of texts that begin so.
+    std::ostringstream text;
+    text << std::setprecision(20)
+         << "fused_rankloss: out of memory: could not allocate a tensor of " << numel
+         << " elements";
+    if (torch_exception_get_what_without_backtrace != nullptr) {
+      text << ": " << torch_exception_get_what_without_backtrace();
+    }
+    throw std::runtime_error(text.str());
+  }
+}
+
+inline Tensor new_tensor(const Tensor& like, torch::headeronly::IntHeaderOnlyArrayRef shape,
+                         ScalarType dtype) {
+  double numel = 1;
+  for (const int64_t size : shape) numel *= static_cast<double>(size);
+  return allocate_tensor(numel, [&] { return torch::stable::new_empty(like, shape, dtype); });
+}
+
 inline Tensor new_tensor(const Tensor& like, std::initializer_list<int64_t> shape,
                          ScalarType dtype) {
-  return torch::stable::new_empty(
-      like, torch::headeronly::IntHeaderOnlyArrayRef(shape.begin(), shape.size()), dtype);
+  return new_tensor(like, torch::headeronly::IntHeaderOnlyArrayRef(shape.begin(), shape.size()),
+                    dtype);
+}
+
+// Asking first is cheaper than a call through the dispatcher, which small inputs would notice.
+inline Tensor contiguous_of(const Tensor& tensor) {
+  if (tensor.is_contiguous()) return tensor;
+  return allocate_tensor(static_cast<double>(tensor.numel()),
+                         [&] { return torch::stable::contiguous(tensor); });
 }
 
 // Calls `body` with a value of the type that scores are stored in.
@@ -182,6 +219,9 @@ class ListTensors {
     if (offsets_) {
       check(offsets_->dim() == 1 && offsets_->numel() >= 1, op,
             ": expected offsets of shape [B + 1], got ", shape_string(*offsets_));
+      check(view.num_lists > 0 || view.num_slots == 0, op,
+            ": expected offsets that start at 0 and end at ", view.num_slots,
+            " (the number of scores), got a single offset");
       view.offsets = index_array(*offsets_, scores, "offsets", op);
     }
     if (lengths_) {
@@ -204,8 +244,7 @@ class ListTensors {
 
  private:
   static OptionalTensor contiguous(const OptionalTensor& tensor) {
-    if (!tensor || tensor->is_contiguous()) return tensor;
-    return torch::stable::contiguous(*tensor);
+    return tensor ? OptionalTensor(contiguous_of(*tensor)) : tensor;
   }
 
   static IndexArray index_array(const Tensor& tensor, const Tensor& scores, const char* name,

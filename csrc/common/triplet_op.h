@@ -20,9 +20,8 @@ class TripletChecks {
 
   const std::string op;
 
-  // Asking is cheaper than a call through the dispatcher, which small inputs would notice.
   const void* keep(const Tensor& tensor) {
-    kept_.push_back(tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor));
+    kept_.push_back(contiguous_of(tensor));
     return kept_.back().const_data_ptr();
   }
 

@@ -17,6 +17,18 @@
 
 namespace fused_rankloss::cpu {
 
+// Says of two blocks, at its end, through how many rounds they are.
+struct RoundPlayed {
+  std::atomic<int64_t>& one;
+  std::atomic<int64_t>& other;
+  int64_t rounds;
+
+  ~RoundPlayed() {
+    one.store(rounds, std::memory_order_release);
+    other.store(rounds, std::memory_order_release);
+  }
+};
+
 // Calls body(i, j, worker) once for every pair of blocks i <= j < num_blocks.
 template <typename Body>
 void run_tournament(const Team& team, int64_t num_blocks, const Body& body) {
@@ -34,9 +46,9 @@ void run_tournament(const Team& team, int64_t num_blocks, const Body& body) {
     const int64_t i = up < down ? up : down, j = up < down ? down : up;
     await(i, round);
     await(j, round);
+    // Also where the body throws: tasks that were drawn before wait for it.
+    const RoundPlayed end{played[i], played[j], round + 1};
     if (j < num_blocks) body(i, j, worker);
-    played[i].store(round + 1, std::memory_order_release);
-    played[j].store(round + 1, std::memory_order_release);
   });
 }
 

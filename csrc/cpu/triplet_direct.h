@@ -52,6 +52,7 @@ void backward_directly(const Problem<Real>& problem, const Upstream& upstream, d
   RowSolver solver(problem.batch.distance, problem.term);
   std::vector<double> workspace(num_refs), weights(num_refs);
   for (int64_t position = 0; position < num_anchors; ++position) {
+    poll_interrupts();
     const RowLayout row = problem.layout(position);
     const int64_t anchor = problem.labels.anchors[position];
     const double scale = upstream(anchor);

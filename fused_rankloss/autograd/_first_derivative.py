@@ -26,10 +26,28 @@ class _FirstDerivative(torch.autograd.Function):
         raise NotImplementedError(ops.NO_SECOND_DERIVATIVE)
 
 
+def keep_sources(ctx, *sources: Tensor | None) -> None:
+    """For refuse_second: inputs of the loss that are not saved with ``save_for_backward``.
+
+    Their values are not needed again, and may change before the backward pass.
+    """
+    ctx.sources = sources
+
+
 def refuse_second(
-    grads: Sequence[Tensor | None], sources: Sequence[Tensor | None]
+    ctx, *grads: Tensor | None, saved: Sequence[Tensor | None] = ()
 ) -> tuple[Tensor | None, ...]:
-    """The gradients, with a graph that refuses where one is asked for (``create_graph=True``)."""
+    """The gradients, with a graph that refuses where one is asked for (``create_graph=True``).
+
+    ``saved``: the other inputs of the loss, as they come out of ``ctx.saved_tensors``.
+    """
     if not torch.is_grad_enabled():
-        return tuple(grads)
-    return tuple(None if grad is None else _FirstDerivative.apply(grad, *sources) for grad in grads)
+        # As torch does with what is saved: a loss that is kept keeps its inputs no longer.
+        ctx.sources = None
+        return grads
+    if ctx.sources is None:
+        raise NotImplementedError(ops.NO_SECOND_DERIVATIVE)
+    return tuple(
+        None if grad is None else _FirstDerivative.apply(grad, *saved, *ctx.sources)
+        for grad in grads
+    )

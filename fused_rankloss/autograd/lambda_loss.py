@@ -25,7 +25,8 @@ class Lambda(torch.autograd.Function):
         needs_grad: bool,
         needs_statistics: bool,
     ) -> tuple[Tensor, Tensor]:
-        value, raw_grad, list_scale, statistics = ops.lambda_forward(
+        value, raw_grad, list_scale, statistics = ops.call(
+            ops.lambda_forward,
             scores,
             lists.labels,
             lists.weights,

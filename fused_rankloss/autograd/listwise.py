@@ -22,7 +22,8 @@ class Listwise(torch.autograd.Function):
         reduction: str,
         needs_grad: bool,
     ) -> Tensor:
-        value, raw_grad, list_scale = ops.listwise_forward(
+        value, raw_grad, list_scale = ops.call(
+            ops.listwise_forward,
             scores,
             lists.labels,
             lists.weights,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fused_rankloss import ops
-from fused_rankloss.autograd._first_derivative import refuse_second
+from fused_rankloss.autograd._first_derivative import keep_sources, refuse_second
 from fused_rankloss.lists import Lists
 
 
@@ -26,7 +26,8 @@ class Pairwise(torch.autograd.Function):
         reduction: str,
         needs_grad: bool,
     ) -> Tensor:
-        value, raw_grad, list_scale, margin_slope = ops.pairwise_forward(
+        value, raw_grad, list_scale, margin_slope = ops.call(
+            ops.pairwise_forward,
             scores,
             lists.labels,
             lists.weights,
@@ -44,22 +45,22 @@ class Pairwise(torch.autograd.Function):
         ctx.save_for_backward(
             raw_grad, list_scale, margin_slope, lists.mask, lists.lengths, lists.offsets
         )
-        # Not saved: their values are not needed again, and may change before the backward pass.
-        ctx.sources = (scores, margins)
+        ctx.dtype = scores.dtype
+        ctx.margins = None if margins is None else (margins.shape, margins.dtype)
+        keep_sources(ctx, scores, margins)
         return value
 
     @staticmethod
     def backward(ctx, grad_loss: Tensor):
         raw_grad, list_scale, margin_slope, *description = ctx.saved_tensors
-        scores, margins = ctx.sources
         grad_scores = grad_margins = None
         if ctx.needs_input_grad[0]:
-            grad_scores = ops.lists_backward(
-                grad_loss, raw_grad, list_scale, *description, scores.dtype
+            grad_scores = ops.call(
+                ops.lists_backward, grad_loss, raw_grad, list_scale, *description, ctx.dtype
             )
         if ctx.needs_input_grad[1]:
             upstream = grad_loss.to(torch.float64).reshape(margin_slope.shape[0], -1)
             grad_margins = (upstream * margin_slope * list_scale).sum(-1)
-            grad_margins = grad_margins.reshape(margins.shape).to(margins.dtype)
-        grads = refuse_second((grad_scores, grad_margins), ctx.sources)
-        return *grads, *[None] * 7
+            shape, dtype = ctx.margins
+            grad_margins = grad_margins.reshape(shape).to(dtype)
+        return *refuse_second(ctx, grad_scores, grad_margins), *[None] * 7

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fused_rankloss import ops
-from fused_rankloss.autograd._first_derivative import refuse_second
+from fused_rankloss.autograd._first_derivative import keep_sources, refuse_second
 
 
 def _in_double(margin: Tensor | None) -> Tensor | None:
@@ -45,7 +45,8 @@ class Triplet(torch.autograd.Function):
         boundary_grad: float,
         reduction: str,
     ) -> Tensor:
-        loss, distances, slope = ops.triplet_forward(
+        loss, distances, slope = ops.call(
+            ops.triplet_forward,
             anchor,
             positive,
             negative,
@@ -60,22 +61,24 @@ class Triplet(torch.autograd.Function):
             reduction,
         )
         ctx.save_for_backward(anchor, positive, negative, distances, slope)
-        ctx.margin_tensor = margin_tensor  # not saved: its value is not needed again
+        ctx.margin_dtype = None if margin_tensor is None else margin_tensor.dtype
+        keep_sources(ctx, margin_tensor)
         ctx.options = (distance, p, eps, swap)
         return loss
 
     @staticmethod
     def backward(ctx, grad_loss: Tensor):
         *rows, distances, slope = ctx.saved_tensors
-        margin = ctx.margin_tensor
         grads: list[Tensor | None] = [None] * 4
         if any(ctx.needs_input_grad[:3]):
-            row_grads = ops.triplet_backward(grad_loss, *rows, distances, slope, *ctx.options)
+            row_grads = ops.call(
+                ops.triplet_backward, grad_loss, *rows, distances, slope, *ctx.options
+            )
             for place, grad in enumerate(row_grads):
                 grads[place] = grad if ctx.needs_input_grad[place] else None
         if ctx.needs_input_grad[3]:
-            grads[3] = (grad_loss.to(torch.float64) * slope).sum().to(margin.dtype)
-        return *refuse_second(grads, (*rows, margin)), *[None] * 8
+            grads[3] = (grad_loss.to(torch.float64) * slope).sum().to(ctx.margin_dtype)
+        return *refuse_second(ctx, *grads, saved=rows), *[None] * 8
 
 
 class BatchTriplet(torch.autograd.Function):
@@ -104,15 +107,23 @@ class BatchTriplet(torch.autograd.Function):
         batch = (embeddings, labels, ref_embeddings, ref_labels, _in_double(margin_tensor))
         options = (margin, soft, mining, distance, boundary_grad)
         at_once = grads_at_once(embeddings, mining, reduction)
-        loss, *mined, slope, anchor_scale, grad, grad_refs = ops.batch_triplet_forward(
-            *batch, *options, reduction, needs_grad and at_once, return_mined
+        loss, *mined, slope, anchor_scale, grad, grad_refs = ops.call(
+            ops.batch_triplet_forward,
+            *batch,
+            *options,
+            reduction,
+            needs_grad and at_once,
+            return_mined,
         )
         if at_once:
             ctx.save_for_backward(slope, anchor_scale, grad, grad_refs)
+            keep_sources(ctx, embeddings, ref_embeddings, margin_tensor)
         else:
             ctx.save_for_backward(slope, anchor_scale, *batch, *mined)
+            keep_sources(ctx, margin_tensor)
         ctx.at_once = at_once
-        ctx.sources = (embeddings, ref_embeddings, margin_tensor)
+        ctx.dtype = embeddings.dtype
+        ctx.margin_dtype = None if margin_tensor is None else margin_tensor.dtype
         ctx.options = options
         ctx.mark_non_differentiable(*mined)
         return loss, *mined
@@ -120,18 +131,18 @@ class BatchTriplet(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_loss: Tensor, *_):
         slope, anchor_scale, *saved = ctx.saved_tensors
-        embeddings, _, margin = ctx.sources
         needs_embeddings, _, needs_refs, _, needs_margin, *_ = ctx.needs_input_grad
         grad_embeddings = grad_refs = grad_margin = None
         if ctx.at_once:
             grad, ref_grad = saved
             if needs_embeddings:
-                grad_embeddings = (grad_loss * grad).to(embeddings.dtype)
+                grad_embeddings = (grad_loss * grad).to(ctx.dtype)
             if needs_refs:
-                grad_refs = (grad_loss * ref_grad).to(embeddings.dtype)
+                grad_refs = (grad_loss * ref_grad).to(ctx.dtype)
         elif needs_embeddings or needs_refs:
             *batch, positive, negative, distances = saved
-            grad_embeddings, grad_refs = ops.batch_triplet_backward(
+            grad_embeddings, grad_refs = ops.call(
+                ops.batch_triplet_backward,
                 grad_loss,
                 *batch,
                 *ctx.options,
@@ -143,11 +154,12 @@ class BatchTriplet(torch.autograd.Function):
             )
         if needs_margin:
             upstream = grad_loss.to(torch.float64) * anchor_scale
-            grad_margin = (upstream * slope).sum().to(margin.dtype)
-        grads = (
+            grad_margin = (upstream * slope).sum().to(ctx.margin_dtype)
+        grads = refuse_second(
+            ctx,
             grad_embeddings if needs_embeddings else None,
             grad_refs if needs_refs else None,
             grad_margin,
+            saved=() if ctx.at_once else (saved[0], saved[2]),
         )
-        grads = refuse_second(grads, ctx.sources)
         return grads[0], None, grads[1], None, grads[2], *[None] * 8

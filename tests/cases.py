@@ -97,6 +97,7 @@ LABELS = {
     "common": lambda n, g: (torch.rand(n, generator=g) < 0.98).long(),
     "grades": lambda n, g: torch.randint(0, 5, (n,), generator=g),
     "signed": lambda n, g: torch.randint(-40, 40, (n,), generator=g),
+    "below_255": lambda n, g: _spanning(255, n, g),
     "below_256": lambda n, g: _spanning(256, n, g),
     "below_257": lambda n, g: _spanning(257, n, g),
     "continuous": lambda n, g: torch.rand(n, generator=g),
@@ -166,6 +167,10 @@ MEDIUM = [
     Case("n255", (255,), "one below 256", labels="grades"),
     Case("n256", (256,), "a power of two", scores="quarters"),
     Case("n257", (257,), "one above 256", labels="grades"),
+    # Compared pair by pair, and their levels counted, where those do not end one beyond the tables.
+    Case("n300_levels_255", (300,), "a span of 255 labels", labels="below_255"),
+    Case("n300_levels_256", (300,), "a span of 256 labels", labels="below_256"),
+    Case("n300_levels_257", (300,), "a span of 257 labels", labels="below_257"),
     Case("n511", (511,), "one below 512", labels="continuous"),
     Case("n512", (512,), "a power of two", scores="quarters", labels="grades"),
     Case("n513", (513,), "one above 512", labels="distinct"),

@@ -76,7 +76,7 @@ def named(config: pytest.Config) -> bool:
 @pytest.hookimpl(trylast=True)  # after -m and -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Kernels of cuda_host/ come last: they are compiled while the others run.
-    items.sort(key=lambda item: item.path.parent.name == "cuda_host")
+    items.sort(key=lambda item: "cuda_host" in item.path.parts)
     every_value = config.option.every_value
     if config.option.all or (named(config) and not every_value):
         return

@@ -75,6 +75,7 @@ def test_one_dynamic_graph_serves_every_size(form: str, device: str) -> None:
         assert got.same_bits(evaluate(LOSSES["hinge"], call))
 
 
+@pytest.mark.slow
 def test_inductor(device: str) -> None:
     """The default backend, with work around the loss for it to fuse."""
     call = padded_mask(CASES["ragged"].batch(torch.float32).to(device))

@@ -22,13 +22,17 @@ DIGEST = """
 import hashlib, torch
 from batches import evaluate, flat
 from cases import LOSSES, MEDIUM, SCORE_DTYPES, SMALL
+from test_small_class import draw
 
 for loss, function in LOSSES.items():
     for dtype in SCORE_DTYPES:
         digest = hashlib.sha256()
-        for case in SMALL + MEDIUM:
+        batches = [case.batch(dtype) for case in SMALL + MEDIUM]
+        # One level is searched for in the other: 5,003 is no multiple of any vector.
+        batches += [draw("normal", 5003, 50, small_is, dtype) for small_is in (0, 1)]
+        for batch in batches:
             for options in ({"reduction": "none"}, {"margin": 0.25, "weighting": "preferred"}):
-                got = evaluate(function, flat(case.batch(dtype)), **options)
+                got = evaluate(function, flat(batch), **options)
                 for tensor in (got.loss, got.grad):
                     digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         print(loss, dtype, digest.hexdigest())
@@ -54,6 +58,24 @@ for name, ranking in RANKING.items():
         print(name, dtype, digest.hexdigest())
 """
 
+# Products of tiles are rounded by their instruction set: triplets are held against the oracle.
+TRIPLETS = """
+import torch
+from cases import by_name
+from triplet_batches import BATCH_LOSSES, LARGE_TRIPLET_CASES, run_batch
+from oracle_triplet import exact_batch
+from triplet_tolerance import check_batch, product_unit
+
+CASES = by_name(LARGE_TRIPLET_CASES)
+for case in (CASES["d300"], CASES["d600"]):
+    for dtype in (torch.float32, torch.float64):
+        batch = case.batch(dtype)
+        for mining, function in BATCH_LOSSES.items():
+            got = run_batch(function, batch)
+            wanted = exact_batch(batch, mining, product_unit=product_unit(mining, dtype))
+            check_batch(got, wanted, dtype, case=case)
+"""
+
 
 def flags() -> set[str]:
     path = Path("/proc/cpuinfo")
@@ -68,11 +90,21 @@ def baseline() -> tuple[str, str]:
     return tuple(run_python(code, FUSED_RANKLOSS_ISA="baseline") for code in (DIGEST, LTR_DIGEST))
 
 
-@pytest.mark.parametrize("isa", ["avx2", "avx512", ""], ids=["avx2", "avx512", "unset"])
-def test_instruction_sets_agree(isa: str, baseline: tuple[str, str]) -> None:
+def skip_without(isa: str) -> None:
     missing = NEEDS.get(isa, set()) - flags()
     if missing:
         pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
+
+
+@pytest.mark.parametrize("isa", NEEDS)
+def test_triplets(isa: str) -> None:
+    skip_without(isa)
+    run_python(TRIPLETS, FUSED_RANKLOSS_ISA=isa)
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512", ""], ids=["avx2", "avx512", "unset"])
+def test_instruction_sets_agree(isa: str, baseline: tuple[str, str]) -> None:
+    skip_without(isa)
     assert [text.count("\n") for text in baseline] == [8, 20]
     chosen = run_python(
         "import fused_rankloss; print(fused_rankloss.build_info()['cpu_isa'])",

@@ -393,6 +393,25 @@ def test_statistics_of_equal_infinities(impl: str, copies: int, device: str) -> 
         assert got.ndcg.tolist() == pytest.approx([wanted], nan_ok=True)
 
 
+LABEL_DTYPES = [
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64),
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+]
+
+
+@pytest.mark.parametrize("name", PAIR)
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_statistics_of_label_dtypes(name: str, impl: str, device: str) -> None:
+    """Labels are gains there, not only an order."""
+    scores = torch.randn(40, generator=generator_for("statistics")).to(device)
+    labels = (torch.arange(40) % 5).to(device)
+    _, wanted = PAIR[name](scores, labels, return_statistics=True, impl=impl)
+    assert 0 < wanted.ndcg.item() < 1
+    for dtype in LABEL_DTYPES:
+        _, got = PAIR[name](scores, labels.to(dtype), return_statistics=True, impl=impl)
+        assert all(map(same_bits, got, wanted)), dtype
+
+
 def test_statistics_of_one_list_are_one_row(device: str) -> None:
     call = one_list(CASES["n33"].batch(torch.float32).to(device))
     loss, got = fused_rankloss.pairwise_logistic_loss(

@@ -89,6 +89,17 @@ def test_logistic(impl: str, device: str) -> None:
 
 
 @every_impl
+@pytest.mark.parametrize("pair_loss", ["hinge", "squared_hinge"])
+def test_hinges_have_no_logarithm(pair_loss: str, impl: str, device: str) -> None:
+    call = one_list(Batch.of(SCORES, LABELS).to(device))
+    options = {"pair_loss": pair_loss, "impl": impl}
+    natural = evaluate(fused_rankloss.lambda_loss, call, **options)
+    assert natural.loss > 0
+    binary = evaluate(fused_rankloss.lambda_loss, call, log="binary", **options)
+    assert binary.same_bits(natural)
+
+
+@every_impl
 def test_ndcg_loss1(impl: str, device: str) -> None:
     """All nine ordered pairs, of which three are an item with itself."""
     call = one_list(Batch.of(SCORES, LABELS).to(device))

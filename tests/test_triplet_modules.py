@@ -45,6 +45,35 @@ def test_same_as_the_function(mining: str, name: str, impl: str, device: str) ->
 
 
 @every_mining
+def test_boundary_grad(mining: str, device: str) -> None:
+    """Of small integers terms are at exactly 0, where nothing but that option is the slope."""
+    batch = CASES["integers"].batch(torch.float32).to(device)
+    options = {"distance": "sqeuclidean", "reduction": "sum"}
+    grads = []
+    for boundary_grad in (0.0, 0.5):
+        module = returning_mined(mining, -8.0, boundary_grad=boundary_grad, **options)
+        function = BATCH_LOSSES[mining]
+        wanted = run_batch(function, batch, margin=-8.0, boundary_grad=boundary_grad, **options)
+        assert run_batch(module, batch).same_bits(wanted)
+        grads.append(wanted.grad)
+    assert not torch.equal(*grads)
+
+
+def test_boundary_grad_of_rows(device: str) -> None:
+    rows = torch.randint(-2, 3, (3, 40, 4), generator=generator_for("boundary")).float()
+    rows = rows.to(device).unbind()
+    grads = []
+    for boundary_grad in (0.0, 0.5):
+        module = fused_rankloss.TripletLoss(2.0, boundary_grad=boundary_grad)
+        got = run_rows(module, rows)
+        options = {"margin": 2.0, "boundary_grad": boundary_grad}
+        wanted = run_rows(fused_rankloss.triplet_loss, rows, **options)
+        assert all(map(same_bits, got[1], wanted[1]))
+        grads.append(wanted[1][0])
+    assert not torch.equal(*grads)
+
+
+@every_mining
 def test_defaults_are_the_functions(mining: str, device: str) -> None:
     batch = CASES["d3"].batch(torch.float32).to(device)
     got = run_batch(returning_mined(mining), batch)

@@ -197,6 +197,8 @@ LARGE_TRIPLET_CASES = [
     TripletCase("n420", 420, 64, "many tiles", "clustered"),
     TripletCase("n401_ties", 401, 3, "many tiles of ties", "integers", "pairs"),
     TripletCase("n400_nudged", 400, 24, "many close calls", "nudged", "pairs"),
+    TripletCase("d300", 140, 300, "rows deeper than a tile", "clustered"),
+    TripletCase("d600", 100, 600, "rows of several depths of a tile", "clustered", refs=130),
     TripletCase("n200_refs", 200, 33, "a wide bank of references", "offset", "fours", 600),
 ]
 

@@ -26,7 +26,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         launcher: None
         for file in files
         for launcher, tests in HOSTS.items()
-        if file.parent == host_build.HERE and any(map(file.match, tests))
+        if file.is_relative_to(host_build.HERE) and any(map(file.match, tests))
     }
     session.config.stash[AHEAD] = host_build.build_ahead(launchers, session.config.cache)
 

@@ -102,6 +102,24 @@ def test_nan_in_one_list(
 
 
 @every_loss
+@pytest.mark.parametrize("where", ["scores", "labels", "weights"])
+@pytest.mark.parametrize("sizes", [(12_000,), (700,) * 40, (1100,) * 40], ids=["one", "40", "long"])
+def test_nan_in_lists_that_are_sorted(
+    loss: str, where: str, sizes: tuple[int, ...], device: str
+) -> None:
+    """So long, or so many of them, that a GPU sorts them."""
+    case = Case(
+        "nan_sorted", sizes, "one NaN in the first list", labels="continuous", weighted=True
+    )
+    batch = case.batch(torch.float32)
+    for weighted in (True, where == "weights"):
+        poisoned = with_nan(batch if weighted else replace(batch, weights=None), where, 77)
+        got = evaluate(LOSSES[loss], flat(poisoned.to(device)), reduction="none")
+        assert got.loss.isnan().tolist() == [True] + [False] * (len(sizes) - 1)
+        assert got.grad[: sizes[0]].isnan().all() and got.grad[sizes[0] :].isfinite().all()
+
+
+@every_loss
 @pytest.mark.parametrize("payload", [0x7FC00000, 0x7F800001, -0x00400000, -1], ids=hex)
 def test_every_nan_is_nan(loss: str, payload: int, device: str) -> None:
     """Quiet, signalling and negative NaN."""

@@ -238,7 +238,12 @@ def test_padding(loss: str, n: int, form: str, device: str) -> None:
     batch = replace(batch, labels=batch.labels.double()).to(device)
     plain = evaluate(LOSSES[loss], flat(batch))
     padded = evaluate(LOSSES[loss], FORMS[form](batch, n, torch.nan))
-    assert padded.same_bits(plain)
+    if device == "cuda" and "mask" in form:  # slots choose the kernel, masked ones included
+        wanted = exact(batch.to("cpu"), loss)
+        check("loss", padded.loss.cpu(), wanted.loss, loss_floor(wanted, torch.float64))
+        check("grad", padded.grad.cpu(), wanted.grad, grad_floor(wanted, torch.float64))
+    else:
+        assert padded.same_bits(plain)
     assert same_bits(padded.padding_grad, torch.zeros_like(padded.padding_grad))
 
 

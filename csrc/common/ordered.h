@@ -11,7 +11,10 @@
 //   s_i <= s_j + m  <=>  s_i <= reach(s_j, m, inclusive = true)
 //   s_i <  s_j + m  <=>  s_i <= reach(s_j, m, inclusive = false)
 //
-// so one comparison a pair, in fp32 or even between integer sort keys, gives the fp64 answer.
+// so one comparison a pair, in fp32 or even between integer sort keys, gives the fp64 answer. Where
+// s_i is the rounded sum itself, the rounded difference s_i - s_j decides: beside scores of 1e17 a
+// margin of 1 is lost in the sum, yet equal scores are closer than it. reach never falls as s_j
+// rises.
 #pragma once
 
 #include <cstdint>
@@ -63,12 +66,19 @@ FRL_HD double previous(double value) {
                                        : bits - 1 - 2 * (bits >> 63));
 }
 
+// Whether a score at `sum`, the rounded score + margin, is no violation.
+FRL_HD bool sum_is_too_far(double sum, double score, double margin, bool inclusive) {
+  const double difference = sum - score;
+  return inclusive ? difference > margin : !(difference < margin);
+}
+
 FRL_HD float reach(float score, double margin, bool inclusive) {
   const double sum = static_cast<double>(score) + margin;
   const float rounded = static_cast<float>(sum);
   // Rounding goes either way as a coin falls: choose by arithmetic, no branch predictor can.
-  const bool too_far =
-      (static_cast<double>(rounded) > sum) | (!inclusive & (static_cast<double>(rounded) == sum));
+  const bool too_far = (static_cast<double>(rounded) > sum) |
+                       ((static_cast<double>(rounded) == sum) &
+                        sum_is_too_far(sum, static_cast<double>(score), margin, inclusive));
   const uint32_t mask = -static_cast<uint32_t>(too_far);
   const uint32_t bits = bit_cast<uint32_t>(rounded);
   return bit_cast<float>(bits ^ ((bits ^ bit_cast<uint32_t>(previous(rounded))) & mask));
@@ -77,7 +87,7 @@ FRL_HD float reach(float score, double margin, bool inclusive) {
 // fp64 scores have no wider type to be exact in: here s_j + m is rounded to nearest by definition.
 FRL_HD double reach(double score, double margin, bool inclusive) {
   const double sum = score + margin;
-  return inclusive ? sum : previous(sum);
+  return sum_is_too_far(sum, score, margin, inclusive) ? previous(sum) : sum;
 }
 
 }  // namespace fused_rankloss

@@ -64,6 +64,7 @@ struct ShortList {
   int64_t begin;       // its first slot
   int64_t first_grad;  // where that one's gradient is
   int size;            // slots
+  double unit;         // of its gradients
 };
 
 struct LabelOrder {
@@ -89,7 +90,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
     if (args.lists.is_real(own.begin + slot)) {
       waiting |= 1u << r;
     } else if (args.raw_grad != nullptr) {
-      term.store_gradient(own.first_grad + slot, typename Term::Totals{});
+      term.store_gradient(own.first_grad + slot, typename Term::Totals{}, own.unit);
     }
   }
   const auto slot_of = [&, real = waiting](int r) {
@@ -291,7 +292,7 @@ __device__ __forceinline__ void find_partners(ShortListsShared<Term>& shared, in
 template <int kRows, class Term>
 __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& team,
                                            ShortListsShared<Term>& shared, const PairwiseArgs& args,
-                                           int64_t first_grad, const LabelOrder& order, int begin,
+                                           const ShortList& own, const LabelOrder& order, int begin,
                                            ListPartial& partial) {
   const int first_cell = team.first_cell();
   Row<Term> rows[kRows];
@@ -325,7 +326,8 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
     typename Term::Totals totals;
     totals.add(sums);
     if (args.raw_grad != nullptr) {
-      term.store_gradient(first_grad + shared.places.load(first_cell + cell).slot, totals);
+      term.store_gradient(own.first_grad + shared.places.load(first_cell + cell).slot, totals,
+                          own.unit);
     }
     partial.add(term.finish(rows[r].item, totals));
   }
@@ -338,7 +340,7 @@ __device__ __forceinline__ ListPartial solve_list(const Term& term, ListTeam& te
                                                   const PairwiseArgs& args, const ShortList& own) {
   if (args.lists.lengths && args.raw_grad != nullptr) {
     for (int64_t slot = own.size + team.thread(); slot < args.lists.width; slot += team.size()) {
-      term.store_gradient(own.first_grad + slot, typename Term::Totals{});
+      term.store_gradient(own.first_grad + slot, typename Term::Totals{}, own.unit);
     }
   }
   const LabelOrder order = order_items(term, team, shared, args, own);
@@ -353,12 +355,11 @@ __device__ __forceinline__ ListPartial solve_list(const Term& term, ListTeam& te
   int done = 0;
 #pragma unroll 1
   for (; kRows > 1 && !sorted && done + team.size() < order.size; done += kRows * team.size()) {
-    solve_rows<kRows>(term, team, shared, args, own.first_grad, order, done + team.thread(),
-                      partial);
+    solve_rows<kRows>(term, team, shared, args, own, order, done + team.thread(), partial);
   }
 #pragma unroll 1
   for (; done < order.size; done += team.size()) {
-    solve_rows<1>(term, team, shared, args, own.first_grad, order, done + team.thread(), partial);
+    solve_rows<1>(term, team, shared, args, own, order, done + team.thread(), partial);
   }
   // A block's sum has a barrier: the next list's items may overwrite this one's.
   return team.sum(partial);

@@ -37,6 +37,12 @@ struct ListPartial {
   }
 };
 
+// An infinite margin beside an infinite score makes gaps without a value: the slope of such an item
+// is NaN (list_outcome in reduce_lists.cuh).
+FRL_HD bool has_no_gap(double margin, double score) {
+  return !is_finite(margin) && !is_finite(score);
+}
+
 // Thread 0 gets the sum over all threads of a block. Every thread calls this.
 template <int kThreads>
 __device__ __forceinline__ ListPartial

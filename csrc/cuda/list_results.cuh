@@ -26,26 +26,23 @@ __device__ __forceinline__ BatchTotals store_list(const PairwiseArgs& args, int6
                                                   const ListPartial& sum) {
   const int64_t num_lists = args.lists.num_lists;
   const bool valid = args.lists.valid(list);
-  const bool poisoned = !valid || sum.pairs != sum.pairs;
-  // A poisoned list counts no pairs, so that the scale of the others does not depend on it.
-  const double pairs = poisoned ? 0 : sum.pairs;
-  double value = sum.value.total();
-  // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
-  if (args.counts && value < 0) value = 0;
-  if (poisoned || (args.margins && !is_finite(args.margins[k]))) value = kNan<double>;
-
+  const ListOutcome outcome = list_outcome(args, k, !valid, sum);
+  const double pairs = outcome.pairs;
+  const double unit = args.unit(list);
   if (args.margin_slope != nullptr) {
-    args.margin_slope[k * num_lists + list] = poisoned ? kNan<double> : sum.slope;
+    args.margin_slope[k * num_lists + list] = outcome.slope / unit;
   }
   if (args.reduction == Reduction::kNone) {
-    static_cast<Real*>(args.loss)[k * num_lists + list] = static_cast<Real>(value);
+    static_cast<Real*>(args.loss)[k * num_lists + list] = static_cast<Real>(outcome.value);
+  }
+  if (k == 0) {
+    const double stored = scale_needs_batch(args.reduction)
+                              ? pairs
+                              : reduction_scale(args.reduction, pairs, 1, 1, num_lists, unit);
+    args.list_scale[list] = outcome.poisoned ? kNan<double> : stored;
   }
   const double scale = reduction_scale(args.reduction, pairs, 1, 1, num_lists);
-  if (k == 0) {
-    const double stored = scale_needs_batch(args.reduction) ? pairs : scale;
-    args.list_scale[list] = poisoned ? kNan<double> : stored;
-  }
-  BatchTotals totals{value * scale, pairs, pairs > 0 ? 1.0 : 0.0};
+  BatchTotals totals{outcome.value * scale, pairs, pairs > 0 ? 1.0 : 0.0};
   // Offsets that nobody could check and that do not cut the slots into lists: which list a slot
   // belongs to has no answer. NaN lists with pairs poison the whole batch.
   if (args.lists.offsets && !valid) totals.lists_with_pairs = kNan<double>;
@@ -84,11 +81,12 @@ __device__ __forceinline__ void finish_batch(const PairwiseArgs& args,
 #pragma unroll 4
     for (int64_t list = threadIdx.x; list < num_lists; list += kThreads) {
       const double pairs = args.list_scale[list];
-      const double scale =
-          reduction_scale(args.reduction, pairs, totals.pairs, totals.lists_with_pairs, num_lists);
+      const double scale = reduction_scale(args.reduction, pairs, totals.pairs,
+                                           totals.lists_with_pairs, num_lists, args.unit(list));
       args.list_scale[list] = pairs == pairs ? scale : pairs;
     }
   }
+  mark_margins<kThreads>(args);
 }
 
 }  // namespace fused_rankloss

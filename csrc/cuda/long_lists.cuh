@@ -269,7 +269,7 @@ class LongLists {
     const Span window =
         one_segment ? Span{shared_.windows.load(side), shared_.windows.load(side + 1)} : segment;
     ListPartial partial = term.answer(
-        {position, round.order.slots[position], value_of_key(key), more, segment, window});
+        {position, round.order.slots[position], list, value_of_key(key), more, segment, window});
     if (position == segment.begin && params_.poisoned[list] != 0) partial.pairs = kNan<double>;
     return partial;
   }

@@ -44,7 +44,7 @@ struct LongListsParams {
   __device__ __forceinline__ Key sort_key(int64_t slot, int64_t list) const {
     if (!is_long(list) || real_range(args.lists, list, slot).size() == 0) return kInertKey<Key>;
     const Real score = load_score<Real>(args, slot);
-    return ordered_key(score == score ? score : kNan<Real>);
+    return score_key(score);
   }
 };
 
@@ -87,7 +87,7 @@ __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
       const int64_t label = label_key_at(args.labels, args.label_type, slot);
       const Real score = load_score<Real>(args, slot), weight = load_weight<Real>(args, slot);
       const bool has_nan =
-          score != score || weight != weight || is_nan_label(label, args.label_type);
+          score != score || !is_weight(weight) || is_nan_label(label, args.label_type);
       const uint64_t label_bits = LevelTable::key(label);
       ones |= label_bits;
       zeros |= ~label_bits;

@@ -32,6 +32,7 @@ template <typename Real>
 struct LongItem {
   Position position;
   uint32_t slot;
+  int64_t list;
   Real score;
   bool more;     // the more relevant one in this round
   Span segment;  // that it is in
@@ -59,10 +60,12 @@ class LongCounts {
     store_gradient(item.slot, gradient);
     ListPartial partial;
     if (item.more) partial.slope = static_cast<double>(count);
-    partial.value.add_product(partial.slope, margin_);
-    if (count != 0) {  // or else 0 times infinity
+    // None is worth nothing, at an infinite margin or score, too.
+    if (partial.slope != 0) partial.value.add_product(partial.slope, margin_);
+    if (count != 0) {
       partial.value.add_product(static_cast<double>(gradient), static_cast<double>(item.score));
     }
+    if (has_no_gap(margin_, item.score)) partial.slope = kNan<double>;
     if (item.counts_pairs()) {
       const int64_t less = round_.segments.less_in(item.segment);
       partial.pairs = static_cast<double>(less * (item.segment.size() - less));
@@ -121,13 +124,14 @@ class LongValues {
       slope += factor * Loss::slope_sum(violating);
     }
     slope = product(weight, slope);
-    store_gradient(item.slot, item.more ? -slope : slope);
+    store_gradient(item, item.more ? -slope : slope);
 
     ListPartial partial;
     if (!item.more) {
       partial.value.high = product(weight, value);
       partial.slope = slope;
     }
+    if (has_no_gap(margin_, item.score)) partial.slope = kNan<double>;
     if (item.counts_pairs()) {
       partial.pairs = product(sweep<Sweep::kUp>().at(item.segment.end - 1).count,
                               sweep<Sweep::kDown>().at(item.segment.begin).count);
@@ -153,8 +157,10 @@ class LongValues {
     return sweep<kSweep>(args_, round_);
   }
 
-  // Items without a partner add nothing, even at an infinite weight.
+  // Items without a partner add nothing.
   FRL_HD static double product(double a, double b) { return a == 0 || b == 0 ? 0 : a * b; }
+
+  FRL_HD double gap(double more, double less) const { return margin_ - (more - less); }
 
   // Moments of the gaps between a more relevant item and the less relevant ones it violates.
   __device__ __forceinline__ GapMoments above(const LongItem<Real>& item, bool inclusive) const {
@@ -162,7 +168,7 @@ class LongValues {
     const Position begin = reaches.first_reaching(item.window, item.score);
     if (begin == item.segment.end) return {};
     GapMoments moments = sweep<Sweep::kDown>().at(begin);
-    advance_moments(moments, (reaches.score(begin) + margin_) - item.score);
+    advance_moments(moments, gap(item.score, reaches.score(begin)));
     return moments;
   }
 
@@ -171,17 +177,18 @@ class LongValues {
     const Position end = reaches.first_beyond(item.window, item.score);
     if (end == item.segment.begin) return {};
     GapMoments moments = sweep<Sweep::kUp>().at(end - 1);
-    advance_moments(moments, (item.score + margin_) - reaches.score(end - 1));
+    advance_moments(moments, gap(reaches.score(end - 1), item.score));
     return moments;
   }
 
   // Rounds add up in fp64, and the last one rounds.
-  FRL_HD void store_gradient(uint32_t slot, double gradient) const {
+  FRL_HD void store_gradient(const LongItem<Real>& item, double gradient) const {
     if (args_.raw_grad == nullptr) return;
-    const int64_t index = k_ * args_.lists.num_slots + slot;
+    const int64_t index = k_ * args_.lists.num_slots + item.slot;
     if (!round_.first) gradient += round_.gradients[index];
     if (round_.last) {
-      static_cast<Real*>(args_.raw_grad)[index] = static_cast<Real>(gradient);
+      static_cast<Real*>(args_.raw_grad)[index] =
+          static_cast<Real>(gradient / args_.unit(item.list));
     } else {
       round_.gradients[index] = gradient;
     }

@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
     const int64_t list = shared.row_lists.load(thread);
     const bool is_own = !is_long(lists, list, params.partials.crossover);
     if (args.raw_grad != nullptr && slot < lists.num_slots && is_own) {
-      term.store_gradient(k * lists.num_slots + slot, totals);
+      term.store_gradient(k * lists.num_slots + slot, totals, real ? args.unit(list) : 1);
     }
     store_chunk(params.partials, k, slot / kWarpSize, is_own ? list : kNoList,
                 real ? term.finish(shared.rows.load(thread), totals) : ListPartial{});

@@ -13,6 +13,7 @@
 #include "cuda/long_lists.h"
 #include "cuda/pairwise.cuh"
 #include "cuda/short_lists.h"
+#include "cuda/weight_units.cuh"
 
 namespace fused_rankloss {
 
@@ -31,10 +32,12 @@ inline PairwiseRoute route_of(const PairwiseArgs& args) {
 }
 
 template <class Queue>
-void run_pairwise(Queue& queue, const PairwiseArgs& args, std::string_view loss_name,
+void run_pairwise(Queue& queue, const PairwiseArgs& call, std::string_view loss_name,
                   const PairwiseRoute& route) {
+  check_slots(call.lists, queue.op());
+  PairwiseArgs args = call;
+  args.weight_exponents = weight_exponents(queue, args);
   const Lists& lists = args.lists;
-  check_slots(lists, queue.op());
   const bool any_longer = longest_list(lists) > route.crossover;
   const bool any_other = !any_longer || lists.offsets || lists.lengths;
   if (!any_longer) {

@@ -207,14 +207,16 @@ class CountTerm {
     const double score = row.score;
     ListPartial partial;
     partial.slope = static_cast<double>(totals.more);
-    partial.value.add_product(partial.slope, margin_);
+    // None is worth nothing, at an infinite margin or score, too.
+    if (totals.more != 0) partial.value.add_product(partial.slope, margin_);
+    if (has_no_gap(margin_, score)) partial.slope = kNan<double>;
     const double count = static_cast<double>(totals.gradient());
-    if (count != 0) partial.value.add_product(count, score);  // or else 0 times infinity
+    if (count != 0) partial.value.add_product(count, score);
     partial.pairs = totals.poisoned ? kNan<double> : static_cast<double>(totals.lower);
     return partial;
   }
 
-  FRL_HD void store_gradient(int64_t index, const Totals& totals) const {
+  FRL_HD void store_gradient(int64_t index, const Totals& totals, double /*unit*/) const {
     static_cast<int32_t*>(args_.raw_grad)[index] = static_cast<int32_t>(totals.gradient());
   }
 
@@ -226,10 +228,11 @@ class CountTerm {
 
 // ---- Values ----------------------------------------------------------------
 
-// Values, slopes and weights are summed in fp64 and rounded once. The gap (s_j + m) - s_i decides
-// on which side of the boundary a pair lies: s_j + m is rounded to fp64 as `reach`
-// (common/ordered.h) has it. A pair's weight is a factor of each of its items, w_i w_j or w_i of
-// the more relevant one alone; the row's factor is left out until the end of a tile.
+// Values, slopes and weights are summed in fp64 and rounded once. The gap is m - (s_i - s_j), since
+// a margin added to a large score would be lost. On which side of the boundary a pair lies is
+// decided as by `reach` (common/ordered.h): by (s_j + m) - s_i, and by the gap where that is 0. A
+// pair's weight is a factor of each of its items, w_i w_j or w_i of the more relevant one alone;
+// the row's factor is left out until the end of a tile.
 template <typename Loss, typename RealT, typename KeyT>
 class ValueTerm {
  public:
@@ -296,7 +299,7 @@ class ValueTerm {
   FRL_HD static Item inert(Key label) { return {kNan<double>, kNan<double>, 1, 1, label}; }
 
   FRL_HD bool holds_nan(const Item& item) const {
-    return item.score != item.score || item.weight_as_more != item.weight_as_more ||
+    return item.score != item.score || !is_weight(item.weight_as_more) ||
            is_nan_key(item.label, args_.label_type);
   }
 
@@ -310,29 +313,44 @@ class ValueTerm {
 
   // The same for a column whose label is known to be lower, or higher, than the row's.
   FRL_HD void add_lower(const Item& row, const Item& column, TileSums& sums) const {
-    const double gap = column.reach - row.score;
-    sums.value += column.weight_as_less * Loss::value(gap);
-    sums.slope_as_more += column.weight_as_less * Loss::slope(gap, boundary_);
+    const Gap gap = gap_of(row, column);
+    sums.value += column.weight_as_less * Loss::value(gap.size);
+    sums.slope_as_more += column.weight_as_less * slope(gap);
     sums.pairs += column.weight_as_less;
   }
 
   FRL_HD void add_higher(const Item& row, const Item& column, TileSums& sums) const {
-    const double gap = row.reach - column.score;
-    sums.slope_as_less += column.weight_as_more * Loss::slope(gap, boundary_);
+    sums.slope_as_less += column.weight_as_more * slope(gap_of(column, row));
   }
 
   // Their weights were added one by one.
   FRL_HD void count_lower(int /*columns*/, TileSums& /*sums*/) const {}
 
-  __device__ __forceinline__ ListPartial finish(const Item& /*row*/, const Totals& totals) const {
-    return {{totals.value, 0}, totals.slope, totals.pairs};
+  __device__ __forceinline__ ListPartial finish(const Item& row, const Totals& totals) const {
+    const double slope = has_no_gap(margin_, row.score) ? kNan<double> : totals.slope;
+    return {{totals.value, 0}, slope, totals.pairs};
   }
 
-  FRL_HD void store_gradient(int64_t index, const Totals& totals) const {
-    static_cast<Real*>(args_.raw_grad)[index] = static_cast<Real>(totals.gradient);
+  FRL_HD void store_gradient(int64_t index, const Totals& totals, double unit) const {
+    static_cast<Real*>(args_.raw_grad)[index] = static_cast<Real>(totals.gradient / unit);
   }
 
  private:
+  struct Gap {
+    double size;
+    double side;  // of the same sign, which decides: 0 at the boundary
+  };
+
+  FRL_HD Gap gap_of(const Item& more, const Item& less) const {
+    const double size = margin_ - (more.score - less.score);
+    const double side = less.reach - more.score;
+    return {size, side == 0 ? size : side};
+  }
+
+  FRL_HD double slope(const Gap& gap) const {
+    return Loss::slope(Loss::kSlopeIsIndicator ? gap.side : gap.size, boundary_);
+  }
+
   const PairwiseArgs& args_;
   double margin_;
   double boundary_;

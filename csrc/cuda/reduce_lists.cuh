@@ -73,6 +73,45 @@ FRL_HD PairwiseArgs reduction_args(const Args& args) {
   return reduced;
 }
 
+// What the sums of a list come to. A list without pairs is exactly 0, whatever the margin; one that
+// is poisoned counts no pairs, so that the scale of the others does not depend on it.
+struct ListOutcome {
+  double value;
+  double slope;
+  double pairs;
+  bool poisoned;  // its scale is NaN, and by that all of its gradients
+};
+
+FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, bool is_poisoned,
+                                const ListPartial& sum) {
+  constexpr double kNone = kNan<double>;
+  if (is_poisoned || !is_finite(sum.pairs)) return {kNone, kNone, 0, true};
+  const double margin = args.margin_of(k);
+  if (!is_finite(margin)) {
+    if (!(sum.pairs > 0)) return {0, 0, 0, false};
+    if (margin != margin || sum.slope != sum.slope) return {kNone, kNone, sum.pairs, false};
+  }
+  const double value = sum.value.total();
+  // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
+  return {args.counts && value < 0 ? 0 : value, sum.slope, sum.pairs, false};
+}
+
+// A margin without a gradient leaves its lists none, whatever the other margins: gradients may be
+// integers, which have no NaN, so that it is the lists' scale. All threads of a block call this
+// after their scales of the lists threadIdx.x, threadIdx.x + kThreads, .. are there.
+template <int kThreads>
+__device__ __forceinline__ void mark_margins(const PairwiseArgs& args) {
+  const int64_t num_lists = args.lists.num_lists;
+  for (int64_t k = 0; args.margins != nullptr && k < args.num_margins; ++k) {
+    if (is_finite(args.margins[k])) continue;
+#pragma unroll 1
+    for (int64_t list = threadIdx.x; list < num_lists; list += kThreads) {
+      const double slope = args.margin_slope[k * num_lists + list];
+      if (slope != slope) args.list_scale[list] = kNan<double>;
+    }
+  }
+}
+
 // Writes loss, list_scale and margin_slope from the partials of all chunks. Every thread of one
 // block calls this.
 template <typename Real, int kThreads>
@@ -84,7 +123,6 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
   Real* loss = static_cast<Real*>(args.loss);
 
   for (int64_t k = 0; k < args.num_margins; ++k) {
-    const bool margin_is_finite = args.margins == nullptr || is_finite(args.margins[k]);
     BatchTotals totals;
 #pragma unroll 1
     for (int64_t first = warp_index() * kWarpSize; first < num_lists; first += kThreads) {
@@ -92,24 +130,19 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       const int64_t list = first + lane_index();
       if (list >= num_lists) continue;
 
-      const bool poisoned = broken || sum.pairs != sum.pairs || !lists.valid(list);
-      // A poisoned list counts no pairs, so that the scale of the others does not depend on it.
-      const double pairs = poisoned ? 0 : sum.pairs;
-      double value = sum.value.total();
-      // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
-      if (args.counts && value < 0) value = 0;
-      if (poisoned || !margin_is_finite) value = kNan<double>;
+      const ListOutcome outcome = list_outcome(args, k, broken || !lists.valid(list), sum);
       if (args.margin_slope != nullptr) {
-        args.margin_slope[k * num_lists + list] = poisoned ? kNan<double> : sum.slope;
+        args.margin_slope[k * num_lists + list] = outcome.slope / args.unit(list);
       }
       if (args.reduction == Reduction::kNone) {
-        loss[k * num_lists + list] = static_cast<Real>(value);
+        loss[k * num_lists + list] = static_cast<Real>(outcome.value);
       }
       // The thread that stores the pairs here is the one that turns them into the scale below.
-      if (k == 0) args.list_scale[list] = poisoned ? kNan<double> : pairs;
-      totals.scaled += value * reduction_scale(args.reduction, pairs, 1, 1, num_lists);
-      totals.pairs += pairs;
-      totals.lists_with_pairs += pairs > 0;
+      if (k == 0) args.list_scale[list] = outcome.poisoned ? kNan<double> : outcome.pairs;
+      totals.scaled +=
+          outcome.value * reduction_scale(args.reduction, outcome.pairs, 1, 1, num_lists);
+      totals.pairs += outcome.pairs;
+      totals.lists_with_pairs += outcome.pairs > 0;
     }
     totals = sum_over_block<kThreads>(totals);
     if (threadIdx.x == 0 && args.reduction != Reduction::kNone) {
@@ -121,11 +154,13 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       if (list >= num_lists) continue;
       const double pairs = args.list_scale[list];
       if (pairs == pairs) {
-        args.list_scale[list] = reduction_scale(args.reduction, pairs, totals.pairs,
-                                                totals.lists_with_pairs, num_lists);
+        args.list_scale[list] =
+            reduction_scale(args.reduction, pairs, totals.pairs, totals.lists_with_pairs, num_lists,
+                            args.unit(list));
       }
     }
   }
+  mark_margins<kThreads>(args);
 }
 
 }  // namespace fused_rankloss

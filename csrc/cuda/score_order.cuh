@@ -53,6 +53,14 @@ inline constexpr uint32_t kInertRank = 0xffffffffu;
 template <typename Real>
 using ScoreKey = decltype(ordered_key(Real{}));
 
+// The bits of a NaN are of no use: those that it was stored with are not those that arithmetic
+// leaves, and a GPU's fp32 NaN would have the inert key.
+template <typename Real>
+FRL_HD ScoreKey<Real> score_key(Real score) {
+  return score == score ? ordered_key(score)
+                        : static_cast<ScoreKey<Real>>(kInertKey<ScoreKey<Real>> - 1);
+}
+
 // Three arrays by position, with room for whole tiles.
 template <typename Key>
 struct Order {

@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename 
   for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& slots) {
     ListTeam team(shared.team, is_block);
     const ShortList list{slots.begin, k * args.lists.num_slots + slots.begin,
-                         static_cast<int>(slots.size())};
+                         static_cast<int>(slots.size()), args.unit(own.first + i)};
     const ListPartial sum = solve_list(term, team, shared, args, list);
     if (team.thread() == 0) shared.sums.store(i, sum);
     team.sync();  // before the next list's items overwrite this one's

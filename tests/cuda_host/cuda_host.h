@@ -32,11 +32,30 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
 #include "machine.h"
 #include "shared_memory.h"
+
+// ---- NaN -------------------------------------------------------------------
+
+namespace fused_rankloss {
+
+// A GPU's fp32 arithmetic knows one NaN, whatever NaN goes in; a CPU keeps the bits. This hides
+// bit_cast of common/ordered.h where a float becomes an integer.
+template <typename To, typename From>
+  requires(std::is_same_v<From, float> && std::is_integral_v<To>)
+To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  const std::uint32_t nan = 0x7fffffff;
+  To to;
+  std::memcpy(&to, from == from ? static_cast<const void*>(&from) : &nan, sizeof(To));
+  return to;
+}
+
+}  // namespace fused_rankloss
 
 // ---- Qualifiers ------------------------------------------------------------
 

@@ -2,13 +2,15 @@
 //
 // What DeviceQueue (csrc/cuda/launch.h) is to the functions run_<family>, on the CPU: kernels run
 // in the host harness, under a schedule drawn from a seed. A stable sort of the host takes the
-// place of the radix sorts. Every allocation has the exact size and holds bytes of NaN.
+// place of the radix sorts. Every allocation holds bytes of NaN, and some behind its end that no
+// kernel may change; under AddressSanitizer, which sees that itself, it has the exact size.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <typeindex>
 #include <utility>
@@ -47,6 +49,7 @@ class HostQueue {
   template <typename T>
   T* allocate(int64_t count) {
     memory_.push_back(workspace_of(count * static_cast<int64_t>(sizeof(T))));
+    memory_.back().resize(memory_.back().size() + kGuardBytes, kGuard);
     return reinterpret_cast<T*>(memory_.back().data());
   }
 
@@ -116,6 +119,21 @@ class HostQueue {
   }
 
  private:
+#ifdef __SANITIZE_ADDRESS__
+  static constexpr std::size_t kGuardBytes = 0;
+#else
+  static constexpr std::size_t kGuardBytes = 4096;
+#endif
+  static constexpr std::byte kGuard{0xa5};
+
+  void check_guards() const {
+    for (const std::vector<std::byte>& memory : memory_) {
+      const bool whole = std::all_of(memory.end() - kGuardBytes, memory.end(),
+                                     [](std::byte byte) { return byte == kGuard; });
+      if (!whole) throw std::runtime_error(op_ + ": a kernel wrote behind its workspace");
+    }
+  }
+
   template <typename... Parameters, typename... Arguments>
   void run(int64_t blocks, int threads, cuda_host::LaunchConfig config,
            void (*kernel)(Parameters...), const Arguments&... arguments) {
@@ -124,6 +142,7 @@ class HostQueue {
     config.block = {static_cast<unsigned>(threads)};
     config.seed = facts_.seed++;
     cuda_host::launch(config, kernel, arguments...);
+    check_guards();
     launches_.push_back(parameters_of(kernel));
     last_atomics_ = cuda_host::Machine::get().atomics;
     last_blocks_ = static_cast<std::uint64_t>(blocks);

@@ -237,14 +237,14 @@ MUTANTS = [
     Mutant(
         "sorted NaN goes unnoticed",
         "long_lists_prepare.cuh",
-        "score != score || weight != weight ||",
-        "weight != weight ||",
+        "score != score || !is_weight(weight) ||",
+        "!is_weight(weight) ||",
     ),
     Mutant(
         "a NaN that sorts like padding is padding",
-        "long_lists_prepare.cuh",
-        "ordered_key(score == score ? score : kNan<Real>)",
-        "ordered_key(score)",
+        "score_order.cuh",
+        "return score == score ? ordered_key(score)\n",
+        "return true ? ordered_key(score)\n",
     ),
     Mutant(
         "sorted equal infinities go unnoticed",

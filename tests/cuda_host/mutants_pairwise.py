@@ -134,8 +134,8 @@ MUTANTS = [
     Mutant(
         "margins share one gradient",
         "pairwise.cuh",
-        "term.store_gradient(k * lists.num_slots + slot, totals);",
-        "term.store_gradient(slot, totals);",
+        "term.store_gradient(k * lists.num_slots + slot, totals, real",
+        "term.store_gradient(slot, totals, real",
     ),
     Mutant(
         "all rows write one chunk",
@@ -185,14 +185,14 @@ MUTANTS = [
     Mutant(
         "the column's weight of the wrong side",
         "pairwise_terms.cuh",
-        "sums.slope_as_less += column.weight_as_more * Loss",
-        "sums.slope_as_less += column.weight_as_less * Loss",
+        "sums.slope_as_less += column.weight_as_more * slope",
+        "sums.slope_as_less += column.weight_as_less * slope",
     ),
     Mutant(
         "gap of the wrong side",
         "pairwise_terms.cuh",
-        "const double gap = column.reach - row.score;",
-        "const double gap = row.reach - column.score;",
+        "const Gap gap = gap_of(row, column);",
+        "const Gap gap = gap_of(column, row);",
     ),
     # Numbers that are none.
     Mutant(
@@ -222,7 +222,55 @@ MUTANTS = [
     Mutant(
         "broken offsets go unnoticed",
         "reduce_lists.cuh",
-        "broken || sum.pairs",
-        "sum.pairs",
+        "broken || !lists.valid(list)",
+        "!lists.valid(list)",
+    ),
+    Mutant(
+        "a margin is added to a score",
+        "pairwise_terms.cuh",
+        "const double size = margin_ - (more.score - less.score);",
+        "const double size = (less.score + margin_) - more.score;",
+    ),
+    Mutant(
+        "a weight below 0 is one",
+        "pairwise_terms.cuh",
+        "!is_weight(item.weight_as_more)",
+        "item.weight_as_more != item.weight_as_more",
+    ),
+    Mutant(
+        "a sum of weights that overflows",
+        "reduce_lists.cuh",
+        "if (is_poisoned || !is_finite(sum.pairs))",
+        "if (is_poisoned || sum.pairs != sum.pairs)",
+    ),
+    Mutant(
+        "a NaN margin of a list without pairs",
+        "reduce_lists.cuh",
+        "if (!(sum.pairs > 0)) return {0, 0, 0, false};",
+        "",
+    ),
+    Mutant(
+        "gradients at a NaN margin",
+        "reduce_lists.cuh",
+        "if (slope != slope) args.list_scale[list] = kNan<double>;",
+        "",
+    ),
+    Mutant(
+        "an infinite margin beside an infinite score",
+        "list_partials.cuh",
+        "return !is_finite(margin) && !is_finite(score);",
+        "return false;",
+    ),
+    Mutant(
+        "gradients without a unit",
+        "pairwise_terms.cuh",
+        "static_cast<Real>(totals.gradient / unit);",
+        "static_cast<Real>(totals.gradient);",
+    ),
+    Mutant(
+        "a warp's lists have one unit",
+        "weight_units.cuh",
+        "if (exponent != 0 && (!is_one || lane_index() == 0)) {",
+        "if (exponent != 0 && lane_index() == 0) {",
     ),
 ]

@@ -94,8 +94,8 @@ MUTANTS = [
     Mutant(
         "a poisoned short list",
         "list_results.cuh",
-        "const bool poisoned = !valid || sum.pairs != sum.pairs;",
-        "const bool poisoned = !valid;",
+        "args.list_scale[list] = outcome.poisoned ? kNan<double> : stored;",
+        "args.list_scale[list] = stored;",
     ),
     Mutant(
         "broken offsets of short lists",

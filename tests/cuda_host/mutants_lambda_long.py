@@ -9,7 +9,9 @@ MUTANTS = [
         "one list is long if its row is",
         "lambda.cuh",
         "  run_short_lambda(queue, args, paths.longest_short, exponents, partials);",
-        "  if (lists.num_lists > 1) {\n    run_short_lambda(queue, args, paths.longest_short, exponents, partials);\n  }",
+        "  if (lists.num_lists > 1) {\n"
+        "    run_short_lambda(queue, args, paths.longest_short, exponents, partials);\n"
+        "  }",
     ),
     # Before the pairs.
     Mutant(

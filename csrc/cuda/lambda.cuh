@@ -7,6 +7,7 @@
 #include "cuda/lambda_scan.h"
 #include "cuda/lambda_short.h"
 #include "cuda/list_partials.cuh"
+#include "cuda/weight_units.cuh"
 
 namespace fused_rankloss {
 
@@ -20,8 +21,9 @@ template <class Queue>
 void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths = {}) {
   const Lists& lists = args.lists;
   check_slots(lists, queue.op());
+  const uint32_t* exponents = weight_exponents(queue, args);
   if (lists.num_lists == 0 || longest_list(lists) <= paths.longest_short) {
-    run_short_lambda(queue, args, paths.longest_short, ListPartials{});
+    run_short_lambda(queue, args, paths.longest_short, exponents, ListPartials{});
     return;
   }
   // A single list may be short, too: the device alone knows its length.
@@ -29,8 +31,8 @@ void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths =
     return list_partials(workspace, lists, /*num_margins=*/1, paths.longest_short,
                          /*whole_lists=*/true);
   });
-  run_short_lambda(queue, args, paths.longest_short, partials);
-  run_long_lambda(queue, args, partials, paths.scans && scan_factors(args));
+  run_short_lambda(queue, args, paths.longest_short, exponents, partials);
+  run_long_lambda(queue, args, exponents, partials, paths.scans && scan_factors(args));
 }
 
 }  // namespace fused_rankloss

@@ -116,14 +116,15 @@ void run_direct_pairs(Queue& queue, const LambdaLongParams<Real>& params, int64_
 }
 
 template <typename Real, class Queue>
-void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const ListPartials& partials,
-                        bool scans) {
+void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const uint32_t* weight_exponents,
+                        const ListPartials& partials, bool scans) {
   const int64_t tiles = (args.lists.num_slots + kScanTile - 1) / kScanTile;
   const int64_t most_lists =
       std::min(args.lists.num_lists, args.lists.num_slots / (partials.crossover + 1));
   auto [params, zero_bytes] = queue.workspace([&](Workspace& workspace) {
     return lay_out_long_lambda<Real>(args, most_lists, scans, workspace);
   });
+  params.weight_exponents = weight_exponents;
   params.partials = partials;
   queue.zero(reinterpret_cast<char*>(params.levels), zero_bytes);
   queue.launch(tiles, kScanThreads, lambda_prepare_kernel<Real>, params);
@@ -137,12 +138,12 @@ void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const ListPartials
 }
 
 template <class Queue>
-void run_long_lambda(Queue& queue, const LambdaArgs& args, const ListPartials& partials,
-                     bool scans) {
+void run_long_lambda(Queue& queue, const LambdaArgs& args, const uint32_t* weight_exponents,
+                     const ListPartials& partials, bool scans) {
   if (args.score_type == ScoreType::kDouble) {
-    run_long_lambda_of<double>(queue, args, partials, scans);
+    run_long_lambda_of<double>(queue, args, weight_exponents, partials, scans);
   } else {
-    run_long_lambda_of<float>(queue, args, partials, scans);
+    run_long_lambda_of<float>(queue, args, weight_exponents, partials, scans);
   }
 }
 

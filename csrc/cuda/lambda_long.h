@@ -11,7 +11,7 @@ struct ListPartials;
 // the other lists comes first. `scans`: pairs whose weights factor are added up by a scan.
 // lambda_long.cu compiles it for a GPU.
 template <class Queue>
-void run_long_lambda(Queue& queue, const LambdaArgs& args, const ListPartials& partials,
-                     bool scans);
+void run_long_lambda(Queue& queue, const LambdaArgs& args, const uint32_t* weight_exponents,
+                     const ListPartials& partials, bool scans);
 
 }  // namespace fused_rankloss

@@ -7,8 +7,8 @@
 // Determinism  a gradient is one thread's
 #pragma once
 
+#include "cuda/lambda_lists.cuh"
 #include "cuda/lambda_long_params.cuh"
-#include "cuda/reduce_lists.cuh"
 #include "cuda/team.cuh"
 
 namespace fused_rankloss {
@@ -25,7 +25,8 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
   if (args.list_normalization) {
     factor *= list_normalizer(2 * args.scale * args.slope_scale() * sums.slope);
   }
-  facts.factor = poisoned ? kNan<double> : factor * args.slope_scale();
+  const double unit = reduction_args(args, params.weight_exponents).unit(list.list);
+  facts.factor = poisoned ? kNan<double> : factor * args.slope_scale() / unit;
   ListPartial partial;
   partial.value.high = factor * sums.value;
   partial.pairs = poisoned ? kNan<double> : facts.pair_weights;
@@ -65,7 +66,8 @@ __device__ __forceinline__ void finish_lists(const Team& team,
     }
   }
   if (team.rank() == 0) {
-    reduce_lists<Real, kScanThreads>(reduction_args(args), params.partials);
+    reduce_lists<Real, kScanThreads>(reduction_args(args, params.weight_exponents),
+                                     params.partials);
   }
 }
 

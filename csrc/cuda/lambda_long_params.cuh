@@ -28,6 +28,7 @@ struct LambdaLongParams {
   using Key = ScoreKey<Real>;
 
   LambdaArgs args;
+  const uint32_t* weight_exponents;  // see PairwiseArgs
   ListPartials partials;
   int64_t longest;  // slots of a list, at most
   // Workspace: zero

@@ -9,8 +9,8 @@
 //              depends on
 #pragma once
 
+#include "cuda/lambda_lists.cuh"
 #include "cuda/lambda_long_params.cuh"
-#include "cuda/lambda_poison.cuh"
 #include "cuda/long_lists_prepare.cuh"
 
 namespace fused_rankloss {

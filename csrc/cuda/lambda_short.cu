@@ -3,4 +3,4 @@
 #include "cuda/launch.h"
 
 template void fused_rankloss::run_short_lambda(DeviceQueue&, const LambdaArgs&, int64_t,
-                                               const ListPartials&);
+                                               const uint32_t*, const ListPartials&);

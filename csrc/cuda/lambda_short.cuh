@@ -23,7 +23,8 @@ namespace fused_rankloss {
 
 struct ShortLambdaParams : ShortListsEnd {
   LambdaArgs args;
-  int64_t longest;  // slots of a list, of those that are not left to others
+  const uint32_t* weight_exponents;  // see PairwiseArgs
+  int64_t longest;                   // slots of a list, of those that are not left to others
   int32_t lists_per_block;
 };
 
@@ -48,12 +49,12 @@ __device__ __forceinline__ void fill_gradients(const LambdaArgs& args, const Lis
 }
 
 // All of one list, but for what depends on the batch. All threads of the team call this, and get
-// the list's share.
+// the list's share. Gradients are in units of `unit`.
 template <class Loss, typename Real>
 __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args,
                                                           const ListTeam& team,
                                                           LambdaCells<Real>& cells,
-                                                          const ShortSlots& slots) {
+                                                          const ShortSlots& slots, double unit) {
   double* statistics = args.statistics == nullptr ? nullptr : args.statistics + 3 * slots.list;
   const ShortItems items = LambdaItemsReader<Real>(args, team, cells, slots).read();
   TeamSums sums;
@@ -65,7 +66,7 @@ __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args
                   ? list_normalizer(2 * args.scale * args.slope_scale() * sums.slope)
                   : 1;
     const bool poisoned = !is_finite(sums.pairs);
-    rows.store_gradients(poisoned ? kNan<double> : factor * args.slope_scale());
+    rows.store_gradients(poisoned ? kNan<double> : factor * args.slope_scale() / unit);
     if (statistics != nullptr) {
       const double twice = rows.count_ordered();
       const double ordered = sum_of_team(team, cells.words, {twice, 0, 0}).value / 2;
@@ -89,16 +90,17 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kShortLambdaBlocks<Re
   __shared__ LambdaCells<Real> cells;
 
   const LambdaArgs& args = params.args;
+  const PairwiseArgs reduced = reduction_args(args, params.weight_exponents);
   const BlockLists own = lists_of_block(args.lists, blockIdx.x, params.lists_per_block);
   for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& range) {
     const ListTeam team(cells.team, is_block);
     const ShortSlots slots{own.first + i, range.begin, static_cast<int>(range.size())};
-    const ListPartial sum = solve_short_lambda<Loss>(args, team, cells, slots);
+    const ListPartial sum =
+        solve_short_lambda<Loss>(args, team, cells, slots, reduced.unit(slots.list));
     if (team.thread() == 0) cells.sums.store(i, sum);
     team.sync();  // before the next list's items overwrite this one's
   });
-  end_short_lists<Real>(params, reduction_args(args), 0, own, params.longest, cells.sums,
-                        gridDim.x);
+  end_short_lists<Real>(params, reduced, 0, own, params.longest, cells.sums, gridDim.x);
 }
 
 // ---- Launch ----------------------------------------------------------------
@@ -123,10 +125,10 @@ void dispatch_short_lambda(const LambdaArgs& args, Body&& body) {
 
 template <class Queue>
 void run_short_lambda(Queue& queue, const LambdaArgs& args, int64_t longest,
-                      const ListPartials& partials) {
+                      const uint32_t* weight_exponents, const ListPartials& partials) {
   const ShortListsGrid grid(args.lists);
-  const ShortLambdaParams params{short_lists_end(queue, partials, grid.num_blocks), args, longest,
-                                 grid.lists_per_block};
+  const ShortLambdaParams params{short_lists_end(queue, partials, grid.num_blocks), args,
+                                 weight_exponents, longest, grid.lists_per_block};
   dispatch_short_lambda(args, [&]<class Loss, typename Real>() {
     queue.launch(grid.num_blocks, ListTeam::kBlockThreads, lambda_short_kernel<Loss, Real>, params);
   });

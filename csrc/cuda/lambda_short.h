@@ -13,6 +13,6 @@ struct ListPartials;
 // compiles it for a GPU.
 template <class Queue>
 void run_short_lambda(Queue& queue, const LambdaArgs& args, int64_t longest,
-                      const ListPartials& partials);
+                      const uint32_t* weight_exponents, const ListPartials& partials);
 
 }  // namespace fused_rankloss

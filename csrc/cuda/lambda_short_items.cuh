@@ -17,7 +17,7 @@
 #pragma once
 
 #include "common/lambda_args.h"
-#include "cuda/lambda_poison.cuh"
+#include "cuda/lambda_lists.cuh"
 #include "cuda/lambda_short_cells.cuh"
 
 namespace fused_rankloss {

@@ -8,25 +8,27 @@ MUTANTS = [
     Mutant(
         "one list is long if its row is",
         "lambda.cuh",
-        "  run_short_lambda(queue, args, paths.longest_short, partials);",
-        "  if (lists.num_lists > 1) run_short_lambda(queue, args, paths.longest_short, partials);",
+        "  run_short_lambda(queue, args, paths.longest_short, exponents, partials);",
+        "  if (lists.num_lists > 1) {\n"
+        "    run_short_lambda(queue, args, paths.longest_short, exponents, partials);\n"
+        "  }",
     ),
     # Before the pairs.
     Mutant(
         "gains may be infinite",
-        "lambda_poison.cuh",
+        "lambda_lists.cuh",
         "(args.weighs_gains() && !finite_gain)",
         "false",
     ),
     Mutant(
         "gains that no loss needs poison it",
-        "lambda_poison.cuh",
+        "lambda_lists.cuh",
         "(args.weighs_gains() && !finite_gain)",
         "!finite_gain",
     ),
     Mutant(
         "weights may be negative",
-        "lambda_poison.cuh",
+        "lambda_lists.cuh",
         "!is_weight(load_weight<Real>(args, slot))",
         "false",
     ),
@@ -107,6 +109,12 @@ MUTANTS = [
         "lambda_long_rank.cuh",
         "params_.weights[0][position] *= gain * params_.pair_discounts[position];",
         "",
+    ),
+    Mutant(
+        "gradients of long lists have no unit",
+        "lambda_long_finish.cuh",
+        "factor * args.slope_scale() / unit;",
+        "factor * args.slope_scale();",
     ),
     # Weights of pairs.
     Mutant(

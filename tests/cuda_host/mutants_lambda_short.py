@@ -150,6 +150,12 @@ MUTANTS = [
         "list_normalizer(2 * args.scale * args.slope_scale() * sums.slope)",
         "list_normalizer(2 * args.scale * sums.slope)",
     ),
+    Mutant(
+        "gradients of short lists have no unit",
+        "lambda_short.cuh",
+        "factor * args.slope_scale() / unit);",
+        "factor * args.slope_scale());",
+    ),
     # Arithmetic in fp32.
     Mutant(
         "the argument's rest is forgotten",

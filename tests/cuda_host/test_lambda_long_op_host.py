@@ -187,6 +187,22 @@ def test_weights_of_pairs_that_overflow(any_kernel) -> None:
     assert got["statistics"][:, 0].tolist() == [0, 0] and got["statistics"][:, 1:].isnan().all()
 
 
+@pytest.mark.parametrize("exponent", [-80, 80])
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@pytest.mark.parametrize("reduction", ["mean", "list_mean"])
+def test_weights_whose_products_leave_fp32(
+    exponent: int, weighting: str, reduction: str, any_kernel
+) -> None:
+    """A mean divides by them: nothing of it shows that they are no ones."""
+    batch = two_lists([0.0, 1.0, 1.0, 0.0])
+    options = {"scheme": "none", "reduction": reduction, "weighting": weighting}
+    wanted = forward(any_kernel, flat(replace(batch, weights=torch.ones(6))), **options)
+    weights = torch.full((6,), 2.0**exponent)
+    got = forward(any_kernel, flat(replace(batch, weights=weights)), **options)
+    for name in ("loss", "raw_grad", "list_scale"):
+        assert same_bits(got[name], wanted[name]), name
+
+
 @pytest.mark.parametrize("pair_loss", ["hinge", "squared_hinge"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_margins_beside_huge_scores(pair_loss: str, dtype: torch.dtype, any_kernel) -> None:

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// What short and long lists of a lambda loss have in common: what poisons them, and how they are
+// reduced.
 #pragma once
 
 #include "common/lambda_args.h"
 #include "cuda/gain_checks.cuh"
 #include "cuda/load_items.cuh"
+#include "cuda/reduce_lists.cuh"
 
 namespace fused_rankloss {
 
@@ -25,6 +29,13 @@ __device__ __forceinline__ LambdaPoison lambda_poison(const LambdaArgs& args, in
                 (args.scheme == Scheme::kArp && !is_finite(label));
   poison.ndcg = args.statistics != nullptr && !finite_gain;
   return poison;
+}
+
+// `weight_exponents`: see PairwiseArgs.
+FRL_HD PairwiseArgs reduction_args(const LambdaArgs& args, const uint32_t* weight_exponents) {
+  PairwiseArgs reduced = reduction_args(args);
+  reduced.weight_exponents = weight_exponents;
+  return reduced;
 }
 
 }  // namespace fused_rankloss

@@ -68,7 +68,7 @@ def test_ends_of_label_dtypes(dtype: torch.dtype, values: list, mining: str, dev
     labels = torch.tensor([values[bit] for bit in binary], dtype=dtype, device=device)
     got = run_batch(BATCH_LOSSES[mining], batch._replace(labels=labels))
     # Sums go through classes in the labels' order, which for uint64 is that of int64.
-    alike = 1 - batch.labels if dtype == torch.uint64 else batch.labels
+    alike = ~batch.labels if dtype == torch.uint64 else batch.labels
     assert got.same_bits(run_batch(BATCH_LOSSES[mining], batch._replace(labels=alike)))
 
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import fused_rankloss
-from selection import QUICK_CASES, selection
+from selection import selection
 
 GPU_REQUIRED = os.environ.get("FUSED_RANKLOSS_REQUIRE_GPU") == "1"
 
@@ -26,6 +26,7 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -80,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     every_value = config.option.every_value
     if config.option.all or (named(config) and not every_value):
         return
-    chosen = selection(items, None if every_value else QUICK_CASES)
+    chosen = selection(items, quick=not every_value)
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     config.stash[SELECTED] = (len(chosen), len(items))
     items[:] = [item for item in items if item in chosen]
@@ -123,6 +124,8 @@ class Progress:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not (config.option.all or named(config) or "HYPOTHESIS_PROFILE" in os.environ):
+        settings.load_profile("quick")
     if config.option.progress and not hasattr(config, "workerinput"):  # that of pytest-xdist
         config.pluginmanager.register(Progress())
 

@@ -15,6 +15,8 @@ CONTRACTS = re.compile(
 
 # How many cases of a function of any other file are in the quick selection, at most.
 QUICK_CASES = 3
+# In cuda_host/, where a case takes as long as ten others.
+QUICK_HOST_CASES = 1
 
 
 def values_once(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -34,9 +36,9 @@ def values_once(items: list[pytest.Item]) -> list[pytest.Item]:
     return chosen
 
 
-def selection(items: list[pytest.Item], limit: int | None) -> set[pytest.Item]:
-    """What runs: one test of each function, and of its cases those that `values_once` names, at
-    most ``limit`` where the file is none of the CONTRACTS. No slow ones."""
+def selection(items: list[pytest.Item], *, quick: bool) -> set[pytest.Item]:
+    """What runs: each function, with those of its cases that `values_once` names, and of these a
+    few if it is to be quick and the file is none of the CONTRACTS. No slow tests."""
     functions: dict[str, list[pytest.Item]] = {}
     for item in items:
         if not item.get_closest_marker("slow"):
@@ -45,7 +47,8 @@ def selection(items: list[pytest.Item], limit: int | None) -> set[pytest.Item]:
     for function, cases in functions.items():
         if hasattr(cases[0], "callspec"):
             cases = values_once(cases)
-            if not CONTRACTS.fullmatch(Path(function.partition("::")[0]).stem):
-                cases = cases[:limit]
+            file = Path(function.partition("::")[0])
+            if quick and not CONTRACTS.fullmatch(file.stem):
+                cases = cases[: QUICK_HOST_CASES if "cuda_host" in file.parts else QUICK_CASES]
         chosen.update(cases)
     return chosen

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from selection import QUICK_CASES, selection, values_once
+from selection import QUICK_CASES, QUICK_HOST_CASES, selection, values_once
 
 SIZES, LOSSES, DTYPES = range(24), ("hinge", "squared"), ("half", "float", "double")
 
@@ -49,19 +49,19 @@ def test_the_order_of_the_cases_decides_nothing() -> None:
     assert set(values_once(cases)) == set(values_once(cases[::-1]))
 
 
-@pytest.mark.parametrize("limit", [QUICK_CASES, None])
-def test_every_function_runs(limit: int | None) -> None:
-    plain, product_, contract = (
-        Item("test_a.py::test_plain"),
-        product("test_a.py::test_product"),
-        product("test_some_errors.py::test_product"),
-    )
-    chosen = selection([plain, *product_, *contract], limit)
+@pytest.mark.parametrize("quick", [True, False])
+def test_every_function_runs(quick: bool) -> None:
+    plain = Item("tests/test_a.py::test_plain")
+    kernels = product("tests/test_a.py::test_product")
+    on_host = product("tests/cuda_host/test_a_host.py::test_product")
+    errors = product("tests/test_some_errors.py::test_product")
+    chosen = selection([plain, *kernels, *on_host, *errors], quick=quick)
     assert plain in chosen
-    assert len(chosen & set(product_)) == (limit or len(values_once(product_)))
-    assert chosen & set(contract) == set(values_once(contract))
+    for cases, count in ((kernels, QUICK_CASES), (on_host, QUICK_HOST_CASES)):
+        assert len(chosen & set(cases)) == (count if quick else len(values_once(cases)))
+    assert chosen & set(errors) == set(values_once(errors))
 
 
 def test_slow_tests_are_left_out() -> None:
     slow, quick = Item("test_a.py::test_f", ("slow",)), Item("test_a.py::test_g", ("gpu",))
-    assert selection([slow, quick], QUICK_CASES) == {quick}
+    assert selection([slow, quick], quick=True) == {quick}

@@ -348,6 +348,7 @@ def test_one_dynamic_graph_serves_every_size(mining: str, device: str, fresh_com
         assert got.same_bits(run_batch(BATCH_LOSSES[mining], batch))
 
 
+@pytest.mark.slow
 def test_inductor(device: str, fresh_compiler) -> None:
     """The default backend, with work around the loss for it to fuse."""
     batch = CASES["n65"].batch(torch.float32).to(device)

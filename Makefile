@@ -17,7 +17,7 @@ SANITIZED = LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS
 
 # Editable: Python sources are used where they are.
 dev:
-	pip install "setuptools>=77" ninja
+	pip install "setuptools>=77" ninja pybind11
 	pip install --no-build-isolation -e ".[dev,bench,examples]"
 
 # After a change in csrc/: compiles what changed, into the editable package.

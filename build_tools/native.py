@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib.util
 import itertools
 import json
 import os
@@ -75,6 +76,8 @@ ARCHITECTURE_SECONDS = 12
 
 def extensions(cpu_sources: list[str], cuda_sources: list[str]) -> list:
     """The two shared objects. `_cuda` comes first: `_C` records whether it was built."""
+    if importlib.util.find_spec("pybind11") is None:  # only without build isolation
+        sys.exit("fused_rankloss: building needs pybind11: pip install ninja pybind11")
     return [
         cpp_extension.CppExtension(
             "fused_rankloss._cuda",
@@ -232,9 +235,16 @@ class BuildNative(cpp_extension.BuildExtension):
                 compiled.unlink()
 
     def _write_build_facts(self) -> Path:
-        """Writes what build_info() reports as a header for csrc/module.cpp; returns its folder."""
+        """A folder with two things for csrc/module.cpp: a header of what build_info() reports, and
+        pybind11. Build isolation puts pybind11 in another folder each time; a link from this one
+        keeps the commands of all files the same, so that nothing else is compiled again."""
+        import pybind11
+
         folder = Path(self.build_temp).absolute() / "generated"
         folder.mkdir(parents=True, exist_ok=True)
+        link = folder / "pybind11"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(pybind11.get_include(), "pybind11"))
         facts = {
             "FUSED_RANKLOSS_VERSION": self.distribution.get_version(),
             "FUSED_RANKLOSS_CUDA_TOOLKIT": self.toolkit.version if self.toolkit else "",

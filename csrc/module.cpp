@@ -3,12 +3,15 @@
 // The Python module fused_rankloss._C. Importing it loads this shared object, and that registers
 // the ops (ops.cpp) and their CPU kernels (cpu/). What it says itself is how it was built.
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "build_facts.h"  // written by build_tools/native.py
 #include "cpu/pair_loops.h"
@@ -28,8 +31,16 @@ constexpr bool kExperimental = true;
 constexpr bool kExperimental = false;
 #endif
 
-// Py_BuildValue makes None of a null pointer.
-const char* unless_empty(const char* text) { return *text ? text : nullptr; }
+std::optional<std::string> unless_empty(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
+
+std::vector<std::string> words(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> result;
+  for (std::string word; stream >> word;) result.push_back(word);
+  return result;
+}
 
 // TORCH_TARGET_VERSION holds one byte each of major and minor, then zeros.
 std::string torch_target() {
@@ -37,79 +48,47 @@ std::string torch_target() {
   return std::to_string(version >> 56) + "." + std::to_string(version >> 48 & 0xff);
 }
 
-PyObject* build_info(PyObject*, PyObject*) {
-  return Py_BuildValue("{s:s, s:s, s:s, s:s, s:z, s:s, s:O, s:z}",                 //
-                       "version", FUSED_RANKLOSS_VERSION,                          //
-                       "compiler", kCompiler,                                      //
-                       "torch_target", torch_target().c_str(),                     //
-                       "cpu_isa", fused_rankloss::cpu::pair_loops().isa,           //
-                       "cuda_toolkit", unless_empty(FUSED_RANKLOSS_CUDA_TOOLKIT),  //
-                       "cuda_architectures", FUSED_RANKLOSS_CUDA_ARCHITECTURES,    //
-                       "experimental", kExperimental ? Py_True : Py_False,         //
-                       "cuda_skipped", unless_empty(FUSED_RANKLOSS_CUDA_SKIPPED));
+pybind11::dict build_info() {
+  pybind11::dict info;
+  info["version"] = FUSED_RANKLOSS_VERSION;
+  info["compiler"] = kCompiler;
+  info["torch_target"] = torch_target();
+  info["cpu_isa"] = fused_rankloss::cpu::pair_loops().isa;
+  info["cuda_toolkit"] = unless_empty(FUSED_RANKLOSS_CUDA_TOOLKIT);
+  info["cuda_architectures"] = words(FUSED_RANKLOSS_CUDA_ARCHITECTURES);
+  info["experimental"] = kExperimental;
+  info["cuda_skipped"] = unless_empty(FUSED_RANKLOSS_CUDA_SKIPPED);
+  return info;
 }
 
 // What a signal handler has raised while an op ran; null if nothing is waiting to be raised.
 PyObject* interruption = nullptr;
 
-// Takes the exception that is set, with its traceback.
-PyObject* take_raised() {
-#if PY_VERSION_HEX >= 0x030c0000
-  return PyErr_GetRaisedException();
-#else
-  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
-  PyErr_Fetch(&type, &value, &traceback);
-  PyErr_NormalizeException(&type, &value, &traceback);
-  if (traceback) PyException_SetTraceback(value, traceback);
-  Py_XDECREF(type);
-  Py_XDECREF(traceback);
-  return value;
-#endif
-}
-
 // Runs Python's signal handlers. What one of them raises cannot cross torch's dispatcher as it is.
 void check_signals() {
   if (!Py_IsInitialized()) return;
-  const PyGILState_STATE state = PyGILState_Ensure();
-  const bool raised = PyErr_CheckSignals() != 0;
-  if (raised) Py_XDECREF(std::exchange(interruption, take_raised()));
-  PyGILState_Release(state);
-  if (raised) throw std::runtime_error("fused_rankloss: interrupted by a signal handler");
+  const pybind11::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() == 0) return;
+  const pybind11::error_already_set raised;
+  Py_XDECREF(interruption);
+  interruption = pybind11::object(raised.value()).release().ptr();
+  throw std::runtime_error("fused_rankloss: interrupted by a signal handler");
 }
 
-PyObject* poll_signals(PyObject*, PyObject*) {
-  fused_rankloss::cpu::set_interrupt_check(check_signals);
-  Py_RETURN_NONE;
+pybind11::object take_interruption() {
+  if (interruption == nullptr) return pybind11::none();
+  return pybind11::reinterpret_steal<pybind11::object>(std::exchange(interruption, nullptr));
 }
-
-PyObject* take_interruption(PyObject*, PyObject*) {
-  if (interruption == nullptr) Py_RETURN_NONE;
-  return std::exchange(interruption, nullptr);
-}
-
-PyMethodDef methods[] = {
-    {"build_info", build_info, METH_NOARGS,
-     "How the package was compiled; cuda_architectures are words of one string, and cuda_skipped "
-     "says why there are no CUDA kernels, or is None."},
-    {"poll_signals", poll_signals, METH_NOARGS,
-     "Lets signal handlers run while an op works, on the main thread, which calls this once."},
-    {"take_interruption", take_interruption, METH_NOARGS,
-     "What a signal handler raised while an op ran, once; None if nothing."},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-PyModuleDef module = {
-    PyModuleDef_HEAD_INIT,
-    "_C",
-    "The compiled half of fused_rankloss: its ops, its CPU kernels, and how it was built.",
-    -1,
-    methods,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-};
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__C() { return PyModule_Create(&module); }
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "The compiled half of fused_rankloss: its ops, its CPU kernels, and how it was built.";
+  m.def("build_info", &build_info,
+        "How the package was compiled; cuda_skipped says why without CUDA kernels, or is None.");
+  m.def(
+      "poll_signals", [] { fused_rankloss::cpu::set_interrupt_check(check_signals); },
+      "Lets signal handlers run while an op works, on the main thread, which calls this once.");
+  m.def("take_interruption", &take_interruption,
+        "What a signal handler raised while an op ran, once; None if nothing.");
+}

@@ -107,7 +107,7 @@ def build_info() -> dict[str, Any]:
     del info["cuda_skipped"]  # it is part of the reason below
     return {
         **info,
-        "cuda_architectures": info["cuda_architectures"].split(),
+        "cuda_architectures": info["cuda_architectures"],
         "torch": torch.__version__,
         "cuda_loaded": _cuda_unavailable_reason is None,
         "cuda_unavailable_reason": _cuda_unavailable_reason,

@@ -19,7 +19,8 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
                                             const LongList& list) {
   const LambdaArgs& args = params.args;
   LambdaListFacts& facts = params.facts[list.list];
-  const bool poisoned = facts.is_poisoned != 0 || !is_finite(facts.pair_weights);
+  const bool poisoned =
+      facts.is_poisoned != 0 || !is_finite(facts.pair_weights) || !args.lists.valid(list.list);
   const PairSums sums = params.sums[list.list];
   double factor = args.scale;
   if (args.list_normalization) {

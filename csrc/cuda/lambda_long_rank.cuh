@@ -12,7 +12,7 @@
 //
 // Mapping      A block a tile of consecutive positions, over and over, as many blocks as the GPU
 //              holds at once; sums take tiles that begin with their list. The table is one block's
-// Memory       Labels, scores, gains and weights are gathered by slot once, see LambdaLongPlan
+// Memory       Labels, scores, gains and weights are gathered by slot once, see lambda_long.cuh
 // Numerics     fp64
 // Determinism  Bitwise, whatever the grid and the other lists; integer atomics only
 #pragma once

@@ -13,7 +13,6 @@ namespace fused_rankloss {
 // What lies at a place of a round: an item by its position, and whether its rank lies in the top.
 using ScanEvent = uint32_t;
 inline constexpr ScanEvent kTopEvent = 0x80000000u;
-inline constexpr ScanEvent kInertEvent = 0xffffffffu;
 
 FRL_HD Position position_of(ScanEvent event) { return event & (kTopEvent - 1); }
 FRL_HD bool is_top(ScanEvent event) { return (event & kTopEvent) != 0; }
@@ -55,8 +54,7 @@ struct LambdaSource {
       : params(params), events(events), features(params.features), scale(params.scale) {}
 
   FRL_HD double position(int64_t place) const {
-    const ScanEvent event = events[place];
-    return event == kInertEvent ? 0 : params.items.scores[position_of(event)];
+    return params.items.scores[position_of(events[place])];
   }
 
   FRL_HD bool is_more(int64_t place) const {
@@ -94,14 +92,11 @@ struct LambdaSource {
 
   // Adds what the item at a place has seen.
   FRL_HD void add_gradient(int64_t place, double slope) const {
-    const ScanEvent event = events[place];
-    if (event == kInertEvent) return;
-    params.items.gradients[position_of(event)] += is_more(place) ? -slope : slope;
+    params.items.gradients[position_of(events[place])] += is_more(place) ? -slope : slope;
   }
 
  private:
   FRL_HD bool takes_part(ScanEvent event, bool is_upper) const {
-    if (event == kInertEvent) return false;
     return is_top(event) || !(is_upper || params.both);
   }
 

@@ -83,6 +83,7 @@ class LambdaItemsReader {
     Real* gradients = static_cast<Real*>(args_.raw_grad);
     ShortItems items;
     LambdaPoison poison;
+    poison.loss = !args_.lists.valid(slots_.list);
 #pragma unroll 1
     for (int begin = 0; begin < slots_.size; begin += team_.size()) {
       const int cell = begin + team_.thread();

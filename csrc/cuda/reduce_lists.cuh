@@ -73,8 +73,9 @@ FRL_HD PairwiseArgs reduction_args(const Args& args) {
   return reduced;
 }
 
-// What the sums of a list come to. A list without pairs is exactly 0, whatever the margin; one that
-// is poisoned counts no pairs, so that the scale of the others does not depend on it.
+// What the sums of a list come to. A list without pairs is exactly 0, whatever the margin, and so
+// is one whose pairs weigh 0, at infinite gaps, too; one that is poisoned counts no pairs, so that
+// the scale of the others does not depend on it.
 struct ListOutcome {
   double value;
   double slope;
@@ -86,10 +87,10 @@ FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, bool is_poi
                                 const ListPartial& sum) {
   constexpr double kNone = kNan<double>;
   if (is_poisoned || !is_finite(sum.pairs)) return {kNone, kNone, 0, true};
+  if (!(sum.pairs > 0)) return {0, 0, 0, false};
   const double margin = args.margin_of(k);
-  if (!is_finite(margin)) {
-    if (!(sum.pairs > 0)) return {0, 0, 0, false};
-    if (margin != margin || sum.slope != sum.slope) return {kNone, kNone, sum.pairs, false};
+  if (!is_finite(margin) && (margin != margin || sum.slope != sum.slope)) {
+    return {kNone, kNone, sum.pairs, false};
   }
   const double value = sum.value.total();
   // Counted pairs add no less than 0 each: below it, only the rounding of their sum.

@@ -268,6 +268,12 @@ MUTANTS = [
         "static_cast<Real>(totals.gradient);",
     ),
     Mutant(
+        "the sign of -0.0 in a unit",
+        "weight_units.cuh",
+        " & 0x7ff",
+        "",
+    ),
+    Mutant(
         "a warp's lists have one unit",
         "weight_units.cuh",
         "if (exponent != 0 && (!is_one || lane_index() == 0)) {",

@@ -162,6 +162,27 @@ def test_gains_that_no_loss_needs(gain: float, k: int, any_kernel) -> None:
     assert weighed["loss"].isnan().tolist() == [False, True]
 
 
+def test_a_bad_length_has_no_statistics(any_kernel) -> None:
+    call = padded_lengths(Batch(torch.arange(8.0), torch.arange(8) % 3, (4, 4)), extra=0)
+    call.options["lengths"] = torch.tensor([4, 5])
+    got = forward(any_kernel, call, reduction="none", needs_statistics=True)
+    assert got["loss"].isnan().tolist() == [False, True]
+    assert got["statistics"].isnan().tolist() == [[False] * 3, [False, True, True]]
+    assert got["statistics"][1, 0] == 0
+
+
+def test_a_weight_of_negative_zero_is_zero(any_kernel) -> None:
+    results = []
+    for zero in (0.0, -0.0):
+        weights = torch.tensor([1.0, 1.0, 0.5, zero, 2.0])
+        call = flat(replace(two_lists([0.0, 1.0, 2.0]), weights=weights))
+        results.append(forward(any_kernel, call, scheme="none", weighting="preferred"))
+    wanted, got = results
+    assert wanted["raw_grad"].isfinite().all()
+    for name in ("loss", "raw_grad", "list_scale"):
+        assert torch.equal(got[name], wanted[name]), name
+
+
 @pytest.mark.parametrize("weight", [-1.0, INF, -INF, NAN])
 @pytest.mark.parametrize("weighting", ["product", "preferred"])
 @pytest.mark.parametrize("item", [2, 5])

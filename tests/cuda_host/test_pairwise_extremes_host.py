@@ -82,6 +82,16 @@ def test_weights_that_sum_to_zero(loss: str, reduction: str, on_every_kernel) ->
 
 
 @every_loss
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_pairs_that_weigh_nothing_at_an_infinite_gap(
+    loss: str, reduction: str, on_every_kernel
+) -> None:
+    weights = torch.tensor([0.0, 1.0])
+    batch = Batch(torch.tensor([0.0, INF]), torch.tensor([1, 0]), (2,), weights)
+    assert evaluate(LOSSES[loss], one_list(batch), reduction=reduction).loss == 0
+
+
+@every_loss
 @pytest.mark.parametrize("reduction", ["mean", "list_mean"])
 def test_weights_whose_sum_overflows(loss: str, reduction: str, on_every_kernel) -> None:
     scores = torch.tensor([0.5, 0.0, 0.25], dtype=torch.float64)
@@ -117,6 +127,20 @@ def test_a_mean_has_no_scale(
     got = evaluate(LOSSES[loss], flat(batch), **options)
     assert torch.equal(got.loss, wanted.loss)
     assert torch.equal(got.grad, wanted.grad)
+
+
+@sanitize
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+def test_a_weight_of_negative_zero_is_zero(weighting: str, on_every_kernel) -> None:
+    batch = batch_of(weighted=True)
+    batch.weights.mul_(2.0**-70)
+    results = []
+    for zero in (0.0, -0.0):
+        of_list(batch.weights, 1)[7] = zero
+        results.append(evaluate(LOSSES["squared_hinge"], flat(batch), weighting=weighting))
+    wanted, got = results
+    assert torch.equal(got.loss, wanted.loss) and wanted.loss.isfinite()
+    assert torch.equal(got.grad, wanted.grad) and wanted.grad.isfinite().all()
 
 
 @every_loss

@@ -7,19 +7,8 @@ import ptx_build
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--ptx-all", action="store_true", help="run every test of tests/ptx_machine: about an hour"
-    )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes long runs when asked for; what looks at the whole session comes last."""
-    # Where this folder is not named in the command line, the option is not there.
-    if not (config.getoption("--ptx-all", False) or config.getoption("--all", False)):
-        left_out = [item for item in items if item.get_closest_marker("ptx_all")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("ptx_all")]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at the whole session comes last."""
     items.sort(key=lambda item: item.get_closest_marker("ptx_last") is not None)
 
 

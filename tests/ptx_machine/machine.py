@@ -70,7 +70,15 @@ class Machine:
 
     def __init__(self, library: Path):
         self._lib = ctypes.CDLL(str(library))
-        for name in ("end_op", "failure", "launches", "coverage", "unreached", "parse_all"):
+        for name in (
+            "end_op",
+            "failure",
+            "launches",
+            "coverage",
+            "unreached",
+            "parse_all",
+            "unwritten_loads",
+        ):
             getattr(self._lib, f"ptx_{name}").restype = ctypes.c_char_p
         self._lib.ptx_run_text.restype = ctypes.c_char_p
         self._lib.ptx_set.restype = ctypes.c_bool
@@ -100,6 +108,10 @@ class Machine:
     def unreached(self, part_of_name: str) -> str:
         """The instructions of kernels that never ran, with their source lines."""
         return self._lib.ptx_unreached(part_of_name.encode()).decode()
+
+    def unwritten_loads(self) -> list[str]:
+        """Loads of bytes that nothing had written: source line, kernel, instruction."""
+        return self._lib.ptx_unwritten_loads().decode().splitlines()
 
     def parse_all(self) -> str:
         """Reads every kernel; what the machine does not know, in words."""

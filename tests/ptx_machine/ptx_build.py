@@ -40,7 +40,8 @@ CXX_FLAGS = [
 ]
 # As the package compiles csrc/cuda, but for one architecture, no further than PTX, with lines.
 NVCC_FLAGS = [
-    *("-std=c++20", "-O3", "-lineinfo", "-DUSE_CUDA", "--no-compress"),
+    *("-std=c++20", "-O3", "-lineinfo", "-DUSE_CUDA", "-DFUSED_RANKLOSS_EXPERIMENTAL"),
+    "--no-compress",
     *cpp_extension.COMMON_NVCC_FLAGS,
     "-Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off",
 ]
@@ -66,12 +67,15 @@ def architecture(source: Path) -> str:
     return "90a" if source.name.startswith("hopper_") else "80"
 
 
-def build(folder: Path, csrc: Path = CSRC) -> Path:
-    """The shared object of all kernels, their launchers and the machine."""
+def build(folder: Path, csrc: Path = CSRC, kept: Path | None = None) -> Path:
+    """The shared object of all kernels, their launchers and the machine.
+
+    ``kept``: a folder where objects of unchanged sources may be found.
+    """
     with ThreadPoolExecutor(JOBS) as pool:
         objects = list(
             pool.map(
-                lambda source: _object(source, folder, csrc),
+                lambda source: _object(source, folder, csrc, kept),
                 [*cuda_sources(csrc), csrc / "ops.cpp", *sorted(MACHINE.glob("*.cpp"))],
             )
         )
@@ -97,7 +101,7 @@ def library(folder: Path) -> Path:
     return build(folder)
 
 
-def _object(source: Path, folder: Path, csrc: Path) -> Path:
+def _object(source: Path, folder: Path, csrc: Path, kept: Path | None = None) -> Path:
     if source.suffix == ".cu":
         arch = architecture(source)
         # The project's own include path comes from csrc, so that the hash need not hold its place.
@@ -110,6 +114,8 @@ def _object(source: Path, folder: Path, csrc: Path) -> Path:
     texts = [path.read_bytes() for path in sorted(_closure(source, csrc))]
     key = _digest([*compiler, *command, *texts])
     target = folder / f"{source.stem}-{key}.o"
+    if kept and (kept / target.name).exists():
+        return kept / target.name
     if not target.exists():
         _compile([*compiler, *command, f"-I{csrc}", f"-I{MACHINE}", "-c", str(source)], target)
     return target
@@ -171,7 +177,7 @@ def _compile(command: list[str], target: Path) -> None:
 def _closure(source: Path, csrc: Path) -> set[Path]:
     """A source and the files of csrc and of the machine that it includes, directly or not."""
     found: set[Path] = set()
-    todo = [source, MACHINE / "registration.h"]
+    todo = [source] if source.parent == MACHINE else [source, MACHINE / "registration.h"]
     while todo:
         file = todo.pop()
         if file in found:

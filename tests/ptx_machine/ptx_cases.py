@@ -8,27 +8,22 @@ import torch
 from torch import Tensor
 
 from batches import evaluate, flat
-from cases import LOSSES, Case, by_name, generator_for
+from cases import LOSSES, Case, generator_for
 from oracle import exact
 from oracle_triplet import exact_batch
 from tolerance import check, grad_floor, loss_floor
 from triplet_batches import BATCH_LOSSES, TripletCase, run_batch
 from triplet_tolerance import check_batch, product_unit
 
-# Two devices, two schedules: each device with the one that strains it most.
-PLACES = [("large", "steady"), ("small", "restless")]
-EVERY_PLACE = [(device, schedule) for device in machine.DEVICES for schedule in machine.SCHEDULES]
+# Every device with every schedule.
+PLACES = [(device, schedule) for device in machine.DEVICES for schedule in machine.SCHEDULES]
 
 everywhere = pytest.mark.parametrize("place", PLACES, ids="-".join)
 
 
-def cases(table: list[Case] | list[TripletCase], *names: str):
-    """All cases of a table, or those named; the others of it with --ptx-all."""
-    chosen = [
-        pytest.param(case, marks=[] if not names or case.name in names else pytest.mark.ptx_all)
-        for case in by_name(table).values()
-    ]
-    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.name)
+def cases(*tables: list[Case] | list[TripletCase]):
+    table = [case for table in tables for case in table]
+    return pytest.mark.parametrize("case", table, ids=lambda case: case.name)
 
 
 def upstream_for(name: str, shape: tuple[int, ...]) -> Tensor:

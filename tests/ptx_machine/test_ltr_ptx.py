@@ -17,25 +17,10 @@ every_ranking = pytest.mark.parametrize("name", RANKING)
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-def grid(*names: str):
-    """Every option; with --ptx-all alone, but for those named."""
-    return pytest.mark.parametrize(
-        "name",
-        [
-            pytest.param(name, marks=[] if name in names else pytest.mark.ptx_all)
-            for name in GRID | LISTWISE_GRID
-        ],
-    )
+every_option = pytest.mark.parametrize("name", GRID | LISTWISE_GRID)
 
 
-QUICK_GRID = grid(
-    *("lambdarank-hinge", "ndcg_loss2-squared_hinge", "arp-logistic", "none-hinge-either-3"),
-    *("lambdarank-logistic-both-3", "lambdarank-discounts", "lambdarank-both-normalised"),
-    *("ndcg_loss1-squared_hinge-discount-3", "logistic-binary", "list_mle-tensor"),
-)
-
-
-@cases(SMALL, "no_lists", "only_empty", "ragged", "n129", "weighted")
+@cases(SMALL)
 @every_ranking
 @everywhere
 def test_small(on_ptx: Kernels, case: Case, name: str, place: tuple[str, str]) -> None:
@@ -43,7 +28,7 @@ def test_small(on_ptx: Kernels, case: Case, name: str, place: tuple[str, str]) -
     hold(RANKING[name], graded(case, torch.float32), "cpu", case=case)
 
 
-@cases(MEDIUM, "n1025", "one_long")
+@cases(MEDIUM)
 @every_ranking
 @everywhere
 def test_medium(on_ptx: Kernels, case: Case, name: str, place: tuple[str, str]) -> None:
@@ -51,21 +36,21 @@ def test_medium(on_ptx: Kernels, case: Case, name: str, place: tuple[str, str]) 
     hold(RANKING[name], graded(case, torch.float32), "cpu", case=case)
 
 
-@cases(SMALL + MEDIUM, "weighted", "n1025")
+@cases(SMALL, MEDIUM)
 @every_ranking
 @pytest.mark.parametrize("dtype", DTYPES, ids=name_of)
 def test_dtypes(on_ptx: Kernels, case: Case, name: str, dtype: torch.dtype) -> None:
     hold(RANKING[name], graded(case, dtype), "cpu", case=case)
 
 
-@cases(SMALL + MEDIUM, "weighted", "n1025")
-@QUICK_GRID
+@cases(SMALL, MEDIUM)
+@every_option
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=name_of)
 def test_options(on_ptx: Kernels, case: Case, name: str, dtype: torch.dtype) -> None:
     hold((GRID | LISTWISE_GRID)[name], graded(case, dtype), "cpu", case=case)
 
 
-@cases(SMALL, "weighted")
+@cases(SMALL)
 @every_ranking
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_reductions(on_ptx: Kernels, case: Case, name: str, reduction: str) -> None:
@@ -74,7 +59,7 @@ def test_reductions(on_ptx: Kernels, case: Case, name: str, reduction: str) -> N
     hold(RANKING[name], graded(case), "cpu", case=case, upstream=upstream, reduction=reduction)
 
 
-@cases(SMALL + MEDIUM, "ragged")
+@cases(SMALL, MEDIUM)
 @every_ranking
 @pytest.mark.parametrize("form", FORMS)
 def test_forms(on_ptx: Kernels, case: Case, name: str, form: str) -> None:

@@ -147,6 +147,15 @@ FAULTS = {
 }
 
 
+@pytest.fixture
+def strict(ptx_texts: Machine):
+    """Loads of what nothing has written are faults."""
+    ptx_texts.set(check_unwritten=2)
+    yield
+    ptx_texts.set(check_unwritten=1)
+
+
+@pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults(ptx_texts: Machine, fault: str) -> None:
     instruction, wanted = FAULTS[fault]
@@ -156,11 +165,18 @@ def test_faults(ptx_texts: Machine, fault: str) -> None:
     assert f"at {instruction.split(';')[-2].strip()};" in failure and "by kernel" in failure
 
 
+@pytest.mark.usefixtures("strict")
 def test_global_memory_that_nothing_has_written(ptx_texts: Machine) -> None:
     memory = torch.zeros(2, dtype=torch.int32)
     body = "st.global.u32 [%rd0], %r0; ld.global.u32 %r1, [%rd0]; ld.global.u32 %r1, [%rd0+4];"
     failure = run(ptx_texts, body, memory, threads=1, tracked=True)
     assert "nothing has written: byte 4 of an allocation of 8" in failure
+
+
+def test_loads_of_nothing_are_noted(ptx_texts: Machine) -> None:
+    memory = torch.zeros(2, dtype=torch.int32)
+    assert not run(ptx_texts, "ld.global.u32 %r17, [%rd0+4];", memory, threads=1, tracked=True)
+    assert [line for line in ptx_texts.unwritten_loads() if "%r17" in line]
 
 
 def test_faults_name_the_source_line(ptx_texts: Machine) -> None:

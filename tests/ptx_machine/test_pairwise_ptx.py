@@ -17,7 +17,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 
 
-@cases(SMALL, "no_lists", "only_empty", "n33", "ragged", "boundary_grades", "weighted")
+@cases(SMALL)
 @every_loss
 @everywhere
 def test_small(on_ptx: Kernels, case: Case, loss: str, place: tuple[str, str]) -> None:
@@ -25,7 +25,7 @@ def test_small(on_ptx: Kernels, case: Case, loss: str, place: tuple[str, str]) -
     hold_pairwise(case, loss, torch.float32)
 
 
-@cases(MEDIUM, "n1024", "n1025", "one_long", "n3000_fraction", "weighted_ties")
+@cases(MEDIUM)
 @every_loss
 @everywhere
 def test_medium(on_ptx: Kernels, case: Case, loss: str, place: tuple[str, str]) -> None:
@@ -33,21 +33,21 @@ def test_medium(on_ptx: Kernels, case: Case, loss: str, place: tuple[str, str]) 
     hold_pairwise(case, loss, torch.float32)
 
 
-@cases(SMALL + MEDIUM, "ragged", "weighted", "n1025", "n2049")
+@cases(SMALL, MEDIUM)
 @every_loss
 @every_dtype
 def test_dtypes(on_ptx: Kernels, case: Case, loss: str, dtype: torch.dtype) -> None:
     hold_pairwise(case, loss, dtype)
 
 
-@cases(SMALL, "weighted")
+@cases(SMALL)
 @every_loss
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_reductions(on_ptx: Kernels, case: Case, loss: str, reduction: str) -> None:
     hold_pairwise(case, loss, torch.float64, reduction=reduction)
 
 
-@cases(SMALL + MEDIUM, "ragged", "one_long")
+@cases(SMALL, MEDIUM)
 @every_loss
 @pytest.mark.parametrize("form", FORMS)
 def test_forms(on_ptx: Kernels, case: Case, loss: str, form: str) -> None:

@@ -29,7 +29,7 @@ every_distance = pytest.mark.parametrize("distance", DISTANCES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 
 
-@cases(TRIPLET_CASES, "none", "singletons", "d127", "n129", "integers", "refs")
+@cases(TRIPLET_CASES)
 @every_mining
 @every_distance
 @everywhere
@@ -40,7 +40,7 @@ def test_batches(
     hold_batch(case, mining, torch.float32, distance=distance)
 
 
-@cases(TRIPLET_CASES, "n65", "refs")
+@cases(TRIPLET_CASES)
 @every_mining
 @every_distance
 @every_dtype
@@ -50,7 +50,7 @@ def test_dtypes(
     hold_batch(case, mining, dtype, distance=distance)
 
 
-@cases(TRIPLET_CASES, "singletons")
+@cases(TRIPLET_CASES)
 @every_mining
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("margin", [-0.5, 0.0, "soft"])
@@ -63,7 +63,7 @@ def test_options(
         hold_batch(case, mining, torch.float64, reduction=reduction, margin=margin)
 
 
-@cases(LARGE_TRIPLET_CASES, "n401_ties")
+@cases(LARGE_TRIPLET_CASES)
 @every_mining
 def test_large_batches(on_ptx: Kernels, case: TripletCase, mining: str) -> None:
     """Against the CPU kernels, whose picks are canonical as these are."""

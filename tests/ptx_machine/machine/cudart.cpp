@@ -56,6 +56,15 @@ int64_t& most_dynamic_shared(const Kernel& kernel) {
   return all.try_emplace({&kernel, device_index}, 48 * 1024).first->second;
 }
 
+}  // namespace
+
+void clear_failure() {
+  last_failure().clear();
+  last_error = cudaSuccess;
+}
+
+namespace {
+
 cudaError_t refuse(cudaError_t error, const std::string& why) {
   last_failure() = why;
   return last_error = error;

@@ -47,6 +47,11 @@ bool mark_written(uint64_t begin, uint64_t bytes) {
   return true;
 }
 
+std::set<std::string>& unwritten_loads() {
+  static std::set<std::string> lines;
+  return lines;
+}
+
 std::string settle_allocations() {
   std::lock_guard lock(mutex);
   std::string lacking;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace ptx {
@@ -29,6 +30,10 @@ Allocation* find_allocation(uint64_t address);
 
 // Notes that the host has written there; false where that is in no allocation.
 bool mark_written(uint64_t begin, uint64_t bytes);
+
+// Loads of bytes that nothing has written, one line for each instruction: kernels may load more
+// than they use.
+std::set<std::string>& unwritten_loads();
 
 // From here on every allocation counts as written. Returns what an earlier one lacks, in words.
 std::string settle_allocations();

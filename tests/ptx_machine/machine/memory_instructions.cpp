@@ -24,7 +24,15 @@ void addresses(const Warp& warp, uint32_t operand, int size, int64_t offset, uin
 
 namespace {
 
-constexpr const char* kUnwritten = "a load of bytes that nothing has written: ";
+void note_unwritten(const Warp& warp, const Instruction& i, int lane, const std::string& what) {
+  if (settings.check_unwritten == 2) {
+    fault(warp, i, 1u << lane, "a load of bytes that nothing has written: " + what);
+  }
+  const Kernel& kernel = *warp.kernel;
+  const size_t at = static_cast<size_t>(&i - kernel.code.data());
+  unwritten_loads().insert(source_line(kernel, at) + "\t" + readable_name(kernel.name) + "\t" +
+                           kernel.origins[at].text);
+}
 
 bool all_written(const uint8_t* flags, uint32_t bytes) {
   switch (bytes) {
@@ -57,7 +65,7 @@ void reach_shared(Warp& warp, const Instruction& i, uint32_t lanes, Access acces
     if (access == Access::store) {
       memset(written + offset, 1, bytes);
     } else if (settings.check_unwritten && !all_written(written + offset, bytes)) {
-      fault(warp, i, 1u << lane, kUnwritten + ("shared address " + std::to_string(offset)));
+      note_unwritten(warp, i, lane, "shared address " + std::to_string(offset));
     }
     at[lane] = reinterpret_cast<uint64_t>(block.shared) + offset;
   });
@@ -129,9 +137,9 @@ void reach_global(Warp& warp, const Instruction& i, uint32_t lanes, Space space,
     if (access == Access::store) {
       memset(flags, 1, bytes);
     } else if (settings.check_unwritten && !all_written(flags, bytes)) {
-      fault(warp, i, 1u << lane,
-            kUnwritten + ("byte " + std::to_string(address - i.begin) + " of an allocation of " +
-                          std::to_string(i.end - i.begin)));
+      note_unwritten(warp, i, lane,
+                     "byte " + std::to_string(address - i.begin) + " of an allocation of " +
+                         std::to_string(i.end - i.begin));
     }
   });
 }

@@ -16,6 +16,9 @@ std::vector<std::unique_ptr<Module>>& modules();
 // What went wrong last, in words; empty where nothing did.
 std::string& last_failure();
 
+// Forgets it, and the error that cudaGetLastError would return.
+void clear_failure();
+
 // One line a launch, until Python asks for them.
 std::vector<std::string>& launch_log();
 

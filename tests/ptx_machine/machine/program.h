@@ -99,7 +99,6 @@ struct Kernel {
   std::vector<char> constants;  // rows
   uint32_t register_bytes = 0, static_shared = 0, local_bytes = 0;
   bool uses_dynamic_shared = false;
-  int max_dynamic_shared = 48 * 1024;  // cudaFuncSetAttribute raises it
   uint64_t launches = 0, instructions = 0;
 
   char* parameters_begin() {

@@ -67,7 +67,7 @@ CONTROL_API bool ptx_set(const char* name, int64_t value) {
 }
 
 CONTROL_API void ptx_begin_op() {
-  last_failure().clear();
+  clear_failure();
   launch_log().clear();
   in_op = true;
 }
@@ -121,6 +121,14 @@ CONTROL_API const char* ptx_unreached(const char* part_of_name) {
       }
     }
   }
+  return answer(text);
+}
+
+// Loads of bytes that nothing had written, since the process began: source line, kernel,
+// instruction.
+CONTROL_API const char* ptx_unwritten_loads() {
+  std::string text;
+  for (const std::string& line : unwritten_loads()) text += line + "\n";
   return answer(text);
 }
 

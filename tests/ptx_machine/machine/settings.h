@@ -29,7 +29,7 @@ struct Settings {
   int64_t rounding_noise = 1;   // approximate instructions are off by up to one ulp
   int64_t late_copies = 1;      // asynchronous copies and products may end late
   int64_t contract = 0;         // mul + add becomes fma where ptxas may do that
-  int64_t check_unwritten = 1;  // a load of bytes that nothing has written is a fault
+  int64_t check_unwritten = 1;  // loads of bytes that nothing has written: 1 noted, 2 a fault
   int64_t instruction_limit = 20'000'000'000;  // of all warps of one launch
 };
 

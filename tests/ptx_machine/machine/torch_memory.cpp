@@ -7,11 +7,13 @@
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <string>
 
 #include "memory.h"
 #include "modules.h"
@@ -81,6 +83,19 @@ void uninstall_allocator() { c10::SetCPUAllocator(c10::GetDefaultCPUAllocator(),
 }  // namespace ptx
 
 #define TORCH_CUDA_API extern "C" __attribute__((visibility("default")))
+
+// The other operators that launchers call (contiguous, to) write what they allocate.
+TORCH_CUDA_API int32_t torch_call_dispatcher(const char* name, const char* overload,
+                                             uint64_t* stack, uint64_t version) {
+  using Dispatcher = int32_t (*)(const char*, const char*, uint64_t*, uint64_t);
+  static const auto dispatcher =
+      reinterpret_cast<Dispatcher>(dlsym(RTLD_NEXT, "torch_call_dispatcher"));
+  const bool before = ptx::in_op;
+  ptx::in_op = before && std::string(name) == "aten::new_empty";
+  const int32_t error = dispatcher(name, overload, stack, version);
+  ptx::in_op = before;
+  return error;
+}
 
 // The link (-Bsymbolic-functions) has the launchers ask this one.
 TORCH_CUDA_API int32_t aoti_torch_get_device_index(void*, int32_t* index) {

@@ -26,7 +26,8 @@ __device__ __forceinline__ uint32_t weight_exponent(const ListInputs& args, int6
                                                     int64_t slot) {
   if (real_range(args.lists, list, slot).size() == 0) return 0;
   const double weight = load_weight<float>(args, slot);
-  return is_weight(weight) ? static_cast<uint32_t>(bit_cast<uint64_t>(weight) >> 52) : 0;
+  // Without the sign: -0 is a weight, too.
+  return is_weight(weight) ? static_cast<uint32_t>(bit_cast<uint64_t>(weight) >> 52 & 0x7ff) : 0;
 }
 
 // A template, so that files may share it.

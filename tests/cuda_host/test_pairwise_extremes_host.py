@@ -119,6 +119,20 @@ def test_a_mean_has_no_scale(
     assert torch.equal(got.grad, wanted.grad)
 
 
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@every_loss
+def test_minus_zero_is_a_weight(weighting: str, loss: str, on_every_kernel) -> None:
+    batch = batch_of(weighted=True)
+    results = []
+    for zero in (0.0, -0.0):
+        batch.weights[::7] = zero
+        results.append(evaluate(LOSSES[loss], flat(batch), weighting=weighting))
+    wanted, got = results
+    assert wanted.grad.isfinite().all() and wanted.grad.any()
+    assert torch.equal(got.loss, wanted.loss)
+    assert torch.equal(got.grad, wanted.grad)
+
+
 @every_loss
 def test_margin_gradients_have_the_unit_of_their_list(loss: str, on_every_kernel) -> None:
     batch = batch_of(weighted=True)

@@ -24,6 +24,9 @@ triplet_backward = torch.ops.fused_rankloss.triplet_backward.default
 batch_triplet_forward = torch.ops.fused_rankloss.batch_triplet_forward.default
 batch_triplet_backward = torch.ops.fused_rankloss.batch_triplet_backward.default
 
+# How the texts of csrc/common/torch.h begin.
+_OUT_OF_MEMORY = "fused_rankloss: out of memory"
+
 
 def call(op: Callable, *arguments: Any) -> Any:
     """The results of an op. What C++ can only tell in words becomes the exception it stands for.
@@ -38,10 +41,15 @@ def call(op: Callable, *arguments: Any) -> Any:
         return op(*arguments)
     except RuntimeError as error:
         text = str(error)
-        interruption = _extension.take_interruption()
-        if interruption is not None:
-            raise interruption from None
-        if text.startswith("fused_rankloss: out of memory"):
+        if text.startswith("fused_rankloss: interrupted"):
+            # Of no other error: one that a compiled graph could not pass on may still be waiting.
+            interruption = _extension.take_interruption()
+            if interruption is not None:
+                raise interruption from None
+        if text.startswith(_OUT_OF_MEMORY):
+            if "CUDA error" in text and "out of memory" not in text.removeprefix(_OUT_OF_MEMORY):
+                # What an earlier kernel has left shows where memory is asked for.
+                raise RuntimeError(text.replace("out of memory: ", "", 1)) from None
             raise torch.OutOfMemoryError(text) from None
         raise
 

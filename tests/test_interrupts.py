@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from fused_rankloss import _extension, ops
 from isolated import HERE, python_environment
 
 # A call that would take a minute or more on one thread, in the same process as its handler.
@@ -69,3 +70,16 @@ def test_a_call_is_interrupted(family: str, threads: int, own: bool) -> None:
     assert process.returncode == 0, errors
     # Uninterrupted, the call would return first.
     assert output.split() == ["Stop" if own else "KeyboardInterrupt", "True"]
+
+
+def test_another_error_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handler raised in a compiled graph, which cannot pass it on, hides no later error."""
+    monkeypatch.setattr(_extension, "take_interruption", KeyboardInterrupt)
+
+    def op(text: str) -> None:
+        raise RuntimeError(text)
+
+    with pytest.raises(RuntimeError, match="another error"):
+        ops.call(op, "another error")
+    with pytest.raises(KeyboardInterrupt):
+        ops.call(op, "fused_rankloss: interrupted by a signal handler")

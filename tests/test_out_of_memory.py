@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
+import torch
 
+from fused_rankloss import ops
 from isolated import run_python
 
 PROGRAM = """
@@ -76,3 +78,27 @@ def test_a_tensor_that_cannot_be() -> None:
     text = run_python(program)
     assert "could not allocate a tensor of 4398046511104 elements" in text
     assert "line " not in text and ".h" not in text
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        ("", torch.OutOfMemoryError),
+        (": CUDA out of memory. Tried to allocate 2.00 GiB", torch.OutOfMemoryError),
+        (": CUDA error: out of memory", torch.OutOfMemoryError),
+        (": CUDA error: device-side assert triggered", RuntimeError),
+    ],
+)
+def test_only_a_lack_of_memory_is_called_so(cause: str, kind: type[Exception]) -> None:
+    """An error that an earlier kernel has left shows in the next allocation, too."""
+
+    def op() -> None:
+        raise RuntimeError(
+            f"fused_rankloss: out of memory: could not allocate a tensor of 3 elements{cause}"
+        )
+
+    with pytest.raises(kind, match="could not allocate a tensor of 3 elements") as raised:
+        ops.call(op)
+    assert raised.type is kind
+    assert str(raised.value).endswith(cause)
+    assert ("out of memory" in str(raised.value)) == (kind is torch.OutOfMemoryError)

@@ -71,7 +71,7 @@ class LambdaList {
     ListResult result;
     result.pairs = sum_pair_weights(problem);
     if (!std::isfinite(result.pairs)) return poison(b, statistics);
-    result.unit = weight_unit(result.pairs);
+    if (args_.weights != nullptr) result.unit = weight_unit(result.pairs);
     LambdaSums sums;
     if (problem.num_levels > 1 || problem.all_pairs) {
       sums = use_scan(problem) ? scan_.solve(problem, direct_, list_.finite, team)

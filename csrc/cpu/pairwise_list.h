@@ -142,7 +142,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   void take_pairs(double pairs) {
     pairs_ = pairs;
     poisoned_ |= !std::isfinite(pairs);
-    if (kCounts || poisoned_) return;
+    if (kCounts || poisoned_ || args_.weights == nullptr) return;
     unit_ = weight_unit(pairs);
     this->set_unit(unit_);
   }

@@ -75,6 +75,25 @@ MUTANTS = [
         "      passed *= own.decay;\n",
         "",
     ),
+    *(
+        Mutant(f"scores of {length} lists are relative to the largest", file, old, new)
+        for length, file, old, new in [
+            (
+                "short",
+                "listwise_short.cuh",
+                "shared_.scores.store(team_.cell(first_ + p), items_.score(slot));",
+                "shared_.scores.store(team_.cell(first_ + p),\n"
+                "                           items_.score(slot) - all_.top_score);",
+            ),
+            (
+                "long",
+                "listwise_long.cuh",
+                "params_.scores[record.first + position] = items.score(slot);",
+                "params_.scores[record.first + position] =\n"
+                "          items.score(slot) - record.items.top_score;",
+            ),
+        ]
+    ),
     Mutant("an item is no part of its own rank", "listwise_runs.cuh", "steps + 0.5", "steps"),
     # Short lists.
     Mutant(

@@ -42,6 +42,12 @@ MUTANTS = [
         "if (cell > order.size) continue;",
     ),
     Mutant(
+        "the workspace is that of one margin",
+        "short_lists.cuh",
+        "short_lists_end(queue, partials, blocks)",
+        "short_lists_end(queue, partials, grid.num_blocks)",
+    ),
+    Mutant(
         "padding beyond the slots keeps its gradient",
         "list_pairs.cuh",
         "slot < args.lists.width; slot +=",

@@ -11,7 +11,7 @@ import torch
 from host_cases import cases, every_dtype, same_bits, sanitize
 
 from batches import FORMS, Batch, Call, flat, one_list, padded_lengths
-from cases import SMALL, Case, by_name, generator_for
+from cases import SMALL, Case, by_name
 from ltr import SCHEMES
 from oracle_ndcg import statistics_of
 
@@ -301,12 +301,16 @@ def test_wide_rows_of_short_lists(lists: int, length: int, crossover, lambda_lon
 
 @pytest.mark.parametrize("statistics", [False, True])
 def test_no_list_at_all(statistics: bool, lambda_long_host) -> None:
-    """But as many scores as long lists have."""
-    scores = torch.randn(40, generator=generator_for("none"))
-    call = one_list(Batch(scores, torch.arange(40) % 3, (40,)))
-    call.options["offsets"] = torch.zeros(1, dtype=torch.int64)
-    got = forward(lambda_long_host, call, needs_statistics=statistics, reduction="mean")
-    assert got["loss"] == 0 and got["list_scale"].numel() == got["statistics"].numel() == 0
+    """No scores, then: those of no list are refused."""
+    for size in (0, 40):
+        call = one_list(Batch(torch.randn(size), torch.arange(size) % 3, (size,)))
+        call.options["offsets"] = torch.zeros(1, dtype=torch.int64)
+        if size > 0:
+            with pytest.raises(ValueError, match="got a single offset"):
+                forward(lambda_long_host, call, needs_statistics=statistics, reduction="mean")
+            continue
+        got = forward(lambda_long_host, call, needs_statistics=statistics, reduction="mean")
+        assert got["loss"] == 0 and got["list_scale"].numel() == got["statistics"].numel() == 0
 
 
 @sanitize

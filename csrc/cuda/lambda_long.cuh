@@ -109,10 +109,9 @@ template <class Queue, typename Real>
 void run_direct_pairs(Queue& queue, const LambdaLongParams<Real>& params, int64_t most_lists) {
   const int64_t pieces = PairPieces::most_pieces(params.args.lists.num_slots, most_lists);
   dispatch_lambda_term<Real>(params.args.pair_loss, [&](auto loss) {
-    queue.launch_resident(pieces, kPairThreads, 0, lambda_pairs_kernel<decltype(loss), Real>,
-                          params);
+    queue.launch_resident(pieces, kPairThreads, lambda_pairs_kernel<decltype(loss), Real>, params);
   });
-  queue.launch_resident(most_lists, kPairThreads, 0, lambda_pieces_kernel<Real>, params);
+  queue.launch_resident(most_lists, kPairThreads, lambda_pieces_kernel<Real>, params);
 }
 
 template <typename Real, class Queue>

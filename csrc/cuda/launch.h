@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What every launcher does around its kernel: the stream, and errors that say what to do.
+// The queue that kernels are launched through: the stream, workspaces, and errors that say what to
+// do.
 #pragma once
 
 #include <cuda_runtime.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <algorithm>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/torch.h"
@@ -41,113 +42,23 @@ inline void check_cuda(cudaError_t error, std::string_view op) {
                            cuda_remedy(error));
 }
 
-// The device and stream that an op works on. Made once the arguments are known to be on one CUDA
-// device, and kept until the last launch.
-class LaunchScope {
- public:
-  LaunchScope(const Tensor& tensor, std::string_view op)
-      : device_(tensor.get_device_index()), guard_(device_), op_(op) {
-    void* stream = nullptr;
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
-    stream_ = static_cast<cudaStream_t>(stream);
-    (void)cudaGetLastError();  // what an earlier call left is not this call's error
-  }
-
-  cudaStream_t stream() const { return stream_; }
-  const std::string& op() const { return op_; }
-
-  // How many blocks of a kernel the device holds at once, with so much dynamic shared memory each.
-  // The kernel may be launched with it from then on.
-  int64_t resident_blocks(const void* kernel, int threads, int64_t shared_bytes = 0) const {
-    static DeviceFacts<std::tuple<const void*, int, int64_t>> facts;
-    return facts.get({kernel, threads, shared_bytes}, device_, [&] {
-      allow_shared_bytes(kernel, shared_bytes);
-      int blocks_each = 0;
-      check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads,
-                                                               static_cast<size_t>(shared_bytes)),
-                 op_);
-      return device_attribute(cudaDevAttrMultiProcessorCount) * blocks_each;
-    });
-  }
-
-  int64_t shared_bytes_of_block() const {
-    return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  }
-  int64_t shared_bytes_of_multiprocessor() const {
-    return device_attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor);
-  }
-
-  // grid.x for so many blocks.
-  unsigned grid(int64_t blocks) const {
-    check(blocks <= INT32_MAX, op_, ": expected work for at most ", INT32_MAX,
-          " thread blocks, got ", blocks);
-    return static_cast<unsigned>(blocks);
-  }
-
-  // Call after each launch.
-  void check_launch() const { check_cuda(cudaGetLastError(), op_); }
-
- private:
-  // A kernel that was allowed more before keeps that.
-  void allow_shared_bytes(const void* kernel, int64_t bytes) const {
-    constexpr int64_t kAlways = 48 * 1024;  // needs no permission
-    if (bytes <= kAlways) return;
-    cudaFuncAttributes allowed{};
-    check_cuda(cudaFuncGetAttributes(&allowed, kernel), op_);
-    if (allowed.maxDynamicSharedSizeBytes >= bytes) return;
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(bytes)),
-               op_);
-  }
-
-  int64_t device_attribute(cudaDeviceAttr attribute) const {
-    static DeviceFacts<cudaDeviceAttr> facts;
-    return facts.get(attribute, device_, [&] {
-      int value = 0;
-      check_cuda(cudaDeviceGetAttribute(&value, attribute, device_), op_);
-      return value;
-    });
-  }
-
-  int device_;
-  torch::stable::accelerator::DeviceGuard guard_;
-  std::string op_;
-  cudaStream_t stream_ = nullptr;
-};
-
-// Up to `most_blocks` blocks, and no more than run side by side.
-template <typename Parameter>
-void launch_cooperative(const LaunchScope& scope, void (*kernel)(Parameter), int64_t most_blocks,
-                        int threads, const std::remove_cv_t<Parameter>& argument) {
-  const void* address = reinterpret_cast<const void*>(kernel);
-  const int64_t blocks = std::min(most_blocks, scope.resident_blocks(address, threads));
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeCooperative;
-  attribute.val.cooperative = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(scope.grid(blocks));
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.stream = scope.stream();
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  check_cuda(cudaLaunchKernelEx(&config, kernel, argument), scope.op());
-  scope.check_launch();
-}
-
 // Work for one stream, in order. The functions that know the kernels of a family and their sequence
 // are templates over it, run_<family>(Queue&, args), so that tests run them with a queue of their
 // own (tests/cuda_host/host_queue.h). Each is compiled in one .cu file, by explicit instantiation.
 // Nothing waits for the device, so that a CUDA graph can record all of it.
 class DeviceQueue {
  public:
-  DeviceQueue(const Tensor& like, std::string_view op) : scope_(like, op), like_(like), op_(op) {}
+  // Made once the arguments of an op are known to be on one CUDA device, and kept until the last
+  // launch.
+  DeviceQueue(const Tensor& like, std::string_view op)
+      : like_(like), op_(op), device_(like.get_device_index()), guard_(device_) {
+    void* stream = nullptr;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
+    stream_ = static_cast<cudaStream_t>(stream);
+    (void)cudaGetLastError();  // what an earlier call left is not this call's error
+  }
 
   const std::string& op() const { return op_; }
-
-  // ---- The device ----------------------------------------------------------
-
-  int64_t shared_bytes_of_block() const { return scope_.shared_bytes_of_block(); }
-  int64_t shared_bytes_of_multiprocessor() const { return scope_.shared_bytes_of_multiprocessor(); }
 
   // ---- Memory --------------------------------------------------------------
 
@@ -173,7 +84,7 @@ class DeviceQueue {
   template <typename T>
   void zero(T* values, int64_t count) {
     if (count == 0) return;
-    check_cuda(cudaMemsetAsync(values, 0, count * sizeof(T), scope_.stream()), op_);
+    check(cudaMemsetAsync(values, 0, count * sizeof(T), stream_));
   }
 
   // ---- Launches ------------------------------------------------------------
@@ -182,20 +93,27 @@ class DeviceQueue {
   void launch(int64_t blocks, int threads, void (*kernel)(Parameters...),
               const Arguments&... arguments) {
     if (blocks == 0) return;
-    kernel<<<scope_.grid(blocks), threads, 0, scope_.stream()>>>(arguments...);
-    scope_.check_launch();
+    kernel<<<grid(blocks), threads, 0, stream_>>>(arguments...);
+    check(cudaGetLastError());
   }
 
-  // At most as many blocks as run side by side, each with so many bytes of dynamic shared memory:
-  // for kernels whose blocks share out work of any size.
+  // The same with so many bytes of dynamic shared memory for each block: more than 48 KB as well.
   template <typename Parameter>
-  void launch_resident(int64_t most_blocks, int threads, int64_t shared_bytes,
-                       void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
-    if (most_blocks == 0) return;
-    const int64_t blocks = std::min(most_blocks, resident_blocks(kernel, threads, shared_bytes));
-    kernel<<<scope_.grid(blocks), threads, static_cast<size_t>(shared_bytes), scope_.stream()>>>(
-        argument);
-    scope_.check_launch();
+  void launch_with_memory(int64_t blocks, int threads, int64_t shared_bytes,
+                          void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
+    if (blocks == 0) return;
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes)));
+    kernel<<<grid(blocks), threads, static_cast<size_t>(shared_bytes), stream_>>>(argument);
+    check(cudaGetLastError());
+  }
+
+  // At most as many blocks as run side by side: for kernels whose blocks share out work of any
+  // size.
+  template <typename Parameter>
+  void launch_resident(int64_t most_blocks, int threads, void (*kernel)(Parameter),
+                       const std::remove_cv_t<Parameter>& argument) {
+    launch(std::min(most_blocks, resident_blocks(kernel, threads)), threads, kernel, argument);
   }
 
   // The same, and the blocks may wait for each other (team.cuh).
@@ -203,44 +121,59 @@ class DeviceQueue {
   void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
                        const std::remove_cv_t<Parameter>& argument) {
     if (most_blocks == 0) return;
-    launch_cooperative(scope_, kernel, most_blocks, threads, argument);
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeCooperative;
+    attribute.val.cooperative = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(grid(std::min(most_blocks, resident_blocks(kernel, threads))));
+    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.stream = stream_;
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    check(cudaLaunchKernelEx(&config, kernel, argument));
+    check(cudaGetLastError());
   }
 
-  // A block for each index, with so many bytes of dynamic shared memory.
-  template <typename Parameter>
-  void launch_with_memory(int64_t blocks, int threads, int64_t shared_bytes,
-                          void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
-    if (blocks == 0) return;
-    resident_blocks(kernel, threads, shared_bytes);  // allows the kernel so many bytes
-    kernel<<<scope_.grid(blocks), threads, static_cast<size_t>(shared_bytes), scope_.stream()>>>(
-        argument);
-    scope_.check_launch();
-  }
-
-  // ---- Sorts, by CUB ---------------------------------------------------------
+  // ---- Sorts, by CUB -------------------------------------------------------
 
   // By the lowest `bits` of the keys, stably, from one pair of arrays to another.
   void sort(KeyedValues from, KeyedValues to, int64_t count, int bits) {
     size_t bytes = 0;
-    check_cuda(sort_pairs(nullptr, bytes, from, to, count, bits, scope_.stream()), op_);
+    check(sort_pairs(nullptr, bytes, from, to, count, bits, stream_));
     void* workspace = sort_workspace(bytes);
-    check_cuda(sort_pairs(workspace, bytes, from, to, count, bits, scope_.stream()), op_);
+    check(sort_pairs(workspace, bytes, from, to, count, bits, stream_));
   }
 
   // The same within two halves. Returns the half that holds the result.
   template <typename Key>
   int sort(const SortBuffers<Key>& buffers, int64_t count, int bits) {
     const size_t bytes = radix_sort_bytes<Key>(count);
-    void* workspace = sort_workspace(bytes);
     int sorted = 0;
-    check_cuda(radix_sort(workspace, bytes, buffers, count, bits, scope_.stream(), sorted), op_);
+    check(radix_sort(sort_workspace(bytes), bytes, buffers, count, bits, stream_, sorted));
     return sorted;
   }
 
  private:
+  void check(cudaError_t error) const { check_cuda(error, op_); }
+
+  // grid.x for so many blocks.
+  unsigned grid(int64_t blocks) const {
+    fused_rankloss::check(blocks <= INT32_MAX, op_, ": expected work for at most ", INT32_MAX,
+                          " thread blocks, got ", blocks);
+    return static_cast<unsigned>(blocks);
+  }
+
+  // How many blocks of a kernel the device holds at once.
   template <typename Parameter>
-  int64_t resident_blocks(void (*kernel)(Parameter), int threads, int64_t shared_bytes) const {
-    return scope_.resident_blocks(reinterpret_cast<const void*>(kernel), threads, shared_bytes);
+  int64_t resident_blocks(void (*kernel)(Parameter), int threads) const {
+    static DeviceFacts<std::pair<const void*, int>> facts;
+    const void* const address = reinterpret_cast<const void*>(kernel);
+    return facts.get({address, threads}, device_, [&] {
+      int multiprocessors = 0, blocks_each = 0;
+      check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device_));
+      check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0));
+      return int64_t{multiprocessors} * blocks_each;
+    });
   }
 
   // One sort follows the other: they share their workspace.
@@ -252,9 +185,11 @@ class DeviceQueue {
     return sort_workspace_;
   }
 
-  LaunchScope scope_;
   const Tensor& like_;
   std::string op_;
+  int device_;
+  torch::stable::accelerator::DeviceGuard guard_;
+  cudaStream_t stream_ = nullptr;
   std::vector<Tensor> memory_;
   void* sort_workspace_ = nullptr;
   size_t sort_bytes_ = 0;

@@ -92,16 +92,6 @@ class PairwiseHostOps(HostOps):
         self._ops.huge_backward(slots)
 
 
-class LongHostOps(HostOps):
-    """An op that sorts lists of more than ``crossover`` slots."""
-
-    def set(self, *, crossover: int = 0, blocks: int = 2, seed: int = 0) -> None:
-        """``blocks``: how many run side by side, at most."""
-        self._ops.set_crossover(crossover)
-        self._ops.set_blocks(blocks)
-        self._ops.set_seed(seed)
-
-
 def load(
     pytestconfig: pytest.Config, source: str, namespace: str, ops: type[HostOps] = HostOps
 ) -> HostOps:

@@ -27,8 +27,6 @@ namespace fused_rankloss::host {
 struct HostDeviceFacts {
   std::uint64_t seed = 0;
   int64_t resident_blocks = 3;  // of any kernel
-  int64_t shared_bytes_of_block = 64 * 1024;
-  int64_t shared_bytes_of_multiprocessor = 64 * 1024;
 };
 
 class HostQueue {
@@ -37,8 +35,6 @@ class HostQueue {
       : op_(std::move(op)), facts_(facts) {}
 
   const std::string& op() const { return op_; }
-  int64_t shared_bytes_of_block() const { return facts_.shared_bytes_of_block; }
-  int64_t shared_bytes_of_multiprocessor() const { return facts_.shared_bytes_of_multiprocessor; }
 
   // The type of each launched kernel's first parameter, in their order; of the last launch, how
   // many atomics there were and blocks.
@@ -73,11 +69,9 @@ class HostQueue {
   }
 
   template <typename Parameter>
-  void launch_resident(int64_t most_blocks, int threads, int64_t shared_bytes,
-                       void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
-    const int64_t blocks = std::min(most_blocks, facts_.resident_blocks);
-    run(blocks, threads, {.dynamic_bytes = static_cast<std::size_t>(shared_bytes)}, kernel,
-        argument);
+  void launch_resident(int64_t most_blocks, int threads, void (*kernel)(Parameter),
+                       const std::remove_cv_t<Parameter>& argument) {
+    launch(std::min(most_blocks, facts_.resident_blocks), threads, kernel, argument);
   }
 
   template <typename Parameter>

@@ -45,6 +45,7 @@ LAUNCH_BOUNDS = {
     "list_keys_kernel": (256, 1),
     "score_keys_kernel": (256, 1),
     "lists_backward_kernel": (256, 1),
+    "weight_units_kernel": (256, 1),
     "lambda_prepare_kernel": (256, 1),
     "lambda_rank_kernel": (256, 2),
     "lambda_pairs_kernel": (256, 2),

@@ -148,7 +148,7 @@ struct TripletRowsParams {
 };
 
 template <typename Stored>
-__global__ void __launch_bounds__(kTripletThreads)
+__global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
     triplet_rows_kernel(const __grid_constant__ TripletRowsParams params) {
   using Loss = compute_t<Stored>;
   const TripletArgs& args = params.args;

@@ -10,8 +10,10 @@ NVCC = nvcc
 CUDA_FILES = $(wildcard csrc/cuda/*.cu csrc/cuda/experimental/*.cu)
 CUDA_OBJECTS = $(CUDA_FILES:csrc/cuda/%.cu=build/cuda-syntax/%.o)
 SANITIZERS = $(shell g++ -print-file-name=libasan.so):$(shell g++ -print-file-name=libstdc++.so.6)
-SANITIZED = LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	PYTHONPATH=build/sanitize
+SANITIZED = LD_PRELOAD="$(SANITIZERS)" UBSAN_OPTIONS=print_stacktrace=1 \
+	ASAN_OPTIONS=detect_leaks=1:leak_check_at_exit=0 PYTHONMALLOC=malloc \
+	LSAN_OPTIONS="suppressions='$(CURDIR)/tests/leaks.supp':print_suppressions=0" \
+	PYTHONPATH=build/sanitize:tests pytest -p leaks
 
 .PHONY: dev build test check fmt cuda-syntax $(CUDA_OBJECTS) sanitize
 
@@ -49,14 +51,14 @@ $(CUDA_OBJECTS): build/cuda-syntax/%.o: csrc/cuda/%.cu
 	$(NVCC) $(NVCC_FLAGS) -arch=$(if $(filter hopper_%,$(*F)),sm_90a,sm_80) -c $< -o $@
 
 # The kernels of both kinds under AddressSanitizer and UBSan, installed aside. Python itself is
-# compiled without them, so the runtime is preloaded, and its leak reports would all be Python's.
+# compiled without them, so the runtime is preloaded. Leaks: tests/leaks.py.
 # The CUDA kernels, run on one CPU thread, take as long as all the rest: side by side with it.
 # Of each test, every value of every parameter once: what a case touches depends on its sizes, dtype
 # and options one by one.
 sanitize:
 	FUSED_RANKLOSS_SANITIZE=1 pip install --no-deps --upgrade --target build/sanitize .
 	log=$$(mktemp); \
-	$(SANITIZED) pytest -s -m sanitize --every-value tests/cuda_host >"$$log" 2>&1 & host=$$!; \
-	$(SANITIZED) pytest -s -m sanitize --every-value --progress --ignore=tests/cuda_host; rest=$$?; \
+	$(SANITIZED) -s -m sanitize --every-value tests/cuda_host >"$$log" 2>&1 & host=$$!; \
+	$(SANITIZED) -s -m sanitize --every-value --progress --ignore=tests/cuda_host; rest=$$?; \
 	wait $$host; failed=$$?; \
 	cat "$$log"; rm "$$log"; exit $$((rest != 0 ? rest : failed))

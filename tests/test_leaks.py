@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from isolated import run_python
+from isolated import python_environment, run_python
 
 # One string of a call would be 32 bytes and what the allocator adds.
 LEAK_BYTES = 16
@@ -74,3 +77,37 @@ print((mallinfo().uordblks - before) / {calls})
 def test_calls_leave_nothing_behind(name: str) -> None:
     grown = float(run_python(MEASURE.format(name=name, calls=CALLS)))
     assert grown < LEAK_BYTES, f"{grown:.1f} bytes a call"
+
+
+DROPS = """
+import ctypes
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+
+def test_allocations():
+    for _ in range(10):
+        address = libc.malloc(32)
+        if {freed}:
+            libc.free(address)
+"""
+
+
+@pytest.mark.sanitize
+@pytest.mark.skipif("libasan" not in os.environ.get("LD_PRELOAD", ""), reason="see make sanitize")
+@pytest.mark.parametrize("freed", [True, False])
+def test_a_leak_fails_the_session(tmp_path: Path, freed: bool) -> None:
+    file = tmp_path / "test_drops.py"
+    file.write_text(DROPS.format(freed=freed))
+    command = [sys.executable, "-m", "pytest", "-s", "-p", "leaks", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, str(file)],
+        env=python_environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "1 passed" in done.stdout
+    assert ("LeakSanitizer: detected memory leaks" in done.stderr) == (not freed)
+    assert done.returncode == (0 if freed else 1), done.stdout + done.stderr

@@ -26,8 +26,8 @@ class Stop(Exception):
 def handler(number, frame):
     raise Stop("by the handler")
 
-if {own}:
-    signal.signal(signal.SIGINT, handler)
+# A shell's background job starts with the signal ignored: Python's own handler is set, too.
+signal.signal(signal.SIGINT, handler if {own} else signal.default_int_handler)
 scores = torch.randn({n}, requires_grad=True)
 labels = torch.randint(0, 5, ({n},))
 rows = torch.randn(16384, 64)

@@ -61,10 +61,10 @@ PLANTED = [
     Planted(
         "nobody_asks_for_shared_memory",
         "cuda/launch.h",
-        "    if (bytes <= kAlways) return;\n",
-        "    if (bytes >= 0) return;\n",
-        "test_pairwise_ptx.py",
-        "many_lists_beyond_a_warps or test_medium",
+        "static_cast<int>(shared_bytes)));",
+        "static_cast<int>(shared_bytes / 8)));",
+        "test_triplet_ptx.py",
+        "test_hopper_search",
     ),
     Planted(
         "launch_bounds_are_too_small",

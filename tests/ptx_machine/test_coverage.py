@@ -23,11 +23,14 @@ NEVER_RUN: dict[str, str] = {
     "detail::EmptyKernel": "asked for its attributes alone",
 }
 
-# Loads of bytes that nothing has written, by the file of csrc, and why what is loaded is not used.
-LOADS_OF_NOTHING: dict[str, str] = {
-    "cuda/mined_gradients.cuh": "slopes of terms without a pair, loaded before that is known",
-    "cuda/score_order.cuh": "vectors of four; elements behind the end are left alone",
-}
+# Loads of bytes that nothing has written: the file of csrc, a part of the kernel's name, and why what
+# is loaded is not used.
+LOADS_OF_NOTHING: tuple[tuple[str, str, str], ...] = (
+    ("mined_gradients.cuh", "", "slopes of terms without a pair, loaded before that is known"),
+    ("score_order.cuh", "", "vectors of four; elements behind the end are left alone"),
+    ("search_operands.cuh", "convert_kernel", "the centre of no references, which nothing meets"),
+    ("shared_array.cuh", "CountTerm<float", "an item of 12 bytes is loaded with its padding"),
+)
 
 # Lists of a warp, of a block, of a grid.
 LISTS = {"warps": (3, 40, 0, 100), "blocks": (700, 40), "grid": (10_300, 5), "one": (300,)}
@@ -117,6 +120,9 @@ def test_loads_of_what_nothing_has_written(ptx_kernels: Kernels) -> None:
     found = [
         line
         for line in ptx_kernels.unwritten_loads()
-        if line.removeprefix("csrc/").partition(":")[0] not in LOADS_OF_NOTHING
+        if not any(
+            line.startswith(f"csrc/cuda/{file}:") and kernel in line
+            for file, kernel, _ in LOADS_OF_NOTHING
+        )
     ]
     assert not found, "\n".join(found)

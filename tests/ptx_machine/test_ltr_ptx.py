@@ -102,11 +102,7 @@ def test_one_wide_row_of_a_short_list(on_ptx: Kernels, name: str, length: int) -
 
 
 @every_ranking
-@pytest.mark.parametrize("options", [{}, {"k": 3}], ids=str)
-@pytest.mark.parametrize("n", [5, 1500])
-def test_slots_in_no_list(on_ptx: Kernels, name: str, options: dict, n: int) -> None:
-    if options and "lambda" not in RANKING[name].name:
-        options = {}
-    scores = torch.randn(n, requires_grad=True)
-    value = RANKING[name](scores, torch.arange(n) % 5, offsets=torch.tensor([0]), **options)
-    assert value == 0 and not torch.autograd.grad(value, scores)[0].any()
+def test_no_list(on_ptx: Kernels, name: str) -> None:
+    scores = torch.randn(0, requires_grad=True)
+    value = RANKING[name](scores, torch.arange(0), offsets=torch.tensor([0]))
+    assert value == 0 and torch.autograd.grad(value, scores)[0].shape == (0,)

@@ -23,8 +23,8 @@ NEVER_RUN: dict[str, str] = {
     "detail::EmptyKernel": "asked for its attributes alone",
 }
 
-# Loads of bytes that nothing has written: the file of csrc, a part of the kernel's name, and why what
-# is loaded is not used.
+# Loads of bytes that nothing has written: the file of csrc, a part of the kernel's name, and why
+# what is loaded is not used.
 LOADS_OF_NOTHING: tuple[tuple[str, str, str], ...] = (
     ("mined_gradients.cuh", "", "slopes of terms without a pair, loaded before that is known"),
     ("score_order.cuh", "", "vectors of four; elements behind the end are left alone"),

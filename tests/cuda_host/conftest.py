@@ -48,6 +48,10 @@ class HostOps:
         self._ops.set_seed(seed)
 
 
+# By the digits of pairwise_host.cpp: an op that returned text would leak it in torch's conversion.
+KERNELS = ("", "tiles", "short", "long")
+
+
 class PairwiseHostOps(HostOps):
     """The ops of pairwise_host.cpp."""
 
@@ -73,7 +77,7 @@ class PairwiseHostOps(HostOps):
 
     def kernels(self) -> list[str]:
         """Those of the last call: "tiles", "short", "long"."""
-        return self._ops.last_kernels().split(",")
+        return [KERNELS[int(digit)] for digit in str(self._ops.last_kernels())]
 
     def pairwise_forward(self, *arguments):
         results = self._ops.pairwise_forward(*arguments)

@@ -107,11 +107,10 @@ def test_every_kernel_has_run(ptx_kernels: Kernels, request: pytest.FixtureReque
     stops = [item for item in request.session.items if item.name.startswith("test_tour[")]
     if len(stops) < len(TOUR) or request.session.testsfailed:
         pytest.skip("only a session with the whole tour, and without failures, can tell")
-    idle = [
-        kernel.name
-        for kernel in ptx_kernels.coverage()
-        if not kernel.launches and not any(part in kernel.name for part in NEVER_RUN)
-    ]
+    # Two files may have made the same kernel of a template; the linker keeps one of them.
+    kernels = ptx_kernels.coverage()
+    idle = {kernel.name for kernel in kernels} - {k.name for k in kernels if k.launches}
+    idle = [name for name in sorted(idle) if not any(part in name for part in NEVER_RUN)]
     assert not idle, "never run:\n" + "\n".join(idle)
 
 

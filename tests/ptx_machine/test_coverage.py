@@ -4,6 +4,7 @@ the error budgets of the other tests, and then a look at what has never been lau
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from machine import Kernels
 from ptx_cases import hold_batch, hold_pairwise
 
+from batches import Batch, Call, flat
 from cases import LOSSES, SCORE_DTYPES, Case, by_name, generator_for, name_of
 from fused_rankloss import triplet_loss
 from ltr import GRID, RANKING, graded, hold
@@ -52,8 +54,19 @@ def hold_ranking(case: Case, name: str, dtype: torch.dtype) -> None:
     hold((RANKING | GRID)[name], graded(case, dtype), "cpu", case=case)
 
 
+def narrow_labels(batch: Batch) -> Call:
+    """Labels of 32 bits have counting kernels of their own."""
+    return flat(replace(batch, labels=batch.labels.int()))
+
+
 TOUR: dict[str, Callable[[], None]] = {
     **{f"rows-{name_of(dtype)}": partial(hold_rows, (33, 20), dtype) for dtype in SCORE_DTYPES},
+    **{
+        f"hinge-int32_labels-{name}": partial(
+            hold_pairwise, lists(name, LISTS[name]), "hinge", torch.float32, form=narrow_labels
+        )
+        for name in ("warps", "one")
+    },
     # Sorted by a library: one list, and several.
     **{
         f"{loss}-{name_of(dtype)}-{sizes}": partial(

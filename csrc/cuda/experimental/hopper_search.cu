@@ -75,7 +75,8 @@ bool is_switched_on() {
 }  // namespace
 
 bool launch_hopper_search(DeviceQueue& queue, SearchParams& search) {
-  if (!is_switched_on() || !hopper_search_fits(search.data, kHopperRows) || !is_hopper(queue.op())) {
+  if (!is_switched_on() || !hopper_search_fits(search.data, kHopperRows) ||
+      !is_hopper(queue.op())) {
     return false;
   }
   run_hopper_search(queue, search, [&](const Halves8* cells, int64_t rows, int64_t row_halves) {

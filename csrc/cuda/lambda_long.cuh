@@ -16,14 +16,12 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
 
 #include "cuda/lambda_long_finish.cuh"
 #include "cuda/lambda_long_pairs.cuh"
 #include "cuda/lambda_long_prepare.cuh"
 #include "cuda/lambda_long_rank.cuh"
 #include "cuda/lambda_scan.h"
-#include "cuda/sort_buffers.h"
 #include "cuda/workspace.h"
 
 namespace fused_rankloss {
@@ -85,25 +83,6 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
   return layout;
 }
 
-// Slots by list, and those of each by score.
-template <class Queue, typename Real>
-void sort_long_lambda(Queue& queue, LambdaLongParams<Real>& params) {
-  using Key = ScoreKey<Real>;
-  const Lists& lists = params.args.lists;
-  Order<Key>(&orders)[2] = params.orders;
-  const SortBuffers<Key> by_score{{orders[0].keys, orders[1].keys},
-                                  {orders[0].slots, orders[1].slots}};
-  if (queue.sort(by_score, lists.num_slots, sizeof(Key) * 8) != 0) std::swap(orders[0], orders[1]);
-  if (lists.num_lists == 1) return;
-  const SortBuffers<uint32_t> by_list{{orders[0].ranks, orders[1].ranks},
-                                      {orders[0].slots, orders[1].slots}};
-  queue.launch((lists.num_slots + kScanThreads - 1) / kScanThreads, kScanThreads,
-               list_keys_kernel<LambdaLongParams<Real>>, params, by_list.keys[0]);
-  int bits = 0;
-  while (lists.num_lists >> bits != 0) ++bits;
-  if (queue.sort(by_list, lists.num_slots, bits) != 0) std::swap(orders[0], orders[1]);
-}
-
 // The pairs one by one.
 template <class Queue, typename Real>
 void run_direct_pairs(Queue& queue, const LambdaLongParams<Real>& params, int64_t most_lists) {
@@ -127,7 +106,7 @@ void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const uint32_t* we
   params.partials = partials;
   queue.zero(reinterpret_cast<char*>(params.levels), zero_bytes);
   queue.launch(tiles, kScanThreads, lambda_prepare_kernel<Real>, params);
-  sort_long_lambda(queue, params);
+  launch_slot_sorts(queue, params);
   queue.launch_together(tiles, kScanThreads, lambda_rank_kernel<Real>, params);
   if (!scans) run_direct_pairs(queue, params, most_lists);
   if (scans || params.ordered != nullptr) {

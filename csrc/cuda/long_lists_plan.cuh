@@ -3,11 +3,8 @@
 // The steps of long_lists.cuh in their order, and the memory that they need.
 #pragma once
 
-#include <utility>
-
 #include "cuda/long_lists.cuh"
 #include "cuda/long_lists.h"
-#include "cuda/sort_buffers.h"
 #include "cuda/workspace.h"
 #include "losses/pair_losses.h"
 
@@ -35,32 +32,16 @@ struct LongListsPlan {
       queue.zero(params.poisoned, args.lists.num_lists);
       queue.zero(params.any_long, 1);
       queue.launch(num_tiles(), kScanThreads, prepare_kernel<Real>, params);
-      sort(queue, params);
+      launch_slot_sorts(queue, params);
+      if (args.lists.num_lists > 1) {
+        queue.launch((size + kScanThreads - 1) / kScanThreads, kScanThreads,
+                     score_keys_kernel<Real>, params);
+      }
     }
     queue.launch_together(num_tiles(), kScanThreads, long_lists_kernel<Term>, params);
   }
 
  private:
-  // By score, and stably by list.
-  template <class Queue>
-  void sort(Queue& queue, Params& params) const {
-    const int64_t size = args.lists.num_slots;
-    Order<Key>(&orders)[2] = params.orders;
-    const SortBuffers<Key> by_score{{orders[0].keys, orders[1].keys},
-                                    {orders[0].slots, orders[1].slots}};
-    if (queue.sort(by_score, size, sizeof(Key) * 8) != 0) std::swap(orders[0], orders[1]);
-    if (args.lists.num_lists <= 1) return;
-    // Ranks come later; their arrays hold lists as long.
-    const SortBuffers<uint32_t> by_list{{orders[0].ranks, orders[1].ranks},
-                                        {orders[0].slots, orders[1].slots}};
-    const int64_t blocks = (size + kScanThreads - 1) / kScanThreads;
-    queue.launch(blocks, kScanThreads, list_keys_kernel<Params>, params, by_list.keys[0]);
-    int bits = 0;
-    while (args.lists.num_lists >> bits != 0) ++bits;
-    if (queue.sort(by_list, size, bits) != 0) std::swap(orders[0], orders[1]);
-    queue.launch(blocks, kScanThreads, score_keys_kernel<Real>, params);
-  }
-
   Params lay_out(Workspace& workspace) const {
     const int64_t tiles = num_tiles();
     const int64_t size = tiles * kScanTile;

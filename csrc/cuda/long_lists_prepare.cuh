@@ -8,11 +8,15 @@
 //              on
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "cuda/label_ranks.cuh"
 #include "cuda/list_partials.cuh"
 #include "cuda/load_items.cuh"
 #include "cuda/score_moments.cuh"
 #include "cuda/score_order.cuh"
+#include "cuda/sort_buffers.h"
 
 namespace fused_rankloss {
 
@@ -148,6 +152,26 @@ __global__ void __launch_bounds__(kScanThreads)
   if (position >= params.segments.size) return;
   const Lists& lists = params.args.lists;
   keys[position] = list_key(lists, list_of(lists, params.orders[0].slots[position]));
+}
+
+// Slots by list, and those of each list by score: two stable sorts. The arrays of ranks, which come
+// later, hold lists as long.
+template <class Queue, class Params>
+void launch_slot_sorts(Queue& queue, Params& params) {
+  auto& orders = params.orders;
+  using Key = std::remove_pointer_t<decltype(orders[0].keys)>;
+  const int64_t size = params.args.lists.num_slots, num_lists = params.args.lists.num_lists;
+  const SortBuffers<Key> by_score{{orders[0].keys, orders[1].keys},
+                                  {orders[0].slots, orders[1].slots}};
+  if (queue.sort(by_score, size, sizeof(Key) * 8) != 0) std::swap(orders[0], orders[1]);
+  if (num_lists <= 1) return;
+  const SortBuffers<uint32_t> by_list{{orders[0].ranks, orders[1].ranks},
+                                      {orders[0].slots, orders[1].slots}};
+  queue.launch((size + kScanThreads - 1) / kScanThreads, kScanThreads, list_keys_kernel<Params>,
+               params, by_list.keys[0]);
+  int bits = 0;
+  while (num_lists >> bits != 0) ++bits;
+  if (queue.sort(by_list, size, bits) != 0) std::swap(orders[0], orders[1]);
 }
 
 // The scores' keys once more, after slots were sorted by list.

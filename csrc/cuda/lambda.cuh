@@ -22,7 +22,7 @@ void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths =
   const Lists& lists = args.lists;
   check_slots(lists, queue.op());
   const uint32_t* exponents = weight_exponents(queue, args);
-  if (lists.num_lists == 0 || longest_list(lists) <= paths.longest_short) {
+  if (longest_list(lists) <= paths.longest_short) {
     run_short_lambda(queue, args, paths.longest_short, exponents, ListPartials{});
     return;
   }

@@ -13,7 +13,7 @@ template <class Queue>
 void run_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest_short = kBlockListItems) {
   const Lists& lists = args.lists;
   check_slots(lists, queue.op());
-  if (lists.num_lists == 0 || longest_list(lists) <= longest_short) {
+  if (longest_list(lists) <= longest_short) {
     run_short_listwise(queue, args, longest_short, ListPartials{});
     return;
   }

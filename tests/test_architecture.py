@@ -12,7 +12,7 @@ SOURCES = Path(__file__).parents[1] / "csrc"
 
 pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree beside the tests")
 
-# The only files that may see torch: what turns tensors into plain views (common/torch.h), what CPU
+# The only files that may see torch: what turns tensors into plain views (bind/torch.h), what CPU
 # and CUDA bindings of an op share (common/*_op.h), how CUDA bindings find their stream and launch
 # on it (cuda/*launch.h, cuda/*_stream.h), and the bindings. Kernels and maths never do.
 BINDINGS = re.compile(
@@ -40,7 +40,7 @@ def name(path: Path) -> str:
 
 def test_there_are_sources() -> None:
     names = {name(path) for path in native_files()}
-    assert {"ops.cpp", "module.cpp", "common/torch.h", "losses/hinge.h"} <= names
+    assert {"ops.cpp", "module.cpp", "bind/torch.h", "losses/hinge.h"} <= names
 
 
 def includes_of(path: Path) -> list[str]:
@@ -71,9 +71,9 @@ def test_only_the_stable_abi() -> None:
 
 
 def test_ops_take_their_strings() -> None:
-    """TORCH_BOX leaks the strings of a call; boxed() of common/torch.h stands in its place."""
+    """TORCH_BOX leaks the strings of a call; boxed() of bind/torch.h stands in its place."""
     users = files_where(lambda path: "TORCH_BOX" in without_comments(path))
-    assert [user for user in users if user != "common/torch.h"] == []
+    assert [user for user in users if user != "bind/torch.h"] == []
 
 
 def test_kernel_files_launch_nothing() -> None:
@@ -167,4 +167,4 @@ def test_definitions_of_one_file_are_seen(text: str, found: list[str]) -> None:
 
 
 def test_files_with_a_header() -> None:
-    assert files_with("cuda/pairwise_dispatch.cuh") == ["cuda/pairwise.cu"]
+    assert files_with("cuda/pairwise/dispatch.cuh") == ["cuda/pairwise/pairwise.cu"]

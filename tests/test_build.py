@@ -600,7 +600,7 @@ class TestSecondBuild:
 
     def test_no_path_changes_from_build_to_build(self):
         """pip's build isolation keeps what it installs for a build in a new folder each time."""
-        for ext in native.extensions(["csrc/ops.cpp"], ["csrc/cuda/sort_pairs.cu"]):
+        for ext in native.extensions(["csrc/ops.cpp"], ["csrc/cuda/launch/sort.cu"]):
             folders = [Path(torch.__file__).parent, ROOT / "csrc"]
             for path in map(Path, ext.include_dirs):
                 assert any(path.is_relative_to(folder) for folder in folders), path

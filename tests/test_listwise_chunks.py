@@ -1,5 +1,5 @@
 """ListNet and ListMLE where one way to compute ends and another begins: chunks of 1024 items
-(csrc/cpu/listwise_loops.h), and scores that leave the range of exponentials (csrc/cpu/list_mle.h).
+(csrc/cpu/simd/listwise_loops.h), and scores that leave the range of exponentials (csrc/cpu/listwise/list_mle.h).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ triplet_rows weights
 """.split()
 
 # Threads a block, and blocks a multiprocessor that registers must do for: each kernel's
-# __launch_bounds__ once more, as csrc/cuda/policy.h has them. The first pattern counts.
+# __launch_bounds__ once more, as csrc/cuda/lists/policy.h has them. The first pattern counts.
 LAUNCH_BOUNDS = {
     "pairwise_kernel": (256, 2),
     "short_lists_kernelI.*(CountTermId|HingeEd)": (256, 1),  # fp64 scores

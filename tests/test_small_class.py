@@ -22,7 +22,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 either_class = pytest.mark.parametrize("small_is", [0, 1], ids=["irrelevant", "relevant"])
 
-# csrc/cpu/policy.h: from so many items on, where one class is at most this share of them.
+# csrc/cpu/lists/policy.h: from so many items on, where one class is at most this share of them.
 ITEMS, SHARE = 4096, 8
 
 

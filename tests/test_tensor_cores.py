@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 SEARCH = """
-#include "cuda/hardest_search.cuh"
+#include "cuda/triplet/batch_hard/search.cuh"
 namespace fused_rankloss {
 template __global__ void hardest_search_kernel<1>(const __grid_constant__ SearchParams);
 template __global__ void hardest_search_kernel<2>(const __grid_constant__ SearchParams);
@@ -144,8 +144,8 @@ def instructions(cuobjdump: Path, compiled: Path) -> dict[str, list[str]]:
 
 
 KERNELS = f"""{SEARCH}
-#include "cuda/long_lists.cuh"
-#include "cuda/pairwise.cuh"
+#include "cuda/pairwise/long.cuh"
+#include "cuda/pairwise/tiled.cuh"
 namespace fused_rankloss {{
 template __global__ void pairwise_kernel<CountTerm<float, int32_t>>(
     const __grid_constant__ PairwiseParams);

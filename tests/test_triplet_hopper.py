@@ -11,7 +11,7 @@ from isolated import run_python
 
 pytestmark = pytest.mark.gpu
 
-# Sizes from kHopperRows on (csrc/cuda/triplet_policy.h); one and several chunks of 64 or 32 numbers
+# Sizes from kHopperRows on (csrc/cuda/triplet/policy.h); one and several chunks of 64 or 32 numbers
 # a row; the half band with even and odd numbers of row blocks; classes within and beyond a tile.
 SEARCHES = """
     import faulthandler, hashlib

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "common/list_inputs.h"
+#include "args/list_inputs.h"
 #include "common/reduction.h"
 #include "losses/gains.h"
 #include "losses/lambda_weights.h"

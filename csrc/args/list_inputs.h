@@ -3,12 +3,9 @@
 
 #include "common/labels.h"
 #include "common/lists.h"
+#include "common/weights.h"
 
 namespace fused_rankloss {
-
-// Weights are finite and not negative. Any other makes its list NaN, whether or not the item is in
-// a pair.
-FRL_HD bool is_weight(double weight) { return weight >= 0 && weight - weight == 0; }
 
 // What every loss over lists reads. Arrays are contiguous; N is the number of slots.
 struct ListInputs {

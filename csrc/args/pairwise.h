@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "common/list_inputs.h"
+#include "args/list_inputs.h"
 #include "common/reduction.h"
 
 namespace fused_rankloss {
@@ -27,8 +27,8 @@ struct PairwiseArgs : ListInputs {
   bool counts = false;
   bool wide_counts = false;
 
-  // Workspace of CUDA (cuda/weight_units.cuh): [B], the exponents of the lists' largest weights as
-  // fp64 has them, 0 where there are none. Null: all units are 1.
+  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the exponents of the lists' largest
+  // weights as fp64 has them, 0 where there are none. Null: all units are 1.
   const uint32_t* weight_exponents = nullptr;
 
   // What raw_grad and margin_slope of a list are divided by, and list_scale multiplied by.

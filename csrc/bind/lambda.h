@@ -7,9 +7,9 @@
 #include <cmath>
 #include <tuple>
 
-#include "common/lambda_args.h"
-#include "common/list_inputs_op.h"
-#include "common/list_results_op.h"
+#include "args/lambda.h"
+#include "bind/list_inputs.h"
+#include "bind/list_results.h"
 
 namespace fused_rankloss {
 

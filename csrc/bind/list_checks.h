@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "common/torch.h"
+#include "bind/torch.h"
 
 namespace fused_rankloss {
 

@@ -3,8 +3,8 @@
 // The tensors that every loss over lists takes, checked, kept alive, and made into a ListInputs.
 #pragma once
 
-#include "common/list_inputs.h"
-#include "common/torch.h"
+#include "args/list_inputs.h"
+#include "bind/torch.h"
 
 namespace fused_rankloss {
 

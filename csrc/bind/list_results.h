@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "common/list_inputs_op.h"
+#include "bind/list_inputs.h"
 #include "losses/gains.h"
 
 namespace fused_rankloss {

@@ -6,8 +6,8 @@
 
 #include <vector>
 
-#include "common/lists_backward_args.h"
-#include "common/torch.h"
+#include "args/lists_backward.h"
+#include "bind/torch.h"
 
 namespace fused_rankloss {
 

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <tuple>
 
-#include "common/list_inputs_op.h"
-#include "common/list_results_op.h"
-#include "common/listwise_args.h"
+#include "args/listwise.h"
+#include "bind/list_inputs.h"
+#include "bind/list_results.h"
 
 namespace fused_rankloss {
 

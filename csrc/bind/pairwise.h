@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "common/list_inputs_op.h"
-#include "common/pairwise_args.h"
+#include "args/pairwise.h"
+#include "bind/list_inputs.h"
 #include "losses/pair_losses.h"
 
 namespace fused_rankloss {

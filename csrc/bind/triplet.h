@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The arguments of the triplet ops, checked and made into the structs of triplet_args.h. Both
+// The arguments of the triplet ops, checked and made into the structs of args/triplet.h. Both
 // devices' op files open with one of these calls, so that they accept, refuse and return the same.
 #pragma once
 
 #include <tuple>
 #include <vector>
 
-#include "common/torch.h"
-#include "common/triplet_args.h"
+#include "args/triplet.h"
+#include "bind/torch.h"
 
 namespace fused_rankloss {
 

@@ -7,7 +7,7 @@
 //   arguments...);
 //
 // Every thread of a block is a fiber; blocks run one after another, or all side by side in a
-// cooperative launch (.together = true), which may use grid_barrier() of csrc/cuda/team.cuh. At
+// cooperative launch (.together = true), which may use grid_barrier() of csrc/cuda/primitives/grid.cuh. At
 // each barrier, warp-wide operation and atomic the next thread is drawn at random from `seed`. What
 // ends a launch with a cuda_host::Error that names the kernel's line:
 //

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// csrc/cuda/exponential_scan.cuh by itself, over items and functions of the test's choice.
+// csrc/cuda/lists/exponential_scan.cuh by itself, over items and functions of the test's choice.
 #include <algorithm>
 
-#include "common/torch.h"
-#include "cuda/exponential_scan.cuh"
-#include "cuda/workspace.h"
+#include "bind/torch.h"
+#include "cuda/lists/exponential_scan.cuh"
+#include "common/workspace.h"
 #include "host_memory.h"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+
 namespace {
 
 std::uint64_t seed = 0;

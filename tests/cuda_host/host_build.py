@@ -94,7 +94,7 @@ def build_ahead(launchers: Iterable[str], cache: pytest.Cache) -> ThreadPoolExec
     """Starts to build libraries that tests will ask for, in this order, beside the tests."""
     threads = ThreadPoolExecutor(max_workers=2)
     for source in launchers:
-        uses_torch = CSRC / "common" / "torch.h" in sources(HERE / source)
+        uses_torch = CSRC / "bind" / "torch.h" in sources(HERE / source)
         threads.submit(library, source, cache, uses_torch=uses_torch)
     return threads
 

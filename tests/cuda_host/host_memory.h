@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/torch.h"
+#include "bind/torch.h"
 
 namespace fused_rankloss::host {
 

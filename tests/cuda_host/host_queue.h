@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What DeviceQueue (csrc/cuda/launch.h) is to the functions run_<family>, on the CPU: kernels run
+// What DeviceQueue (csrc/cuda/launch/launch.h) is to the functions run_<family>, on the CPU: kernels run
 // in the host harness, under a schedule drawn from a seed. A stable sort of the host takes the
 // place of the radix sorts. Every allocation holds bytes of NaN, and some behind its end that no
 // kernel may change; under AddressSanitizer, which sees that itself, it has the exact size.
@@ -16,12 +16,13 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/keyed_values.h"
-#include "cuda/sort_buffers.h"
-#include "cuda/workspace.h"
+#include "cuda/launch/sort_arrays.h"
+#include "common/workspace.h"
 #include "host_memory.h"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
 
 // The device that a queue stands for, and the schedule of what runs on it.
 struct HostDeviceFacts {

@@ -23,16 +23,16 @@ inline void __syncwarp(unsigned mask = 0xffffffffu, Where where = Where::current
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
-// Of csrc/cuda/team.cuh.
+// Of csrc/cuda/primitives/grid.cuh.
 using CallSite = Where;
 inline void block_barrier(CallSite site = CallSite::current()) { __syncthreads(site); }
 inline void grid_barrier(CallSite site = CallSite::current()) {
   cuda_host::Machine::get().grid_barrier(site);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda
 
 // ---- Warp-wide operations --------------------------------------------------
 

@@ -2,15 +2,19 @@
 //
 // The op lambda_forward with the kernels of csrc/cuda, as they ship, but for the paths that a test
 // chooses.
-#include "common/lambda_op.h"
-#include "cuda/lambda.cuh"
-#include "cuda/lambda_long.cuh"
-#include "cuda/lambda_scan.cuh"
-#include "cuda/lambda_short.cuh"
+#include "bind/lambda.h"
+#include "cuda/lambda/dispatch.cuh"
+#include "cuda/lambda/long.cuh"
+#include "cuda/lambda/scan.cuh"
+#include "cuda/lambda/short.cuh"
 #include "host_queue.h"
 #include "host_schemas.h"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::lambda;
+
 namespace {
 
 HostDeviceFacts facts;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The scan of lambda losses over ranked lists that the test makes.
-#include "common/torch.h"
-#include "cuda/lambda_scan.cuh"
+#include "bind/torch.h"
+#include "cuda/lambda/scan.cuh"
 #include "host_queue.h"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::lambda;
+
 namespace {
 
 HostDeviceFacts facts;

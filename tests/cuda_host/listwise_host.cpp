@@ -2,13 +2,17 @@
 //
 // The op listwise_forward with the kernels of csrc/cuda, as they ship, but for the crossover from
 // short to long lists that a test chooses.
-#include "common/listwise_op.h"
-#include "cuda/listwise.cuh"
-#include "cuda/listwise_long.cuh"
-#include "cuda/listwise_short.cuh"
+#include "bind/listwise.h"
+#include "cuda/listwise/dispatch.cuh"
+#include "cuda/listwise/long.cuh"
+#include "cuda/listwise/short.cuh"
 #include "host_queue.h"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::listwise;
+
 namespace {
 
 HostDeviceFacts facts;

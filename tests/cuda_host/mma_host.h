@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The warp-wide instructions of csrc/cuda/mma.cuh for the host harness. Lanes exchange what they
+// The warp-wide instructions of csrc/cuda/primitives/mma.cuh for the host harness. Lanes exchange what they
 // hold through the machine and find their elements by the layouts of the PTX ISA; a kernel that
 // holds anything elsewhere computes something else.
 //
@@ -51,7 +51,7 @@ class PendingCopies {
 
 }  // namespace cuda_host
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 inline float half_of(uint32_t pair, int index) {
   return to_float(Half{static_cast<uint16_t>(pair >> 16 * index)});
@@ -116,4 +116,4 @@ void wait_for_copies() {
   cuda_host::PendingCopies::get().wait(kPending);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The tiles that the blocks of a search meet (csrc/cuda/search_plan.cuh), without the search.
+// The tiles that the blocks of a search meet (csrc/cuda/triplet/batch_hard/schedule.cuh), without the search.
 #include <span>
 
-#include "cuda/search_plan.cuh"
+#include "cuda/triplet/batch_hard/schedule.cuh"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::triplet;
+
 namespace {
 
 // The sizes of a TileProduct, and tiles as wide as a block has rows. Pairs are counted in squares
@@ -63,7 +67,7 @@ extern "C" __attribute__((visibility("default"))) bool note_met(int row_blocks, 
                                                                 bool half_band, int splits,
                                                                 bool square, int32_t* met) {
   using namespace fused_rankloss::host;
-  fused_rankloss::SearchParams params{};
+  fused_rankloss::cuda::triplet::SearchParams params{};
   params.half_band = half_band;
   params.num_row_blocks = row_blocks;
   params.splits = splits;

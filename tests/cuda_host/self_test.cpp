@@ -4,13 +4,13 @@
 #include <map>
 #include <string>
 
-#include "cuda/shared_array.cuh"
-#include "cuda/team.cuh"
+#include "cuda/primitives/shared_array.cuh"
+#include "cuda/primitives/grid.cuh"
 
 namespace {
 
-using fused_rankloss::grid_barrier;
-using fused_rankloss::SharedArray;
+using fused_rankloss::cuda::grid_barrier;
+using fused_rankloss::cuda::SharedArray;
 
 constexpr unsigned kAll = 0xffffffffu;
 constexpr int kBlocks = 3;

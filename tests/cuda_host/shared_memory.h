@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shared memory of the host harness. SharedArray takes the place of csrc/cuda/shared_array.cuh and
+// Shared memory of the host harness. SharedArray takes the place of csrc/cuda/primitives/shared_array.cuh and
 // checks every access: the index, that the cell was written since the block began, and that no
 // other thread touched it since a barrier (or __syncwarp, within a warp; or a barrier of their
 // warpgroup) unless both only read.
@@ -52,7 +52,7 @@ struct Access {
 
 }  // namespace cuda_host
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 template <typename T, int kSize>
 class SharedArray final : cuda_host::Poisonable {
@@ -119,4 +119,4 @@ class SharedArray final : cuda_host::Poisonable {
   std::vector<cuda_host::Access> readers_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -1,4 +1,4 @@
-"""Calls as csrc/cuda/pairwise.cu puts them together, against the float64 reference.
+"""Calls as csrc/cuda/pairwise/pairwise.cu puts them together, against the float64 reference.
 
 Which kernels run for which batch, and that what one leaves to the next arrives there.
 

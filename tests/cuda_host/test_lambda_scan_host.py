@@ -1,6 +1,6 @@
 """The scan of lambda losses over long lists, run on the CPU, against the oracle.
 
-The lists are ranked here: the kernel finds them as csrc/cuda/lambda_items.cuh says. Tiles have 256
+The lists are ranked here: the kernel finds them as csrc/cuda/lambda/ranked_lists.cuh says. Tiles have 256
 and 2048 places.
 """
 

@@ -10,7 +10,7 @@ from triplet_cases import Batch, batch_of, hold, load, solve
 
 pytestmark = pytest.mark.sanitize
 
-# csrc/cuda/triplet_policy.h: rows that the blocks of one launch have in hand at a time, and rows
+# csrc/cuda/triplet/policy.h: rows that the blocks of one launch have in hand at a time, and rows
 # whose sums one thread a block adds up.
 ROWS_OF_A_SWEEP = 1024 * 8
 ROWS_OF_PARTIALS = 256 * 8

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops of csrc/cuda/triplet.cu and batch_triplet.cu, with their kernels run by the host harness.
+// The ops of csrc/cuda/triplet/explicit.cu and triplet/batch.cu, with their kernels run by the host harness.
 // They take CPU tensors and have the schemas of csrc/ops.cpp.
 #include <cmath>
 
-#include "common/triplet_op.h"
+#include "bind/triplet.h"
 
 namespace fused_rankloss {
 
@@ -16,7 +16,7 @@ inline double pow(double x, double power) {
 
 }  // namespace fused_rankloss
 
-#include "cuda/batch_triplet.cuh"
+#include "cuda/triplet/batch.cuh"
 #include "host_queue.h"
 
 // experimental/hopper_search_host.cpp includes this file for ops of its own.
@@ -28,6 +28,10 @@ inline double pow(double x, double power) {
 #define FRL_OPS_IMPL(library, key, m) STABLE_TORCH_LIBRARY_IMPL(library, key, m)
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::triplet;
+
 namespace {
 
 std::uint64_t seed = 0;

@@ -12,22 +12,23 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/arena.h"
-#include "cpu/lambda_problem.h"
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
+#include "common/workspace.h"
+#include "cpu/lambda/policy.h"
+#include "cpu/lambda/problem.h"
+#include "cpu/lists/parallel.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 class LambdaDirect {
  public:
   // For up to `items` items at once.
-  LambdaDirect(Arena& arena, int64_t items)
-      : more_(side(arena, items)),
-        less_(side(arena, items)),
-        counts_(arena.take<int32_t>(items)),
+  LambdaDirect(Workspace& workspace, int64_t items)
+      : more_(side(workspace, items)),
+        less_(side(workspace, items)),
+        counts_(workspace.take<int32_t>(items)),
         parts_(items < kSharedPairs ? nullptr
-                                    : arena.take<double>((items + kSidePadding) * kPairParts)) {}
+                                    : workspace.take<double>((items + kSidePadding) * kPairParts)) {
+  }
 
   // The pairs within levels [begin, end).
   LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end, const Team& team) {
@@ -43,15 +44,15 @@ class LambdaDirect {
   }
 
  private:
-  static LambdaSide side(Arena& arena, int64_t items) {
+  static LambdaSide side(Workspace& workspace, int64_t items) {
     items += kSidePadding;
     return {0,
-            arena.take<double>(items),
-            arena.take<double>(items),
-            arena.take<double>(items),
-            arena.take<double>(items),
-            arena.take<double>(items),
-            arena.take<int32_t>(items)};
+            workspace.take<double>(items),
+            workspace.take<double>(items),
+            workspace.take<double>(items),
+            workspace.take<double>(items),
+            workspace.take<double>(items),
+            workspace.take<int32_t>(items)};
   }
 
   // Appends the item of a rank.
@@ -149,4 +150,4 @@ class LambdaDirect {
   double* parts_;  // [kPairParts][items and padding]
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

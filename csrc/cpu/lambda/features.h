@@ -3,10 +3,10 @@
 // The features of losses/lambda_features.h, of the items of a problem.
 #pragma once
 
-#include "cpu/lambda_problem.h"
+#include "cpu/lambda/problem.h"
 #include "losses/lambda_features.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 inline double item_weight(const LambdaProblem& problem, bool is_more, int64_t rank) {
   return (is_more ? problem.more_weight : problem.less_weight)[rank];
@@ -45,4 +45,4 @@ auto dispatch_features(WeightLoop weight, Body&& body) {
   }
 }
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

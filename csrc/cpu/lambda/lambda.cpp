@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op lambda_forward on the CPU: check, solve list by list, reduce.
-#include "common/lambda_op.h"
-#include "common/list_checks_op.h"
-#include "cpu/lambda_list.h"
-#include "cpu/list_tasks.h"
+#include "bind/lambda.h"
 
-namespace fused_rankloss::cpu {
+#include "bind/list_checks.h"
+#include "cpu/lambda/list.h"
+#include "cpu/lists/tasks.h"
+
+namespace fused_rankloss::cpu::lambda {
 namespace {
 
 template <typename Score>
@@ -44,9 +45,10 @@ void solve(const Tensor& /*scores*/, const LambdaCall& call) {
 }
 
 }  // namespace
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("lambda_forward",
-         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::cpu::solve>>());
+  m.impl(
+      "lambda_forward",
+      fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::cpu::lambda::solve>>());
 }

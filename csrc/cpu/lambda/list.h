@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A lambda loss over one list, with gradient and statistics: rank the items, weigh them, add up the
-// pairs by the engine that fits (lambda_direct.h, lambda_scan.h), scale.
+// pairs by the engine that fits (direct.h, scan.h), scale.
 //
 // Ranks, gains, discounts and normalisers are constants of the loss. Everything is fp64; memory is
 // O(n).
@@ -10,13 +10,15 @@
 #include <cmath>
 #include <vector>
 
-#include "cpu/lambda_direct.h"
-#include "cpu/lambda_scan.h"
-#include "cpu/list_results.h"
-#include "cpu/list_statistics.h"
-#include "cpu/ranked_list.h"
+#include "cpu/lambda/direct.h"
+#include "cpu/lambda/policy.h"
+#include "cpu/lambda/scan.h"
+#include "cpu/lambda/statistics.h"
+#include "cpu/lists/policy.h"
+#include "cpu/lists/ranked_list.h"
+#include "cpu/lists/results.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 // What depends on ranks alone, for lists of up to `longest` items.
 struct RankTables {
@@ -44,17 +46,17 @@ class LambdaList {
  public:
   LambdaList(const LambdaArgs& args, const ListReader<Score>& reader, const RankTables& tables,
              std::byte* memory, int64_t slots)
-      : LambdaList(args, reader, tables, Arena(memory), slots) {}
+      : LambdaList(args, reader, tables, Workspace(memory), slots) {}
 
   static int64_t workspace_bytes(const LambdaArgs& args, const ListReader<Score>& reader,
                                  const RankTables& tables, int64_t slots) {
-    return LambdaList(args, reader, tables, Arena(), slots).arena_.used();
+    return LambdaList(args, reader, tables, Workspace(), slots).workspace_.bytes();
   }
 
   // From how many slots on a list is worth all threads: scans are short work for them.
   static int64_t shared_slots(const LambdaArgs& args, const ListReader<Score>& reader,
                               const RankTables& tables) {
-    const LambdaList list(args, reader, tables, Arena(), 0);
+    const LambdaList list(args, reader, tables, Workspace(), 0);
     return list.always_factors() ? kSharedList : kSharedPairs;
   }
 
@@ -96,18 +98,18 @@ class LambdaList {
 
  private:
   LambdaList(const LambdaArgs& args, const ListReader<Score>& reader, const RankTables& tables,
-             Arena arena, int64_t slots)
+             Workspace workspace, int64_t slots)
       : args_(args),
         reader_(reader),
         tables_(tables),
-        arena_(arena),
-        list_(arena_, slots),
-        more_weight_(arena_.take<double>(slots)),
-        less_weight_(arena_.take<double>(slots)),
-        scratch_(arena_.take<double>(slots)),
-        tree_(arena_.take<int64_t>(slots + 1)),
-        scan_(arena_, args, scannable() ? slots : 0),
-        direct_(arena_, always_scans(slots) ? std::min(slots, scan_threshold()) : slots) {}
+        workspace_(workspace),
+        list_(workspace_, slots),
+        more_weight_(workspace_.take<double>(slots)),
+        less_weight_(workspace_.take<double>(slots)),
+        scratch_(workspace_.take<double>(slots)),
+        tree_(workspace_.take<int64_t>(slots + 1)),
+        scan_(workspace_, args, scannable() ? slots : 0),
+        direct_(workspace_, always_scans(slots) ? std::min(slots, scan_threshold()) : slots) {}
 
   static constexpr bool kWide = sizeof(Score) == sizeof(double);
 
@@ -294,7 +296,7 @@ class LambdaList {
   const LambdaArgs& args_;
   const ListReader<Score>& reader_;
   const RankTables& tables_;
-  Arena arena_;
+  Workspace workspace_;
   RankedList<Score> list_;
   double* more_weight_;
   double* less_weight_;
@@ -304,4 +306,4 @@ class LambdaList {
   LambdaDirect direct_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

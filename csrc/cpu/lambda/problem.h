@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of one list as both engines take them: lambda_direct.h compares all pairs, and
-// lambda_scan.h adds up those whose weights factor.
+// The pairs of one list as both engines take them: direct.h compares all pairs, and
+// scan.h adds up those whose weights factor.
 #pragma once
 
-#include "common/lambda_args.h"
-#include "cpu/lambda_loops.h"
+#include "args/lambda.h"
+#include "cpu/simd/lambda_loops.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 // Arrays are indexed by rank, from 0. An item is only here if it can be in a pair that is kept.
 struct LambdaProblem {
@@ -33,4 +33,4 @@ struct LambdaProblem {
   LambdaTermArgs term{};
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

@@ -22,24 +22,25 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/lambda_direct.h"
-#include "cpu/merge_rounds.h"
-#include "cpu/scan_walk.h"
+#include "cpu/lambda/direct.h"
+#include "cpu/lambda/policy.h"
+#include "cpu/lambda/scan_walk.h"
+#include "cpu/lists/merge_rounds.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 class LambdaScan {
  public:
   // For lists of up to `items` items; the hinges need a second order of events.
-  LambdaScan(Arena& arena, const LambdaArgs& args, int64_t items)
+  LambdaScan(Workspace& workspace, const LambdaArgs& args, int64_t items)
       : wants_grad_(args.raw_grad != nullptr),
-        runs_(arena.take<uint32_t>(items)),
-        events_(arena.take<uint32_t>(copies(args) * items)),
+        runs_(workspace.take<uint32_t>(items)),
+        events_(workspace.take<uint32_t>(copies(args) * items)),
         margin_events_(args.pair_loss == PairLoss::kLogistic
                            ? nullptr
-                           : arena.take<uint32_t>(copies(args) * items)),
-        scores_(arena.take<double>(items)),
-        less_grad_(args.scheme == Scheme::kNdcgLoss1 ? arena.take<double>(items) : nullptr) {}
+                           : workspace.take<uint32_t>(copies(args) * items)),
+        scores_(workspace.take<double>(items)),
+        less_grad_(args.scheme == Scheme::kNdcgLoss1 ? workspace.take<double>(items) : nullptr) {}
 
   LambdaSums solve(const LambdaProblem& problem, LambdaDirect& direct, bool finite,
                    const Team& team) {
@@ -271,4 +272,4 @@ class LambdaScan {
   double* less_grad_;  // in the role of the less relevant item, where items have both
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One walk of lambda_scan.h over events, the items of two runs by score: down, from the highest
+// One walk of scan.h over events, the items of two runs by score: down, from the highest
 // score, or up. Each event adds what it sees of the other run's items that were passed, and is
 // passed itself. Going down, a more relevant item sees less relevant ones above it, pairs in the
 // wrong order, and a less relevant item sees pairs in the right order; going up it is the other way
@@ -12,12 +12,11 @@
 #include <cmath>
 #include <vector>
 
-#include "cpu/lambda_features.h"
-#include "cpu/policy.h"
+#include "cpu/lambda/features.h"
 #include "losses/lambda_passes.h"
 #include "losses/logistic_series.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 // An event is a rank, with this bit for an item of the more relevant run.
 inline constexpr uint32_t kMoreEvent = 0x80000000u;
@@ -215,4 +214,4 @@ class ScanWalk {
   LambdaLoops::Scan scan_ = nullptr;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

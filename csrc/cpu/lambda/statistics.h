@@ -10,10 +10,10 @@
 
 #include <cmath>
 
-#include "cpu/arena.h"
-#include "cpu/ranked_list.h"
+#include "common/workspace.h"
+#include "cpu/lists/ranked_list.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::lambda {
 
 // `tree` is scratch for [levels + 1]. Writes the first two of the list's statistics.
 template <typename Score>
@@ -44,4 +44,4 @@ void count_ordered_pairs(const RankedList<Score>& list, int64_t* tree, double* s
   statistics[1] = static_cast<double>(twice_ordered) / 2;
 }
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::lambda

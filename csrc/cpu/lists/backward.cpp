@@ -3,9 +3,9 @@
 // The op lists_backward on the CPU. One pass over the slots, in stretches for all threads.
 #include <algorithm>
 
-#include "common/lists_backward_op.h"
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
+#include "bind/lists_backward.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/lists/policy.h"
 
 namespace fused_rankloss::cpu {
 namespace {

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/list_reader.h"
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
-#include "cpu/radix_sort.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/lists/policy.h"
+#include "cpu/lists/radix_sort.h"
+#include "cpu/lists/reader.h"
 
 namespace fused_rankloss::cpu {
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
-#include "cpu/sweep.h"
+#include "cpu/lists/merge_sweep.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/lists/policy.h"
 
 namespace fused_rankloss::cpu {
 

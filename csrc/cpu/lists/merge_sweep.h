@@ -27,9 +27,9 @@
 #include <cstdint>
 
 #include "common/ordered.h"
-#include "cpu/list_reader.h"
-#include "cpu/pair_sums.h"
-#include "cpu/radix_sort.h"
+#include "cpu/lists/radix_sort.h"
+#include "cpu/lists/reader.h"
+#include "cpu/simd/pair_sums.h"
 #include "losses/gap_moments.h"
 
 namespace fused_rankloss::cpu {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cpu/parallel.h"
+#include "cpu/lists/parallel.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <exception>
 #include <thread>
 
-#include "common/torch.h"
+#include "bind/torch.h"
 
 namespace fused_rankloss::cpu {
 

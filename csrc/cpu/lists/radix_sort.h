@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/parallel.h"
+#include "cpu/lists/parallel.h"
 
 namespace fused_rankloss::cpu {
 

@@ -10,8 +10,9 @@
 #include <cmath>
 #include <vector>
 
-#include "cpu/arena.h"
-#include "cpu/label_order.h"
+#include "common/workspace.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/lists/policy.h"
 #include "losses/gains.h"
 
 namespace fused_rankloss::cpu {
@@ -21,20 +22,20 @@ class RankedList {
  public:
   using Key = decltype(ordered_key(Score{}));
 
-  RankedList(Arena& arena, int64_t slots)
-      : score(arena.take<double>(slots)),
-        weight(arena.take<double>(slots)),
-        gain(arena.take<double>(slots)),
-        grad(arena.take<double>(slots)),
-        position(arena.take<int32_t>(slots)),
-        level(arena.take<int32_t>(slots)),
-        by_level(arena.take<int32_t>(slots)),
-        level_starts(arena.take<int32_t>(slots + 1)),
-        level_label(arena.take<double>(slots)),
-        items_(arena.take<Item<Key>>(slots)),
-        scratch_(arena.take<Item<Key>>(slots)),
-        keys_(arena.take<int64_t>(slots)),
-        distinct_(arena.take<int64_t>(slots)) {}
+  RankedList(Workspace& workspace, int64_t slots)
+      : score(workspace.take<double>(slots)),
+        weight(workspace.take<double>(slots)),
+        gain(workspace.take<double>(slots)),
+        grad(workspace.take<double>(slots)),
+        position(workspace.take<int32_t>(slots)),
+        level(workspace.take<int32_t>(slots)),
+        by_level(workspace.take<int32_t>(slots)),
+        level_starts(workspace.take<int32_t>(slots + 1)),
+        level_label(workspace.take<double>(slots)),
+        items_(workspace.take<Item<Key>>(slots)),
+        scratch_(workspace.take<Item<Key>>(slots)),
+        keys_(workspace.take<int64_t>(slots)),
+        distinct_(workspace.take<int64_t>(slots)) {}
 
   // False if a NaN, or what is no weight, poisons the list.
   bool read(const ListReader<Score>& reader, Range slots, LabelType type, const Team& team) {

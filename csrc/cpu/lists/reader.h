@@ -6,8 +6,8 @@
 
 #include <cmath>
 
+#include "args/list_inputs.h"
 #include "common/half.h"
-#include "common/list_inputs.h"
 
 namespace fused_rankloss::cpu {
 

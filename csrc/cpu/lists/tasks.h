@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "common/lists.h"
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/lists/policy.h"
 
 namespace fused_rankloss::cpu {
 

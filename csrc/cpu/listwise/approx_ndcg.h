@@ -11,24 +11,24 @@
 
 #include <cmath>
 
-#include "common/listwise_args.h"
-#include "cpu/list_results.h"
-#include "cpu/ranked_list.h"
-#include "cpu/soft_ranks.h"
+#include "args/listwise.h"
+#include "cpu/lists/ranked_list.h"
+#include "cpu/lists/results.h"
+#include "cpu/listwise/soft_ranks.h"
 #include "losses/listwise_terms.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::listwise {
 
 template <typename Score>
 class ApproxNdcgList {
  public:
   ApproxNdcgList(const ListwiseArgs& args, const ListReader<Score>& reader, std::byte* memory,
                  int64_t slots)
-      : ApproxNdcgList(args, reader, Arena(memory), slots) {}
+      : ApproxNdcgList(args, reader, Workspace(memory), slots) {}
 
   static int64_t workspace_bytes(const ListwiseArgs& args, const ListReader<Score>& reader,
                                  int64_t slots) {
-    return ApproxNdcgList(args, reader, Arena(), slots).arena_.used();
+    return ApproxNdcgList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
   ListResult solve(int64_t b, const Team& team) {
@@ -67,21 +67,21 @@ class ApproxNdcgList {
  private:
   static constexpr bool kWide = std::is_same_v<Score, double>;
 
-  ApproxNdcgList(const ListwiseArgs& args, const ListReader<Score>& reader, Arena arena,
+  ApproxNdcgList(const ListwiseArgs& args, const ListReader<Score>& reader, Workspace workspace,
                  int64_t slots)
       : args_(args),
         reader_(reader),
-        arena_(arena),
-        list_(arena_, slots),
-        terms_(arena_.take<double>(slots)),
-        factors_(arena_.take<double>(slots)) {}
+        workspace_(workspace),
+        list_(workspace_, slots),
+        terms_(workspace_.take<double>(slots)),
+        factors_(workspace_.take<double>(slots)) {}
 
   const ListwiseArgs& args_;
   const ListReader<Score>& reader_;
-  Arena arena_;
+  Workspace workspace_;
   RankedList<Score> list_;
   double* terms_;
   double* factors_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::listwise

@@ -28,24 +28,24 @@
 #include <limits>
 #include <vector>
 
-#include "common/listwise_args.h"
-#include "cpu/arena.h"
-#include "cpu/label_order.h"
-#include "cpu/list_results.h"
-#include "cpu/listwise_loops.h"
+#include "args/listwise.h"
+#include "common/workspace.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/lists/results.h"
+#include "cpu/simd/listwise_loops.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::listwise {
 
 template <typename Score>
 class ListMleList {
  public:
   ListMleList(const ListwiseArgs& args, const ListReader<Score>& reader, std::byte* memory,
               int64_t slots)
-      : ListMleList(args, reader, Arena(memory), slots) {}
+      : ListMleList(args, reader, Workspace(memory), slots) {}
 
   static int64_t workspace_bytes(const ListwiseArgs& args, const ListReader<Score>& reader,
                                  int64_t slots) {
-    return ListMleList(args, reader, Arena(), slots).arena_.used();
+    return ListMleList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
   ListResult solve(int64_t b, const Team& team) {
@@ -94,16 +94,17 @@ class ListMleList {
     bool by_items;
   };
 
-  ListMleList(const ListwiseArgs& args, const ListReader<Score>& reader, Arena arena, int64_t slots)
+  ListMleList(const ListwiseArgs& args, const ListReader<Score>& reader, Workspace workspace,
+              int64_t slots)
       : args_(args),
         reader_(reader),
-        arena_(arena),
-        score_(arena_.take<double>(slots)),
-        weight_(arena_.take<double>(slots)),
-        slot_(arena_.take<int32_t>(slots)),
+        workspace_(workspace),
+        score_(workspace_.take<double>(slots)),
+        weight_(workspace_.take<double>(slots)),
+        slot_(workspace_.take<int32_t>(slots)),
         // Of the sort, and later of the sums.
-        items_(arena_.take<std::byte>(slots * item_bytes(args))),
-        scratch_(arena_.take<std::byte>(slots * item_bytes(args))),
+        items_(workspace_.take<std::byte>(slots * item_bytes(args))),
+        scratch_(workspace_.take<std::byte>(slots * item_bytes(args))),
         own_(reinterpret_cast<double*>(items_)),
         sums_(reinterpret_cast<double*>(scratch_)) {
     static_assert(sizeof(Item<uint32_t>) == sizeof(double));
@@ -325,7 +326,7 @@ class ListMleList {
 
   const ListwiseArgs& args_;
   const ListReader<Score>& reader_;
-  Arena arena_;
+  Workspace workspace_;
   double* score_;   // by place in the order
   double* weight_;  // c
   int32_t* slot_;   // in the list
@@ -339,4 +340,4 @@ class ListMleList {
   std::vector<Chunk> chunks_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::listwise

@@ -18,25 +18,25 @@
 #include <limits>
 #include <vector>
 
-#include "common/listwise_args.h"
-#include "cpu/arena.h"
-#include "cpu/list_reader.h"
-#include "cpu/list_results.h"
-#include "cpu/listwise_loops.h"
-#include "cpu/parallel.h"
+#include "args/listwise.h"
+#include "common/workspace.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/lists/reader.h"
+#include "cpu/lists/results.h"
+#include "cpu/simd/listwise_loops.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::listwise {
 
 template <typename Score>
 class ListNetList {
  public:
   ListNetList(const ListwiseArgs& args, const ListReader<Score>& reader, std::byte* memory,
               int64_t slots)
-      : ListNetList(args, reader, Arena(memory), slots) {}
+      : ListNetList(args, reader, Workspace(memory), slots) {}
 
   static int64_t workspace_bytes(const ListwiseArgs& args, const ListReader<Score>& reader,
                                  int64_t slots) {
-    return ListNetList(args, reader, Arena(), slots).arena_.used();
+    return ListNetList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
   ListResult solve(int64_t b, const Team& team) {
@@ -62,14 +62,15 @@ class ListNetList {
   static constexpr bool kWide = sizeof(Score) == sizeof(double);
   static_assert(kListChunk <= kBlock);
 
-  ListNetList(const ListwiseArgs& args, const ListReader<Score>& reader, Arena arena, int64_t slots)
+  ListNetList(const ListwiseArgs& args, const ListReader<Score>& reader, Workspace workspace,
+              int64_t slots)
       : args_(args),
         reader_(reader),
-        arena_(arena),
-        score_(arena_.take<double>(slots)),
-        label_(arena_.take<double>(slots)),
-        weight_(reader.weighted() ? arena_.take<double>(slots) : nullptr),
-        position_(args.lists.mask == nullptr ? nullptr : arena_.take<int32_t>(slots)) {}
+        workspace_(workspace),
+        score_(workspace_.take<double>(slots)),
+        label_(workspace_.take<double>(slots)),
+        weight_(reader.weighted() ? workspace_.take<double>(slots) : nullptr),
+        position_(args.lists.mask == nullptr ? nullptr : workspace_.take<int32_t>(slots)) {}
 
   static int64_t num_chunks(int64_t size) { return (size + kListChunk - 1) / kListChunk; }
   static Range chunk(int64_t number, int64_t size) {
@@ -184,7 +185,7 @@ class ListNetList {
 
   const ListwiseArgs& args_;
   const ListReader<Score>& reader_;
-  Arena arena_;
+  Workspace workspace_;
   double* score_;
   double* label_;
   double* weight_;     // or null
@@ -195,4 +196,4 @@ class ListNetList {
   bool poisoned_ = false;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::listwise

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op listwise_forward on the CPU: check, solve list by list, reduce.
-#include "common/list_checks_op.h"
-#include "common/listwise_op.h"
-#include "cpu/approx_ndcg.h"
-#include "cpu/list_mle.h"
-#include "cpu/list_net.h"
-#include "cpu/list_tasks.h"
+#include "bind/listwise.h"
 
-namespace fused_rankloss::cpu {
+#include "bind/list_checks.h"
+#include "cpu/lists/policy.h"
+#include "cpu/lists/tasks.h"
+#include "cpu/listwise/approx_ndcg.h"
+#include "cpu/listwise/list_mle.h"
+#include "cpu/listwise/listnet.h"
+
+namespace fused_rankloss::cpu::listwise {
 namespace {
 
 template <typename List, typename Score>
@@ -57,9 +59,10 @@ void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
 }
 
 }  // namespace
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::listwise
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
   m.impl("listwise_forward",
-         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::cpu::solve>>());
+         fused_rankloss::boxed<
+             &fused_rankloss::listwise_forward<fused_rankloss::cpu::listwise::solve>>());
 }

@@ -8,7 +8,7 @@
 // Two scores are subtracted before anything else happens to them: relative to a third one, such as
 // the largest, small differences would be lost.
 //
-// Short lists go pair by pair. Others in O(n) by the exponential scan of lambda_scan.h, without
+// Short lists go pair by pair. Others in O(n) by the exponential scan of lambda/scan.h, without
 // labels: with u = exp(-|s_i - s_j| / T), an item below adds u / (1 + u) and one above
 // 1 - u / (1 + u); sigmoid' is u / (1 + u)^2 either way. One thread, O(n) memory.
 #pragma once
@@ -16,11 +16,11 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/lambda_loops.h"
-#include "cpu/policy.h"
+#include "cpu/listwise/policy.h"
+#include "cpu/simd/lambda_loops.h"
 #include "losses/logistic_series.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::listwise {
 
 struct SoftRanks {
   const double* score;
@@ -108,4 +108,4 @@ struct SoftRanks {
   }
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::listwise

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Makes the table that places are searched in (place_loops.h).
+// Makes the table that places are searched in (simd/bucket_loops.h).
 #pragma once
 
 #include <algorithm>
@@ -9,23 +9,24 @@
 #include <cstdint>
 #include <limits>
 
-#include "cpu/arena.h"
-#include "cpu/place_loops.h"
-#include "cpu/policy.h"
+#include "common/workspace.h"
+#include "cpu/pairwise/policy.h"
+#include "cpu/simd/bucket_loops.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 template <typename Score>
 class PlaceTableMaker {
  public:
   using Key = decltype(ordered_key(Score{}));
 
-  PlaceTableMaker(Arena& arena, int64_t size)
+  PlaceTableMaker(Workspace& workspace, int64_t size)
       : size_(size),
         num_buckets_(std::min(kPlaceBuckets * size, kMaxPlaceBuckets)),
-        keys_(arena.take<Key>(size + (int64_t{1} << std::bit_width(static_cast<uint64_t>(size))))),
-        totals_(arena.take<int32_t>(size + 1)),
-        starts_(arena.take<int32_t>(num_buckets_)) {}
+        keys_(workspace.take<Key>(size +
+                                  (int64_t{1} << std::bit_width(static_cast<uint64_t>(size))))),
+        totals_(workspace.take<int32_t>(size + 1)),
+        starts_(workspace.take<int32_t>(num_buckets_)) {}
 
   // Of key_at(0) <= key_at(1) <= ..., complemented if `mirrored`.
   template <typename KeyAt>
@@ -93,4 +94,4 @@ class PlaceTableMaker {
   int32_t* starts_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

@@ -9,10 +9,11 @@
 #include <utility>
 
 #include "common/ordered.h"
-#include "cpu/label_order.h"
-#include "cpu/pair_loops.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/lists/policy.h"
+#include "cpu/simd/pair_loops.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 // Items in ascending label order, cut into levels.
 template <typename Score, int kCapacity>
@@ -128,4 +129,4 @@ PairSums sum_pairs_directly(const DirectItems<Score, kCapacity>& items,
   return sums;
 }
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

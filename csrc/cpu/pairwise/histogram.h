@@ -12,13 +12,14 @@
 #include <cmath>
 #include <vector>
 
+#include "args/pairwise.h"
 #include "common/half_keys.h"
-#include "common/pairwise_args.h"
-#include "cpu/label_order.h"
-#include "cpu/pair_sums.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/pairwise/policy.h"
+#include "cpu/simd/pair_sums.h"
 #include "losses/hinge_counts.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 inline bool may_be_half_list(const PairwiseArgs& args, Range slots) {
   return is_half(args.score_type) && slots.size() >= kHalfList;
@@ -178,4 +179,4 @@ class HalfList {
   std::vector<uint32_t> below_;  // [distinct scores + 1, levels]
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

@@ -8,9 +8,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/label_order.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/lists/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 template <typename Score>
 class ItemBlocks {
@@ -74,4 +75,4 @@ class ItemBlocks {
   std::vector<int64_t> starts_;  // first item of each stretch of slots, where there is padding
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

@@ -9,11 +9,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/direct_pairs.h"
-#include "cpu/label_order.h"
-#include "cpu/merge_rounds.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/lists/merge_rounds.h"
+#include "cpu/pairwise/direct.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 inline int64_t index_of(int64_t index) { return index; }
 
@@ -72,4 +72,4 @@ void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const 
   });
 }
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

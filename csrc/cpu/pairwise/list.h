@@ -5,11 +5,11 @@
 // Merge sort by label: the items are brought into ascending label order and cut into leaves. The
 // pairs within a leaf are compared directly; each leaf is sorted by score; then neighbouring runs
 // are merged, round after round, and before each merge one sweep adds up all pairs between the two
-// (sweep.h). Every pair of different labels meets exactly once. Binary labels need one sweep and no
-// merge, L levels ceil(log2 L) rounds. A short list is one leaf and is never sorted by score at
-// all.
+// (lists/merge_sweep.h). Every pair of different labels meets exactly once. Binary labels need one
+// sweep and no merge, L levels ceil(log2 L) rounds. A short list is one leaf and is never sorted by
+// score at all.
 //
-// Few levels of scores of 16 bits are counted instead (half_list.h), where gradients are counts.
+// Few levels of scores of 16 bits are counted instead (histogram.h), where gradients are counts.
 //
 // Time O(n log n), memory O(n). With `Sum` an integer type the gradients are numbers of pairs
 // (hinge without weights), with double they are sums of weighted slopes.
@@ -19,15 +19,16 @@
 #include <cstddef>
 #include <vector>
 
-#include "cpu/direct_pairs.h"
-#include "cpu/half_list.h"
-#include "cpu/label_order.h"
-#include "cpu/leaves.h"
-#include "cpu/merge_rounds.h"
-#include "cpu/pairwise_output.h"
-#include "cpu/small_class.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/lists/merge_rounds.h"
+#include "cpu/pairwise/direct.h"
+#include "cpu/pairwise/histogram.h"
+#include "cpu/pairwise/leaves.h"
+#include "cpu/pairwise/minority.h"
+#include "cpu/pairwise/output.h"
+#include "cpu/pairwise/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 // What the loss needs of one list.
 struct ListSums {
@@ -345,4 +346,4 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   bool finite_ = true;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

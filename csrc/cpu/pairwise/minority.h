@@ -3,7 +3,7 @@
 // A pair loss over a list of two levels one of which is small, such as a hundredth of the items.
 //
 // Only the small class is sorted. Every item of the other one, the big class, finds its place in it
-// by a search that starts from a table of buckets (place_loops.h); the place is the number of
+// by a search that starts from a table of buckets (simd/bucket_loops.h); the place is the number of
 // violated pairs it forms, and with the table of losses/gap_table.h all else it needs. It also
 // counts itself into its interval of the small class, whose own gradients are then a running sum
 // over the intervals.
@@ -20,13 +20,14 @@
 #include <type_traits>
 #include <vector>
 
-#include "cpu/item_blocks.h"
-#include "cpu/pairwise_output.h"
-#include "cpu/place_table.h"
-#include "cpu/radix_sort.h"
+#include "cpu/lists/radix_sort.h"
+#include "cpu/pairwise/bucket_table.h"
+#include "cpu/pairwise/item_blocks.h"
+#include "cpu/pairwise/output.h"
+#include "cpu/pairwise/policy.h"
 #include "losses/gap_table.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 template <typename Score, typename Loss, typename Sum>
 class SmallClass {
@@ -90,18 +91,18 @@ class SmallClass {
   void solve(std::byte* workspace) {
     items_ = reinterpret_cast<Item<Key>*>(workspace);
     collect();
-    Arena arena(workspace + size_ * sizeof(Item<Key>));
-    items_ = radix_sort(items_, arena.take<Item<Key>>(size_), size_, team_);
-    scores_ = arena.take<Score>(size_ + 1);
-    entries_ = kCounts ? nullptr : arena.take<GapMoments>(size_ + 1);
-    const PlaceTableMaker<Score> tables(arena, size_);
+    Workspace rest(workspace + size_ * sizeof(Item<Key>));
+    items_ = radix_sort(items_, rest.take<Item<Key>>(size_), size_, team_);
+    scores_ = rest.take<Score>(size_ + 1);
+    entries_ = kCounts ? nullptr : rest.take<GapMoments>(size_ + 1);
+    const PlaceTableMaker<Score> tables(rest, size_);
     // Counters add up to the same in any order, and need no more tiles than there are threads.
     // With P <= n / 8 the arrays take at most 10 n bytes for counts and 13 n for moments (14 n and
     // 17 n of fp64 scores) of the 16 n (32 n) there are.
     static_assert(kSmallClassShare >= 8 && kPlaceBuckets <= 4);
     num_tiles_ = std::min({kCounts ? team_.size() : kIntervalTiles,
                            summary_.num_items / (8 * size_), blocks_.num_stretches_of_items()});
-    intervals_ = arena.take<Interval>(num_tiles_ * (size_ + 1));
+    intervals_ = rest.take<Interval>(num_tiles_ * (size_ + 1));
     for (int64_t r = 0; r < size_; ++r) {
       scores_[r + 1] = value_of_key(static_cast<Key>(items_[r].key ^ flip()));
     }
@@ -305,4 +306,4 @@ class SmallClass {
   Interval* intervals_ = nullptr;  // [num_tiles, size + 1]
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "common/pairwise_args.h"
-#include "cpu/label_order.h"
-#include "cpu/pair_sums.h"
+#include "args/pairwise.h"
+#include "cpu/lists/label_order.h"
+#include "cpu/simd/pair_sums.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::pairwise {
 
 template <typename Score, typename Sum>
 class PairwiseOutput {
@@ -112,4 +112,4 @@ class PairwiseOutput {
   double per_unit_ = 1;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op pairwise_forward on the CPU: check, solve list by list, reduce.
-#include "common/list_checks_op.h"
-#include "common/pairwise_op.h"
-#include "cpu/list_tasks.h"
-#include "cpu/pairwise_list.h"
+#include "bind/pairwise.h"
 
-namespace fused_rankloss::cpu {
+#include "bind/list_checks.h"
+#include "cpu/lists/policy.h"
+#include "cpu/lists/tasks.h"
+#include "cpu/pairwise/list.h"
+
+namespace fused_rankloss::cpu::pairwise {
 namespace {
 
 // Everything summed list by list, [K, B] or [B].
@@ -120,9 +122,10 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
 }
 
 }  // namespace
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::pairwise
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
   m.impl("pairwise_forward",
-         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::cpu::solve>>());
+         fused_rankloss::boxed<
+             &fused_rankloss::pairwise_forward<fused_rankloss::cpu::pairwise::solve>>());
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Places of many items among few sorted ones: the inner loops of small_class.h. The same source
-// (place_loops.inl) is compiled once per instruction set. Places are integers, and gaps single
-// rounded differences: the same bits on all of them.
+// Places of many items among few sorted ones: the inner loops of pairwise/minority.h. The same
+// source (bucket_loops.inl) is compiled once per instruction set. Places are integers, and gaps
+// single rounded differences: the same bits on all of them.
 #pragma once
 
 #include <cstdint>
@@ -96,7 +96,7 @@ struct PlaceLoops {
   }
 };
 
-// Those of the chosen instruction set (cpu/isa.h).
+// Those of the chosen instruction set (cpu/simd/isa.h).
 const PlaceLoops& place_loops();
 
 }  // namespace fused_rankloss::cpu

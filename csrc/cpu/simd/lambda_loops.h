@@ -89,7 +89,7 @@ struct LambdaLoops {
                      const double* coefficients, double* ranks, double* grads);
 };
 
-// Those of the chosen instruction set (cpu/isa.h).
+// Those of the chosen instruction set (cpu/simd/isa.h).
 const LambdaLoops& lambda_loops();
 
 }  // namespace fused_rankloss::cpu

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Included by lambda_loops_<isa>.cpp inside a namespace of that instruction set. No standard header
-// may be included from here on, and indices are 64 bits wide: pair_loops.inl says why.
+// Part of all_loops.inl, under its rules. Indices are 64 bits wide: pair_loops.inl says why.
 
 inline constexpr int64_t kLanes = 8;
 

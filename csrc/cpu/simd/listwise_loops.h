@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "common/list_inputs.h"
+#include "common/weights.h"
 #include "losses/listwise_terms.h"
 
 namespace fused_rankloss::cpu {
@@ -70,7 +70,7 @@ struct ListwiseLoops {
   // Of numbers that are not NaN.
   Extremes (*extremes)(const double* x, int64_t size);
   bool (*has_nan)(const double* x, int64_t size);
-  bool (*are_weights)(const double* x, int64_t size);  // see common/list_inputs.h
+  bool (*are_weights)(const double* x, int64_t size);  // see args/list_inputs.h
 
   // [wide]: to fp64 accuracy.
   ListNetSums (*list_net_sums[2])(const ListNetItems& items);
@@ -88,7 +88,7 @@ struct ListwiseLoops {
   void (*list_mle_wide_gradients)(const ListMleChunk& chunk, double passed, double* out);
 };
 
-// Those of the chosen instruction set (cpu/isa.h).
+// Those of the chosen instruction set (cpu/simd/isa.h).
 const ListwiseLoops& listwise_loops();
 
 }  // namespace fused_rankloss::cpu

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "common/ordered.h"
-#include "cpu/pair_sums.h"
+#include "cpu/simd/pair_sums.h"
 #include "losses/pair_losses.h"
 
 namespace fused_rankloss::cpu {
@@ -48,7 +48,7 @@ struct PairLoops {
   }
 };
 
-// Those of the chosen instruction set (cpu/isa.h).
+// Those of the chosen instruction set (cpu/simd/isa.h).
 const PairLoops& pair_loops();
 
 }  // namespace fused_rankloss::cpu

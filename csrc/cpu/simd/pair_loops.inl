@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Included by pair_loops_<isa>.cpp inside a namespace of that instruction set. No standard header
-// may be included from here on: its inline functions would be compiled for that instruction set
-// too, and the linker could pick them for everyone.
+// Part of all_loops.inl, under its rules.
 
 // Indices are 64 bits wide: a compiler told that 32-bit ones wrap around (-fwrapv, as Python's own
 // flags say) cannot know that neighbouring ones address neighbouring memory.

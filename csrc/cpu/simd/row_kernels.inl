@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Included by triplet_kernels_<isa>.cpp inside a namespace of that instruction set, which defines
-// FRL_VECTOR_BYTES. No standard header may be included from here on (see pair_loops.inl).
+// Part of all_loops.inl, under its rules.
 
 inline constexpr int64_t kVectorBytes = FRL_VECTOR_BYTES;
 inline constexpr int64_t kWidth = kVectorBytes / sizeof(double);

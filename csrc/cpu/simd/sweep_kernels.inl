@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Included by triplet_kernels_<isa>.cpp after tile_kernels.inl, under its rules.
+// Part of all_loops.inl, after tile_kernels.inl and under its rules.
 
 template <typename Real>
 inline constexpr int64_t kLanesOf = kVectorBytes / sizeof(Real);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Included by triplet_kernels_<isa>.cpp after row_kernels.inl, under its rules: products of
+// Part of all_loops.inl, after row_kernels.inl and under its rules: products of
 // tiles and the first look at their elements. Everything works on vectors of the full width; `Real`
 // is float or double.
 

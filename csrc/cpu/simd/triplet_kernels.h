@@ -5,10 +5,10 @@
 // compiled once per instruction set, as pair_loops.h is.
 #pragma once
 
-#include "cpu/row_kernels.h"
-#include "cpu/sweep_kernels.h"
-#include "cpu/tile_kernels.h"
-#include "cpu/window_kernels.h"
+#include "cpu/simd/row_kernels.h"
+#include "cpu/simd/sweep_kernels.h"
+#include "cpu/simd/tile_kernels.h"
+#include "cpu/simd/window_kernels.h"
 #include "losses/distance.h"
 
 namespace fused_rankloss::cpu {
@@ -51,7 +51,7 @@ struct TripletKernels {
   }
 };
 
-// Those of the chosen instruction set (cpu/isa.h).
+// Those of the chosen instruction set (cpu/simd/isa.h).
 const TripletKernels& triplet_kernels();
 
 }  // namespace fused_rankloss::cpu

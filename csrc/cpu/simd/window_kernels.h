@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "cpu/policy.h"
+#include "cpu/simd/tile_sizes.h"
 
 namespace fused_rankloss::cpu {
 

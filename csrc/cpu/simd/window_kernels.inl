@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Included by triplet_kernels_<isa>.cpp after sweep_kernels.inl, under its rules.
+// Part of all_loops.inl, after sweep_kernels.inl and under its rules.
 
 using FloatVector = Vector<float>;
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The ops batch_triplet_forward and batch_triplet_backward on the CPU.
+#include "cpu/triplet/batch.h"
+
 #include <vector>
 
-#include "common/triplet_op.h"
-#include "cpu/triplet_solve.h"
+#include "bind/triplet.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 namespace {
 
 // Calls `body` with a value of the stored type and one of the type rows are worked on in.
@@ -125,11 +126,11 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
 }
 
 }  // namespace
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
   m.impl("batch_triplet_forward",
-         fused_rankloss::boxed<&fused_rankloss::cpu::batch_triplet_forward>());
+         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::batch_triplet_forward>());
   m.impl("batch_triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::cpu::batch_triplet_backward>());
+         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::batch_triplet_backward>());
 }

@@ -8,13 +8,14 @@
 #include <optional>
 #include <vector>
 
-#include "cpu/triplet_direct.h"
-#include "cpu/triplet_gather.h"
-#include "cpu/triplet_search.h"
-#include "cpu/triplet_semi_hard.h"
-#include "cpu/triplet_sweep.h"
+#include "cpu/triplet/direct.h"
+#include "cpu/triplet/hard_gradients.h"
+#include "cpu/triplet/hard_search.h"
+#include "cpu/triplet/policy.h"
+#include "cpu/triplet/semi_hard.h"
+#include "cpu/triplet/sweep.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 inline bool is_small(const TripletBatch& batch) {
   return batch.num_anchors * batch.num_refs <= kDirectPairs;
@@ -274,4 +275,4 @@ class ForwardPass {
   std::vector<AnchorTerms> terms_;  // [N], by position
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

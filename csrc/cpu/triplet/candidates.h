@@ -13,9 +13,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/triplet_kernels.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/simd/triplet_kernels.h"
+#include "cpu/triplet/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 class Candidates {
  public:
@@ -97,4 +99,4 @@ class Candidates {
   std::vector<Entry> entries_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

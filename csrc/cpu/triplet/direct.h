@@ -4,9 +4,9 @@
 // terms. O(N M D) time, O(M) memory a thread.
 #pragma once
 
-#include "cpu/triplet_problem.h"
+#include "cpu/triplet/problem.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // The terms of the anchor at `position`, from all its keys. `workspace` is [M] and ends up with
 // keys or, for batch-all, distances; `weights`, if not null, is [M] and gets d anchor_sum / d
@@ -73,4 +73,4 @@ void backward_directly(const Problem<Real>& problem, const Upstream& upstream, d
   }
 }
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

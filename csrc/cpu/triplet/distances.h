@@ -2,15 +2,16 @@
 //
 // Tiles of distances between anchors and negatives, in units of the frame.
 //
-// They come from centred products (triplet_panels.h) in fp32 (fp64 for fp64), but for pairs so
+// They come from centred products (panels.h) in fp32 (fp64 for fp64), but for pairs so
 // close that |x|^2 + |y|^2 - 2 xy would cancel, and negatives that tie with a positive
-// (triplet_twins.h): those are evaluated directly.
+// (twins.h): those are evaluated directly.
 #pragma once
 
-#include "cpu/triplet_panels.h"
-#include "cpu/triplet_twins.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/panels.h"
+#include "cpu/triplet/twins.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // Below this share of |x|^2 / 2 + |y|^2 / 2, half a squared distance is not taken from a product.
 inline constexpr double kCloseness = 1.0 / 16;
@@ -124,4 +125,4 @@ class TileDistances {
   std::optional<Twins<Real>> twins_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -8,11 +8,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
-#include "cpu/triplet_pairs.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/triplet/pairs.h"
+#include "cpu/triplet/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 template <typename Real>
 class Embeddings {
@@ -55,4 +55,4 @@ class Embeddings {
   std::vector<double> inverse_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -9,13 +9,13 @@
 #include <cmath>
 #include <vector>
 
-#include "common/triplet_op.h"
-#include "cpu/parallel.h"
-#include "cpu/policy.h"
-#include "cpu/triplet_norms.h"
-#include "cpu/triplet_pairs.h"
+#include "bind/triplet.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/triplet/explicit_norms.h"
+#include "cpu/triplet/pairs.h"
+#include "cpu/triplet/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 namespace {
 
 // A stored row as one to work on: 16-bit types by way of `buffer`.
@@ -204,9 +204,11 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
 }
 
 }  // namespace
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::cpu::triplet_forward>());
-  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::cpu::triplet_backward>());
+  m.impl("triplet_forward",
+         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::triplet_forward>());
+  m.impl("triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::triplet_backward>());
 }

@@ -11,10 +11,10 @@
 
 #include <cmath>
 
-#include "common/triplet_args.h"
-#include "cpu/triplet_pairs.h"
+#include "args/triplet.h"
+#include "cpu/triplet/pairs.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 template <typename Real>
 class ExplicitDistance {
@@ -94,4 +94,4 @@ class ExplicitDistance {
   const RowKernels<Real>& kernels_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

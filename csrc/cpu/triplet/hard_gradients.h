@@ -9,9 +9,10 @@
 
 #include <vector>
 
-#include "cpu/triplet_embeddings.h"
+#include "cpu/triplet/embeddings.h"
+#include "cpu/triplet/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // A pair, how far it is, and d result / d distance.
 struct MinedPair {
@@ -93,4 +94,4 @@ class Gather {
   std::vector<int64_t> by_ref_;        // [pairs], the pairs in order of their references
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -2,27 +2,29 @@
 //
 // The hardest positive and negative of every anchor.
 //
-// Work: products of tiles of centred fp32 rows (triplet_panels.h), half of them where the
+// Work: products of tiles of centred fp32 rows (panels.h), half of them where the
 // references are the anchors, as a tile serves its rows and its columns. The epilogue adds norms
 // and compares minima with thresholds; only rows and columns that reach theirs are looked at
 // closely. Positives of small classes are evaluated one by one instead. Tiles of a label's own
 // block are searched for positives by turning the sign: both searches look for a minimum.
 //
 // Exactness: norms are made smaller (or, for positives, greater) by the error bound, so that a
-// value is a lower bound and candidates are certain to contain the winner (triplet_candidates.h);
+// value is a lower bound and candidates are certain to contain the winner (candidates.h);
 // they are then evaluated canonically, as are all pairs of odd rows. Rounding, tiles and threads
 // cannot show in a result.
 //
 // Memory: the panels, O(N + M) candidates, a tile a thread.
 #pragma once
 
-#include "cpu/tournament.h"
-#include "cpu/triplet_candidates.h"
-#include "cpu/triplet_direct.h"
-#include "cpu/triplet_panels.h"
-#include "cpu/triplet_positives.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/candidates.h"
+#include "cpu/triplet/direct.h"
+#include "cpu/triplet/panels.h"
+#include "cpu/triplet/policy.h"
+#include "cpu/triplet/positives.h"
+#include "cpu/triplet/tournament.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // One of the two searches: what is added to products, and how much too low the sum may be.
 struct SearchSide {
@@ -254,4 +256,4 @@ class HardSearch {
   std::vector<float> workspace_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "args/triplet.h"
 #include "common/lists.h"
-#include "common/triplet_args.h"
-#include "cpu/policy.h"
+#include "cpu/simd/tile_sizes.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 struct LabelOrder {
   // With references, anchors are sorted by their labels too; without, anchors and references are
@@ -91,4 +91,4 @@ struct LabelOrder {
   }
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

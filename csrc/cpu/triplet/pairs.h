@@ -4,9 +4,9 @@
 // processor. Rows are fp32 or fp64; the 16-bit types are exact in fp32.
 #pragma once
 
-#include "cpu/triplet_kernels.h"
+#include "cpu/simd/triplet_kernels.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // The type rows of a stored type are worked on in.
 template <typename Stored>
@@ -82,4 +82,4 @@ class Pairs {
   const RowKernels<Real>& kernels_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -27,9 +27,11 @@
 #include <limits>
 #include <vector>
 
-#include "cpu/triplet_problem.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/policy.h"
+#include "cpu/triplet/problem.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // Origin and unit of length that anchors and references share.
 struct Frame {
@@ -240,4 +242,4 @@ struct ErrorBound {
   }
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

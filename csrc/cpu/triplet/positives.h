@@ -8,9 +8,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/triplet_problem.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/problem.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 template <typename Real>
 class SortedPositives {
@@ -65,4 +66,4 @@ class SortedPositives {
   std::vector<int64_t> block_first_;  // [blocks + 1]
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -7,11 +7,12 @@
 #include <optional>
 #include <type_traits>
 
-#include "cpu/triplet_embeddings.h"
-#include "cpu/triplet_labels.h"
-#include "cpu/triplet_row.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/embeddings.h"
+#include "cpu/triplet/labels.h"
+#include "cpu/triplet/row.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // What the pairs of a tile are.
 enum class TileKind { kNegative, kPositive, kMixed };
@@ -85,4 +86,4 @@ struct Problem {
   }
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

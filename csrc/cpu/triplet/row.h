@@ -21,10 +21,10 @@
 #include <limits>
 #include <vector>
 
+#include "args/triplet.h"
 #include "common/lists.h"
-#include "common/triplet_args.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // One row of a batch in label order: references [0, num_refs), of which `same` share the anchor's
 // label and `self` is the anchor, which is nobody's partner (-1 if it is not among them).
@@ -292,4 +292,4 @@ class RowSolver {
   std::vector<int64_t> reached_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

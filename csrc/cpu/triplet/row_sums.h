@@ -6,9 +6,11 @@
 
 #include <vector>
 
-#include "cpu/triplet_panels.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/panels.h"
+#include "cpu/triplet/policy.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 template <typename Real>
 class RowSums {
@@ -66,4 +68,4 @@ class RowSums {
   std::vector<int64_t> tiles_;  // [blocks], tiles so far
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

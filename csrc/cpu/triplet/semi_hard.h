@@ -2,22 +2,23 @@
 //
 // The semi-hard negative of every positive: the nearest of those that are farther away than it.
 //
-// One sweep over the tiles, as in triplet_search.h, with a window for each positive of an anchor:
+// One sweep over the tiles, as in hard_search.h, with a window for each positive of an anchor:
 // above the positive's own key, up to the smallest upper end seen above it. What may lie inside
-// is kept (triplet_candidates.h) and evaluated canonically in the end; only values that are certain
+// is kept (candidates.h) and evaluated canonically in the end; only values that are certain
 // to be above the positive lower the window. Where the window stays empty, the negative is the
 // farthest of all, and the anchor is solved directly, as it is where a NaN is about.
 //
 // Memory: O(N P) candidates for P positives an anchor.
 #pragma once
 
-#include "cpu/tournament.h"
-#include "cpu/triplet_candidates.h"
-#include "cpu/triplet_panels.h"
-#include "cpu/triplet_positives.h"
-#include "cpu/triplet_search.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/candidates.h"
+#include "cpu/triplet/hard_search.h"
+#include "cpu/triplet/panels.h"
+#include "cpu/triplet/positives.h"
+#include "cpu/triplet/tournament.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 template <typename Real>
 class SemiHardSearch {
@@ -143,4 +144,4 @@ class SemiHardSearch {
   std::vector<float> workspace_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

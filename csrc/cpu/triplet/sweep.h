@@ -15,18 +15,20 @@
 // of its active terms, and that of a mean the number of all terms: both are known afterwards.
 //
 // Numerics: positives by canonical distances and direct differences, negatives as in
-// triplet_distances.h. Values and weights are summed in fp64, gradients in the tile's type
+// distances.h. Values and weights are summed in fp64, gradients in the tile's type
 // (kRecentTiles) and then rounded once more. Values do not depend on whether gradients are wanted.
 // Determinism: the tournament orders the additions to a block, whatever the number of threads.
 // Memory: O(N (P + D)), three tiles a thread.
 #pragma once
 
-#include "cpu/tournament.h"
-#include "cpu/triplet_distances.h"
-#include "cpu/triplet_positives.h"
-#include "cpu/triplet_row_sums.h"
+#include "cpu/simd/tile_sizes.h"
+#include "cpu/triplet/distances.h"
+#include "cpu/triplet/policy.h"
+#include "cpu/triplet/positives.h"
+#include "cpu/triplet/row_sums.h"
+#include "cpu/triplet/tournament.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // Whether distances and margin in units of the frame fit the tiles, and no NaN is about, with which
 // sums go where they like: else every anchor is solved directly. Odd rows that are 0 do no harm.
@@ -319,4 +321,4 @@ class AllSweep {
   std::vector<Real> workspace_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

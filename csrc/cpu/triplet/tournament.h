@@ -13,9 +13,9 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/parallel.h"
+#include "cpu/lists/parallel.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 // Says of two blocks, at its end, through how many rounds they are.
 struct RoundPlayed {
@@ -52,4 +52,4 @@ void run_tournament(const Team& team, int64_t num_blocks, const Body& body) {
   });
 }
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

@@ -9,9 +9,10 @@
 #include <bit>
 #include <vector>
 
-#include "cpu/triplet_problem.h"
+#include "cpu/triplet/policy.h"
+#include "cpu/triplet/problem.h"
 
-namespace fused_rankloss::cpu {
+namespace fused_rankloss::cpu::triplet {
 
 template <typename Real>
 class Twins {
@@ -95,4 +96,4 @@ class Twins {
   std::vector<Member> members_;
 };
 
-}  // namespace fused_rankloss::cpu
+}  // namespace fused_rankloss::cpu::triplet

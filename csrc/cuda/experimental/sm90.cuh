@@ -27,13 +27,13 @@
 
 #include <cstdint>
 
-#include "cuda/mma.cuh"
+#include "cuda/primitives/mma.cuh"
 
 #ifdef __CUDACC__
 #include <cuda.h>  // CUtensorMap: a type, no function of the driver
 #endif
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 inline constexpr int kGroupWarps = 4;
 inline constexpr int kGroupThreads = kGroupWarps * kWarpSize;
@@ -228,7 +228,7 @@ __device__ __forceinline__ void take_registers() {
 }
 #endif
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda
 
 #ifndef __CUDACC__
 #include "experimental/hopper_host.h"

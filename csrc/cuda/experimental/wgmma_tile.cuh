@@ -5,19 +5,21 @@
 //
 // Mapping      Row tile m has the rows 64 m .. 64 m + 63, of which warp w has 16: one instruction,
 //              all columns.
-// Memory       A chunk of a row is 128 bytes, two slabs of search_operands.cuh: four steps of 16
+// Memory       A chunk of a row is 128 bytes, two slabs of triplet/batch_hard/operands.cuh: four
+// steps of 16
 //              numbers, or two in high and low parts. Beyond the last slab of a row it is 0.
-// Numerics     search_operands.cuh, instruction by instruction: tensor cores of Hopper, too, are
+// Numerics     triplet/batch_hard/operands.cuh, instruction by instruction: tensor cores of Hopper,
+// too, are
 //              taken to keep fp32's bits of what they add up. Instructions that add 0 move nothing.
 //
 // Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
 // FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
-#include "cuda/experimental/hopper.cuh"
-#include "cuda/search_data.cuh"
+#include "cuda/experimental/sm90.cuh"
+#include "cuda/triplet/batch_hard/operand_data.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 template <int kPieces>
 class WgmmaProduct {
@@ -59,4 +61,4 @@ class WgmmaProduct {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -3,13 +3,11 @@
 // A call of lambda_forward on CUDA: which kernels take it.
 #pragma once
 
-#include "cuda/lambda_long.h"
-#include "cuda/lambda_scan.h"
-#include "cuda/lambda_short.h"
-#include "cuda/list_partials.cuh"
-#include "cuda/weight_units.cuh"
+#include "cuda/lambda/launchers.h"
+#include "cuda/lists/partials.cuh"
+#include "cuda/lists/weight_units.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // What tests choose otherwise.
 struct LambdaPaths {
@@ -35,4 +33,4 @@ void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths =
   run_long_lambda(queue, args, exponents, partials, paths.scans && scan_factors(args));
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

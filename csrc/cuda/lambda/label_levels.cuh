@@ -10,9 +10,9 @@
 // Memory  labels are gathered twice
 #pragma once
 
-#include "cuda/lambda_long_table.cuh"
+#include "cuda/lambda/long_table.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 using ListLevelsShared = ScanShared<TeamSort::Count, kScanThreads>;
 
@@ -77,4 +77,4 @@ class ListLevels {
   const uint32_t* by_label_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op lambda_forward on CUDA.
-#include "common/lambda_op.h"
-#include "cuda/lambda.cuh"
-#include "cuda/launch.h"
+#include "bind/lambda.h"
+#include "cuda/lambda/dispatch.cuh"
+#include "cuda/launch/launch.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 namespace {
 
 void solve(const Tensor& scores, const LambdaCall& call) {
@@ -14,9 +14,10 @@ void solve(const Tensor& scores, const LambdaCall& call) {
 }
 
 }  // namespace
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
   m.impl("lambda_forward",
-         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::solve>>());
+         fused_rankloss::boxed<
+             &fused_rankloss::lambda_forward<fused_rankloss::cuda::lambda::solve>>());
 }

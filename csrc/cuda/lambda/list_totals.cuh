@@ -14,10 +14,10 @@
 // Determinism  stretches combine in an order that depends on the list alone
 #pragma once
 
-#include "cuda/block_scan.cuh"
-#include "cuda/score_order.cuh"
+#include "cuda/lists/score_order.cuh"
+#include "cuda/primitives/block_scan.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // Summed weights of items by whether their ranks lie in the top.
 struct RankWeights {
@@ -103,4 +103,4 @@ __device__ __forceinline__ ListTotals combine_warp(ListTotals own) {
   return own;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

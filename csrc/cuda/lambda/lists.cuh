@@ -4,12 +4,12 @@
 // reduced.
 #pragma once
 
-#include "common/lambda_args.h"
-#include "cuda/gain_checks.cuh"
-#include "cuda/load_items.cuh"
-#include "cuda/reduce_lists.cuh"
+#include "args/lambda.h"
+#include "cuda/lists/gain_checks.cuh"
+#include "cuda/lists/load_items.cuh"
+#include "cuda/lists/reduce.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // What an item does to its list, whatever else is in that.
 struct LambdaPoison {
@@ -33,9 +33,9 @@ __device__ __forceinline__ LambdaPoison lambda_poison(const LambdaArgs& args, in
 
 // `weight_exponents`: see PairwiseArgs.
 FRL_HD PairwiseArgs reduction_args(const LambdaArgs& args, const uint32_t* weight_exponents) {
-  PairwiseArgs reduced = reduction_args(args);
+  PairwiseArgs reduced = cuda::reduction_args(args);
   reduced.weight_exponents = weight_exponents;
   return reduced;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -5,8 +5,8 @@
 //   lambda_prepare_kernel   sort keys and slots of all items; poisoned lists; up to 8 levels of
 //                           labels; tables by rank
 //   radix sort              by score, and stably by list where there are several
-//   lambda_rank_kernel      to RankedLists (lambda_items.cuh)
-//   the pairs               lambda_scan_kernel (lambda_scan.cuh) where weights factor, and to count
+//   lambda_rank_kernel      to RankedLists (ranked_lists.cuh)
+//   the pairs               lambda_scan_kernel (scan.cuh) where weights factor, and to count
 //                           those in the right order; else lambda_pairs_kernel,
 //                           lambda_pieces_kernel
 //   lambda_finish_kernel    to the results
@@ -17,14 +17,14 @@
 
 #include <algorithm>
 
-#include "cuda/lambda_long_finish.cuh"
-#include "cuda/lambda_long_pairs.cuh"
-#include "cuda/lambda_long_prepare.cuh"
-#include "cuda/lambda_long_rank.cuh"
-#include "cuda/lambda_scan.h"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/lambda/launchers.h"
+#include "cuda/lambda/long_finish.cuh"
+#include "cuda/lambda/long_pairs.cuh"
+#include "cuda/lambda/long_prepare.cuh"
+#include "cuda/lambda/long_rank.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 template <typename Real>
 struct LambdaLongLayout {
@@ -125,4 +125,4 @@ void run_long_lambda(Queue& queue, const LambdaArgs& args, const uint32_t* weigh
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -7,11 +7,11 @@
 // Determinism  a gradient is one thread's
 #pragma once
 
-#include "cuda/lambda_lists.cuh"
-#include "cuda/lambda_long_params.cuh"
-#include "cuda/team.cuh"
+#include "cuda/lambda/lists.cuh"
+#include "cuda/lambda/long_params.cuh"
+#include "cuda/primitives/grid.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // The share of a list in the loss, its statistics, and the factor of its gradients.
 template <typename Real>
@@ -79,4 +79,4 @@ __global__ void __launch_bounds__(kScanThreads, kLongBlocks)
   finish_lists(team, params);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -5,18 +5,18 @@
 // both sides: the row's gradient is the row's own, and the more relevant item also adds up the
 // loss.
 //
-// Mapping      A block a piece (lambda_long_table.cuh), over and over. A lane has a row, a warp
+// Mapping      A block a piece (long_table.cuh), over and over. A lane has a row, a warp
 //              every kPairWarps-th column
 // Memory       Columns through shared memory, 256 at once
 // Numerics     Weights and sums in fp64; the logistic term of fp32 scores in fp32
 // Determinism  Bitwise: pieces depend on the list alone, and sums are combined in a fixed order
 #pragma once
 
-#include "cuda/lambda_long_table.cuh"
+#include "cuda/lambda/long_table.cuh"
 #include "losses/logistic.h"
 #include "losses/logistic_float.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 template <typename Real>
 struct PairItem {
@@ -239,4 +239,4 @@ void dispatch_lambda_term(PairLoss loss, Body&& body) {
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -3,14 +3,14 @@
 // What the kernels of a lambda loss over long lists share: the call, and where things are.
 #pragma once
 
-#include "cuda/lambda_items.cuh"
-#include "cuda/lambda_list_totals.cuh"
-#include "cuda/lambda_policy.h"
-#include "cuda/list_partials.cuh"
-#include "cuda/load_items.cuh"
-#include "cuda/score_order.cuh"
+#include "cuda/lambda/list_totals.cuh"
+#include "cuda/lambda/policy.h"
+#include "cuda/lambda/ranked_lists.cuh"
+#include "cuda/lists/load_items.cuh"
+#include "cuda/lists/partials.cuh"
+#include "cuda/lists/score_order.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // What is known of a list apart from its pairs' losses. One that is short has none of it.
 struct LambdaListFacts {
@@ -61,7 +61,7 @@ struct LambdaLongParams {
   PairSums* piece_sums;
 
   FRL_HD bool is_long(int64_t list) const {
-    return fused_rankloss::is_long(args.lists, list, partials.crossover);
+    return cuda::is_long(args.lists, list, partials.crossover);
   }
 
   // The list that has an item at a position of the order by rank, or kNoList. Where offsets are
@@ -105,4 +105,4 @@ struct LambdaLongParams {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

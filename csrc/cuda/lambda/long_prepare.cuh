@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What happens to the items of long lists before they are sorted by score (lambda_long_rank.cuh has
+// What happens to the items of long lists before they are sorted by score (long_rank.cuh has
 // what comes after).
 //
 // Mapping      A thread a slot, 8 times; the same threads write the tables by rank
@@ -9,11 +9,11 @@
 //              depends on
 #pragma once
 
-#include "cuda/lambda_lists.cuh"
-#include "cuda/lambda_long_params.cuh"
-#include "cuda/long_lists_prepare.cuh"
+#include "cuda/lambda/lists.cuh"
+#include "cuda/lambda/long_params.cuh"
+#include "cuda/lists/prepare.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // Looks before it writes: most labels are not the highest so far.
 __device__ __forceinline__ void raise(unsigned long long& highest, uint64_t key) {
@@ -53,4 +53,4 @@ __global__ void __launch_bounds__(kScanThreads)
       [&](int64_t slot) { static_cast<Real*>(args.raw_grad)[slot] = 0; });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

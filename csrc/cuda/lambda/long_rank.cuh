@@ -12,15 +12,15 @@
 //
 // Mapping      A block a tile of consecutive positions, over and over, as many blocks as the GPU
 //              holds at once; sums take tiles that begin with their list. The table is one block's
-// Memory       Labels, scores, gains and weights are gathered by slot once, see lambda_long.cuh
+// Memory       Labels, scores, gains and weights are gathered by slot once, see long.cuh
 // Numerics     fp64
 // Determinism  Bitwise, whatever the grid and the other lists; integer atomics only
 #pragma once
 
-#include "cuda/lambda_list_levels.cuh"
-#include "cuda/lambda_long_table.cuh"
+#include "cuda/lambda/label_levels.cuh"
+#include "cuda/lambda/long_table.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 struct LambdaRankShared {
   LabelRanksShared labels;
@@ -342,4 +342,4 @@ __global__ void __launch_bounds__(kScanThreads, kLongBlocks)
   LambdaRanking<Real, GridTeam>(team, shared, params).solve();
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The table of a call's long lists, and how each is cut: into tiles of kScanTile items, and into
-// the pieces of lambda_long_pairs.cuh.
+// the pieces of long_pairs.cuh.
 #pragma once
 
-#include "cuda/lambda_long_params.cuh"
-#include "cuda/reduce_lists.cuh"
+#include "cuda/lambda/long_params.cuh"
+#include "cuda/lists/reduce.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // ---- Pieces ----------------------------------------------------------------
 
@@ -119,4 +119,4 @@ __device__ __forceinline__ void make_long_table(const LambdaLongParams<Real>& pa
   if (threadIdx.x == 0) *params.table = {params.lists, all.lists, all.tiles, all.pieces, 0};
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

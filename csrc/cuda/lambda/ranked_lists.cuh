@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The items of long lists in the order of their ranks, ready to meet in pairs: what stands between
-// everything that happens to single items (lambda_long_rank.cuh) and the pairs themselves.
+// everything that happens to single items (long_rank.cuh) and the pairs themselves.
 //
 // The item of rank r, from 0, of list b lies at position lists.slots(b).begin + r: scores descend
 // within a list. Padding and whatever else takes part in nothing lies behind the items.
 #pragma once
 
-#include "common/lambda_args.h"
-#include "cuda/label_ranks.cuh"
-#include "cuda/long_list_table.cuh"
+#include "args/lambda.h"
+#include "cuda/lists/label_ranks.cuh"
+#include "cuda/lists/long_table.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // A list that is long, wherever its slots are.
 struct LongList {
@@ -20,7 +20,7 @@ struct LongList {
   int64_t size;   // items; 0 for a poisoned list, which is in no pair
   int64_t top;    // ranks below which at least one of a pair lies, both for kBoth
 
-  // Of the lists before it: tiles of kScanTile items, and for lambda_long_pairs.cuh pieces of work
+  // Of the lists before it: tiles of kScanTile items, and for long_pairs.cuh pieces of work
   // and partial gradients.
   int64_t first_tile;
   int64_t first_piece;
@@ -79,4 +79,4 @@ struct RankedLists {
   PairSums* sums;     // [num_lists], 0 at first
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

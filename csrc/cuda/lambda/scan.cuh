@@ -2,7 +2,7 @@
 //
 // The pairs of long lists by bits of their labels, in O(n log L) for L levels:
 //
-//   losses   logistic ones whose weights factor: the sums of cpu/lambda_scan.h over segments
+//   losses   logistic ones whose weights factor: the sums of cpu/lambda/scan.h over segments
 //            instead of runs. (g_i - g_j)(d_i - d_j) of lambdarank has the sign of the *ranks*: a
 //            pair that the ranks order wrongly counts with a factor of -1
 //   counts   how many pairs of different labels there are, and how many of them are in the right
@@ -39,10 +39,11 @@
 
 #include <type_traits>
 
-#include "cuda/lambda_scan.h"
-#include "cuda/lambda_scan_rounds.cuh"
+#include "cuda/lambda/launchers.h"
+#include "cuda/lambda/scan_rounds.cuh"
+#include "cuda/lists/partials.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 struct LambdaScanShared {
   RecordsShared records;
@@ -356,4 +357,4 @@ void run_lambda_scan(Queue& queue, const LambdaArgs& args, int64_t most_lists, b
   queue.launch_together(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The items of long lists in the order of a round of lambda_scan.cuh, and what they push and ask
+// The items of long lists in the order of a round of scan.cuh, and what they push and ask
 // for in a sweep (exponential_scan.cuh).
 #pragma once
 
-#include "cuda/exponential_scan.cuh"
-#include "cuda/lambda_items.cuh"
+#include "cuda/lambda/ranked_lists.cuh"
+#include "cuda/lists/exponential_scan.cuh"
 #include "losses/lambda_features.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // What lies at a place of a round: an item by its position, and whether its rank lies in the top.
 using ScanEvent = uint32_t;
@@ -109,4 +109,4 @@ struct LambdaSource {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

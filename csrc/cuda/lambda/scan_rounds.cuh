@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The orders that the rounds of lambda_scan.cuh sweep over: its phases 1 and 4.
+// The orders that the rounds of scan.cuh sweep over: its phases 1 and 4.
 #pragma once
 
-#include "cuda/lambda_scan_items.cuh"
+#include "cuda/lambda/scan_items.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // The items of a round, by place. In the first one a place is a position.
 struct ScanRound {
@@ -92,4 +92,4 @@ class ScanRounds {
   const RankedLists<Real>& items_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

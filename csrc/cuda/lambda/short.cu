@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cuda/lambda_short.cuh"
-#include "cuda/launch.h"
+#include "cuda/lambda/short.cuh"
+#include "cuda/launch/launch.h"
 
-template void fused_rankloss::run_short_lambda(DeviceQueue&, const LambdaArgs&, int64_t,
-                                               const uint32_t*, const ListPartials&);
+template void fused_rankloss::cuda::lambda::run_short_lambda(DeviceQueue&, const LambdaArgs&,
+                                                             int64_t, const uint32_t*,
+                                                             const ListPartials&);

@@ -2,22 +2,23 @@
 //
 // Lambda losses of lists that fit the shared memory of a block: all of a batch in one launch.
 //
-// Mapping      As in short_lists.cuh: a block owns consecutive lists, of which a warp solves those
+// Mapping      As in pairwise/short.cuh: a block owns consecutive lists, of which a warp solves
+// those
 //              of up to kWarpListItems slots and the block those of up to kShortLambda. Whatever is
 //              longer is left to other kernels.
-// Steps        lambda_short_items.cuh sorts and weighs the items, lambda_short_pairs.cuh enumerates
+// Steps        short_items.cuh sorts and weighs the items, short_pairs.cuh enumerates
 //              the pairs. Slots are read once or twice, gradients written once.
 // Determinism  Bitwise, and a list's results depend on its items alone: not on its neighbours, its
 //              padding, nor on whether a warp or a block solves it. The one atomic counts finished
 //              blocks.
 #pragma once
 
-#include "cuda/lambda_short.h"
-#include "cuda/lambda_short_pairs.cuh"
-#include "cuda/lists.cuh"
-#include "cuda/short_batch.cuh"
+#include "cuda/lambda/launchers.h"
+#include "cuda/lambda/short_pairs.cuh"
+#include "cuda/lists/lists.cuh"
+#include "cuda/lists/short_batch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // ---- Parameters ------------------------------------------------------------
 
@@ -134,4 +135,4 @@ void run_short_lambda(Queue& queue, const LambdaArgs& args, int64_t longest,
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The shared memory of a list in lambda_short.cuh, and its team's sums over all threads.
+// The shared memory of a list in short.cuh, and its team's sums over all threads.
 //
 // Cells         A warp has a slice of its own, a block all of them: ListTeam::first_cell.
 // Determinism   The bits of a result follow from the list's items alone. Sums are added up thread
@@ -9,10 +9,10 @@
 //               order as 256 with one.
 #pragma once
 
-#include "cuda/cell_sort.cuh"
-#include "cuda/lambda_policy.h"
+#include "cuda/lambda/policy.h"
+#include "cuda/lists/shared_sort.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // Beside an item, what its pairs are found by.
 struct CellPlace {
@@ -89,4 +89,4 @@ __device__ __forceinline__ TeamSums sum_of_team(const ListTeam& team, CellWords&
   return sum_of_lanes(sums, kWarpSize);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // From the slots of a list to the cells that its pairs are enumerated over
-// (lambda_short_pairs.cuh):
+// (short_pairs.cuh):
 //
 //   1. sort by (score descending, slot): an item's rank is its place
 //   2. with gains of the items' own, sort by gain: the maximal DCG
@@ -16,11 +16,11 @@
 // compares labels, and nothing is done for two items of one label.
 #pragma once
 
-#include "common/lambda_args.h"
-#include "cuda/lambda_lists.cuh"
-#include "cuda/lambda_short_cells.cuh"
+#include "args/lambda.h"
+#include "cuda/lambda/lists.cuh"
+#include "cuda/lambda/short_cells.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // The slots of a list of at most kShortLambda.
 struct ShortSlots {
@@ -247,4 +247,4 @@ class LambdaItemsReader {
   const int first_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of a list in cells (lambda_short_items.cuh), enumerated.
+// The pairs of a list in cells (short_items.cuh), enumerated.
 //
 // Every item is a row, and meets all columns that it forms pairs with: as the more relevant one
 // those with lower labels, which gives the pair's value and slope, and as the less relevant one
@@ -15,11 +15,11 @@
 //              all sums are fp64.
 #pragma once
 
-#include "cuda/lambda_short_items.cuh"
+#include "cuda/lambda/short_items.cuh"
 #include "losses/logistic.h"
 #include "losses/logistic_float.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::lambda {
 
 // A row or column.
 struct Member {
@@ -318,4 +318,4 @@ class LambdaRows {
   double gradients_[kOwn + 1] = {};
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::lambda

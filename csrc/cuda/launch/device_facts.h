@@ -6,7 +6,7 @@
 #include <mutex>
 #include <utility>
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // What never changes about a device, asked of the driver once a process: answers take it up to as
 // long as a launch.
@@ -30,4 +30,4 @@ class DeviceFacts {
   std::map<std::pair<Question, int>, int64_t> answers_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -12,13 +12,12 @@
 #include <utility>
 #include <vector>
 
-#include "common/torch.h"
-#include "cuda/device_facts.h"
-#include "cuda/radix_sort.h"
-#include "cuda/sort_pairs.h"
-#include "cuda/workspace.h"
+#include "bind/torch.h"
+#include "common/workspace.h"
+#include "cuda/launch/device_facts.h"
+#include "cuda/launch/sort.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 inline const char* cuda_remedy(cudaError_t error) {
   switch (error) {
@@ -116,7 +115,7 @@ class DeviceQueue {
     launch(std::min(most_blocks, resident_blocks(kernel, threads)), threads, kernel, argument);
   }
 
-  // The same, and the blocks may wait for each other (team.cuh).
+  // The same, and the blocks may wait for each other (primitives/grid.cuh).
   template <typename Parameter>
   void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
                        const std::remove_cv_t<Parameter>& argument) {
@@ -147,9 +146,11 @@ class DeviceQueue {
   // The same within two halves. Returns the half that holds the result.
   template <typename Key>
   int sort(const SortBuffers<Key>& buffers, int64_t count, int bits) {
-    const size_t bytes = radix_sort_bytes<Key>(count);
+    size_t bytes = 0;
     int sorted = 0;
-    check(radix_sort(sort_workspace(bytes), bytes, buffers, count, bits, stream_, sorted));
+    check(sort_pairs(nullptr, bytes, buffers, count, bits, stream_, sorted));
+    void* workspace = sort_workspace(bytes);
+    check(sort_pairs(workspace, bytes, buffers, count, bits, stream_, sorted));
     return sorted;
   }
 
@@ -195,4 +196,4 @@ class DeviceQueue {
   size_t sort_bytes_ = 0;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op lists_backward on CUDA.
-#include "common/lists_backward_op.h"
-#include "cuda/launch.h"
-#include "cuda/lists_backward.cuh"
+#include "bind/lists_backward.h"
+#include "cuda/launch/launch.h"
+#include "cuda/lists/backward.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 namespace {
 
 Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
@@ -19,8 +19,8 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
 }
 
 }  // namespace
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::lists_backward>());
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::cuda::lists_backward>());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The backward pass of every loss over lists; the formula is in common/lists_backward_args.h.
+// The backward pass of every loss over lists; the formula is in args/lists_backward.h.
 //
 // Mapping      a thread a slot
 // Memory       reads raw_grad and writes grad_scores once; what belongs to a list is cached
@@ -8,11 +8,11 @@
 // Determinism  no thread meets another
 #pragma once
 
-#include "common/lists_backward_args.h"
-#include "cuda/lists.cuh"
-#include "cuda/policy.h"
+#include "args/lists_backward.h"
+#include "cuda/lists/lists.cuh"
+#include "cuda/lists/policy.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 __device__ __forceinline__ double slot_gradient(const ListsBackwardArgs& args, int64_t slot,
                                                 int64_t list) {
@@ -49,4 +49,4 @@ void run_lists_backward(Queue& queue, const ListsBackwardArgs& args) {
   queue.launch(blocks, kBackwardThreads, lists_backward_kernel<Stored>, args);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

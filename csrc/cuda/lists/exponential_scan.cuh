@@ -43,10 +43,10 @@
 
 #include "common/compensated_sum.h"
 #include "common/exponential.h"
-#include "cuda/sweep_steps.cuh"
+#include "cuda/lists/exponential_states.cuh"
 #include "losses/logistic_series.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 inline constexpr int kMostPowers = WideSeries::kTerms;
 
@@ -370,4 +370,4 @@ class ExponentialScan {
   const Tiles& tiles_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

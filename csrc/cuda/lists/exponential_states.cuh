@@ -7,11 +7,11 @@
 // Determinism  the order of all sums depends on the number of lanes and tiles alone
 #pragma once
 
-#include "cuda/team.cuh"
-#include "cuda/warp.cuh"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/primitives/grid.cuh"
+#include "cuda/primitives/warp.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 inline constexpr int kPowerTile = kWarpSize * kScanRun;
 
@@ -194,4 +194,4 @@ struct TileSums {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

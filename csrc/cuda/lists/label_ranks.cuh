@@ -4,17 +4,17 @@
 //
 // Few levels are collected in a table while the items are first read: a rank is then the number of
 // smaller entries, and nothing is sorted. With more levels the items are sorted by label
-// (team_radix_sort.cuh), in passes over the bytes in which labels differ at all; ranks count the
-// changes of label in that order.
+// (primitives/grid_radix_sort.cuh), in passes over the bytes in which labels differ at all; ranks
+// count the changes of label in that order.
 //
 // Determinism  The order of the table's entries is that of a race, but nothing depends on it
 #pragma once
 
-#include "common/list_inputs.h"
-#include "cuda/score_order.cuh"
-#include "cuda/team_radix_sort.cuh"
+#include "args/list_inputs.h"
+#include "cuda/lists/score_order.cuh"
+#include "cuda/primitives/grid_radix_sort.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // The distinct labels, as keys that sort unsigned: up to kEntries and the one whose key is 0.
 struct LevelTable {
@@ -198,4 +198,4 @@ struct LabelRanks {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

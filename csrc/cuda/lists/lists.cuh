@@ -7,7 +7,7 @@
 
 #include "common/lists.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 inline constexpr int64_t kNoList = -1;
 
@@ -50,7 +50,7 @@ FRL_HD Range list_positions(const Lists& lists, int64_t list) {
   return {list * lists.width, (list + 1) * lists.width};
 }
 
-// Long lists are sorted (long_lists.cuh), the pairs of others enumerated (pairwise.cuh).
+// Long lists are sorted (pairwise/long.cuh), the pairs of others enumerated (pairwise/tiled.cuh).
 inline constexpr int64_t kNoLongLists = INT64_MAX;
 
 // The most slots that a list may have, as far as the host knows.
@@ -62,4 +62,4 @@ FRL_HD bool is_long(const Lists& lists, int64_t list, int64_t crossover) {
   return list != kNoList && lists.slots(list).size() > crossover;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "args/list_inputs.h"
 #include "common/half.h"
-#include "common/list_inputs.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // A slot's score, of whatever storage type, and its weight.
 template <typename Real>
@@ -24,4 +24,4 @@ FRL_HD Real load_weight(const ListInputs& args, int64_t slot) {
   return args.weights ? static_cast<const Real*>(args.weights)[slot] : Real(1);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

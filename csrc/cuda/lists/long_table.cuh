@@ -4,11 +4,11 @@
 // work, that are numbered through all of them.
 #pragma once
 
-#include "cuda/block_scan.cuh"
-#include "cuda/lists.cuh"
-#include "cuda/policy.h"
+#include "cuda/lists/lists.cuh"
+#include "cuda/lists/policy.h"
+#include "cuda/primitives/block_scan.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 struct LongListCounts {
   int64_t lists = 0;
@@ -66,4 +66,4 @@ __device__ __forceinline__ LongListCounts number_long_lists(LongTableShared& sha
   return before;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -10,13 +10,13 @@
 #pragma once
 
 #include "common/compensated_sum.h"
-#include "cuda/lists.cuh"
-#include "cuda/policy.h"
-#include "cuda/shared_array.cuh"
-#include "cuda/warp.cuh"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/lists/lists.cuh"
+#include "cuda/lists/policy.h"
+#include "cuda/primitives/shared_array.cuh"
+#include "cuda/primitives/warp.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // What some rows of a list add to it.
 struct ListPartial {
@@ -38,7 +38,7 @@ struct ListPartial {
 };
 
 // An infinite margin beside an infinite score makes gaps without a value: the slope of such an item
-// is NaN (list_outcome in reduce_lists.cuh).
+// is NaN (list_outcome in reduce.cuh).
 FRL_HD bool has_no_gap(double margin, double score) {
   return !is_finite(margin) && !is_finite(score);
 }
@@ -154,4 +154,4 @@ __device__ __forceinline__ ListPartial sum_lists(const ListPartials& partials, i
   return sum;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

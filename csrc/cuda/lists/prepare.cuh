@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What happens to the items of long lists before they are sorted (long_lists.cuh has the whole).
+// What happens to the items of long lists before they are sorted (pairwise/long.cuh has the whole).
 //
 // Mapping      A thread a slot, 8 times, or a position
 // Memory       Scores, labels and weights are read once, keys and slots written
@@ -11,14 +11,14 @@
 #include <type_traits>
 #include <utility>
 
-#include "cuda/label_ranks.cuh"
-#include "cuda/list_partials.cuh"
-#include "cuda/load_items.cuh"
-#include "cuda/score_moments.cuh"
-#include "cuda/score_order.cuh"
-#include "cuda/sort_buffers.h"
+#include "cuda/launch/sort_arrays.h"
+#include "cuda/lists/label_ranks.cuh"
+#include "cuda/lists/load_items.cuh"
+#include "cuda/lists/partials.cuh"
+#include "cuda/lists/score_moments.cuh"
+#include "cuda/lists/score_order.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // ---- Parameters ------------------------------------------------------------
 
@@ -41,7 +41,7 @@ struct LongListsParams {
   uint32_t sort_digits;  // of SortedSlots, where the kernel sorts for itself; or none
 
   FRL_HD bool is_long(int64_t list) const {
-    return fused_rankloss::is_long(args.lists, list, partials.crossover);
+    return cuda::is_long(args.lists, list, partials.crossover);
   }
 
   // What a slot sorts by.
@@ -184,4 +184,4 @@ __global__ void __launch_bounds__(kScanThreads)
   params.orders[0].keys[position] = params.sort_key(slot, list_of(params.args.lists, slot));
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

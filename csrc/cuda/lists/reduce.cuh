@@ -3,11 +3,11 @@
 // From the sums of each list to the loss: what the last block of the tile kernel does.
 #pragma once
 
-#include "common/pairwise_args.h"
-#include "cuda/list_partials.cuh"
-#include "cuda/shared_array.cuh"
+#include "args/pairwise.h"
+#include "cuda/lists/partials.cuh"
+#include "cuda/primitives/shared_array.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // Sums over the lists of a batch.
 struct BatchTotals {
@@ -164,4 +164,4 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
   mark_margins<kThreads>(args);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -9,10 +9,10 @@
 // Determinism  records are added in an order that depends on their number alone
 #pragma once
 
-#include "common/pairwise_args.h"
-#include "cuda/reduce_lists.cuh"
+#include "args/pairwise.h"
+#include "cuda/lists/reduce.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // Whether a list's scale depends on the other lists.
 FRL_HD bool scale_needs_batch(Reduction reduction) {
@@ -89,4 +89,4 @@ __device__ __forceinline__ void finish_batch(const PairwiseArgs& args,
   mark_margins<kThreads>(args);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -21,11 +21,11 @@
 // Determinism  stretches combine in an order that depends on positions alone
 #pragma once
 
-#include "common/pairwise_args.h"
-#include "cuda/score_order.cuh"
+#include "args/pairwise.h"
+#include "cuda/lists/score_order.cuh"
 #include "losses/gap_moments.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // Over no items, an infinite distance changes nothing.
 FRL_HD void advance_moments(GapMoments& moments, double distance) {
@@ -194,4 +194,4 @@ struct MomentSweep {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

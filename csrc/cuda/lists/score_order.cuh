@@ -26,11 +26,11 @@
 #pragma once
 
 #include "common/ordered.h"
-#include "cuda/block_scan.cuh"
-#include "cuda/lists.cuh"
-#include "cuda/team.cuh"
+#include "cuda/lists/lists.cuh"
+#include "cuda/primitives/block_scan.cuh"
+#include "cuda/primitives/grid.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // ---- Items in order --------------------------------------------------------
 
@@ -295,4 +295,4 @@ struct Reaches {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

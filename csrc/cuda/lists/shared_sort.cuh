@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sort of a short list's cells by its team, a warp or a block (list_team.cuh). Runs of equal
-// labels have a sort of their own, list_sort.cuh.
+// The sort of a short list's cells by its team, a warp or a block (warp_or_block.cuh). Runs of
+// equal labels have a sort of their own, list_sort.cuh.
 #pragma once
 
-#include "cuda/list_team.cuh"
+#include "cuda/lists/warp_or_block.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 using CellWords = SharedArray<uint64_t, kBlockListItems>;
 
@@ -75,4 +75,4 @@ __device__ __forceinline__ void sort_cells(const ListTeam& team, CellWords& all_
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

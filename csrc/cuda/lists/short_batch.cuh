@@ -6,12 +6,12 @@
 
 #include <algorithm>
 
-#include "cuda/last_block.cuh"
-#include "cuda/list_results.cuh"
-#include "cuda/list_team.cuh"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/lists/results.cuh"
+#include "cuda/lists/warp_or_block.cuh"
+#include "cuda/primitives/last_block.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // ---- Lists -----------------------------------------------------------------
 
@@ -109,4 +109,4 @@ __device__ __forceinline__ void end_short_lists(const ShortListsEnd& end, const 
   finish_batch<Real, ListTeam::kBlockThreads>(args, end.records, blocks_per_margin);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

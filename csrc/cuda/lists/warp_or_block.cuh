@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The threads that share a list in short_lists.cuh, a warp or a block, and what they do together.
-// All threads of a team call each function.
+// The threads that share a list in pairwise/short.cuh, a warp or a block, and what they do
+// together. All threads of a team call each function.
 #pragma once
 
-#include "cuda/list_partials.cuh"
-#include "cuda/policy.h"
-#include "cuda/shared_array.cuh"
+#include "cuda/lists/partials.cuh"
+#include "cuda/lists/policy.h"
+#include "cuda/primitives/shared_array.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // The first of [begin, end) that `holds` is true for, given that it is for all that follow.
 template <typename Predicate>
@@ -138,4 +138,4 @@ class ListTeam {
   int turn_ = 0;  // first cell of the last exchange: 0 or kListWarps
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

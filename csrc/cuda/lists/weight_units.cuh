@@ -8,13 +8,13 @@
 // Determinism  the largest of integers
 #pragma once
 
-#include "cuda/lists.cuh"
-#include "cuda/load_items.cuh"
-#include "cuda/policy.h"
-#include "cuda/warp.cuh"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/lists/lists.cuh"
+#include "cuda/lists/load_items.cuh"
+#include "cuda/lists/policy.h"
+#include "cuda/primitives/warp.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 struct WeightUnitsParams {
   ListInputs args;
@@ -62,4 +62,4 @@ const uint32_t* weight_exponents(Queue& queue, const ListInputs& args) {
   return params.exponents;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -3,10 +3,10 @@
 // A call of listwise_forward on CUDA: which kernels take it.
 #pragma once
 
-#include "cuda/list_partials.cuh"
-#include "cuda/listwise.h"
+#include "cuda/lists/partials.cuh"
+#include "cuda/listwise/launchers.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 // `longest_short`: tests choose another.
 template <class Queue>
@@ -24,4 +24,4 @@ void run_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest_short 
   run_long_listwise(queue, args, partials);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "common/listwise_args.h"
+#include "args/listwise.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 // Calls `body.operator()<kLoss, Real>()` with what a call needs.
 template <typename Body>
@@ -25,4 +25,4 @@ void dispatch_listwise(const ListwiseArgs& args, Body&& body) {
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

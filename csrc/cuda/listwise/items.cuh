@@ -4,13 +4,13 @@
 // of its items before anything is computed.
 #pragma once
 
-#include "common/listwise_args.h"
-#include "cuda/block_scan.cuh"
-#include "cuda/gain_checks.cuh"
-#include "cuda/load_items.cuh"
+#include "args/listwise.h"
+#include "cuda/lists/gain_checks.cuh"
+#include "cuda/lists/load_items.cuh"
+#include "cuda/primitives/block_scan.cuh"
 #include "losses/listwise_terms.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 // Exponentials are computed in fp64, as precisely as scores of a type deserve.
 template <typename Real>
@@ -124,4 +124,4 @@ struct ItemsState {
   FRL_HD uint64_t varying() const { return ones & zeros; }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

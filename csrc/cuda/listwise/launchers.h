@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "common/listwise_args.h"
+#include "args/listwise.h"
+#include "cuda/lists/partials.cuh"
 
-namespace fused_rankloss {
-
-struct ListPartials;
+namespace fused_rankloss::cuda::listwise {
 
 // The kernel of lists of up to `longest` slots, kBlockListItems at most. It finishes the call,
 // unless there are `partials` for the kernel of the longer lists, which comes after it.
-// listwise_short.cu compiles it for a GPU.
+// short.cu compiles it for a GPU.
 template <class Queue>
 void run_short_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest,
                         const ListPartials& partials);
 
 // The kernel of lists of more than `partials.crossover` slots, which also finishes the call.
-// listwise_long.cu compiles it for a GPU.
+// long.cu compiles it for a GPU.
 template <class Queue>
 void run_long_listwise(Queue& queue, const ListwiseArgs& args, const ListPartials& partials);
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

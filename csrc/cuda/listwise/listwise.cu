@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op listwise_forward on CUDA.
-#include "common/listwise_op.h"
-#include "cuda/launch.h"
-#include "cuda/listwise.cuh"
+#include "bind/listwise.h"
+#include "cuda/launch/launch.h"
+#include "cuda/listwise/dispatch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 namespace {
 
 void solve(const Tensor& scores, const ListwiseCall& call) {
@@ -14,9 +14,10 @@ void solve(const Tensor& scores, const ListwiseCall& call) {
 }
 
 }  // namespace
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
   m.impl("listwise_forward",
-         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::solve>>());
+         fused_rankloss::boxed<
+             &fused_rankloss::listwise_forward<fused_rankloss::cuda::listwise::solve>>());
 }

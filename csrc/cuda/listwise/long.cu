@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "cuda/launch.h"
-#include "cuda/listwise_long.cuh"
+#include "cuda/launch/launch.h"
+#include "cuda/listwise/long.cuh"
 
-template void fused_rankloss::run_long_listwise(DeviceQueue&, const ListwiseArgs&,
-                                                const ListPartials&);
+template void fused_rankloss::cuda::listwise::run_long_listwise(DeviceQueue&, const ListwiseArgs&,
+                                                                const ListPartials&);

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Listwise losses of long lists, all of them in one cooperative kernel: phases over tiles with a
-// barrier of the whole grid between them. listwise_long_items.cuh puts the items in order, and then
+// barrier of the whole grid between them. long_items.cuh puts the items in order, and then
 //
 //   listnet      sums of each tile; these over each list; gradients
-//   list_mle     l from the back, q from the front (listwise_runs.cuh), each a scan within tiles,
+//   list_mle     l from the back, q from the front (sums.cuh), each a scan within tiles,
 //                over the tiles of each list, and within tiles again
 //   approx_ndcg  the maximal DCG in the order of gains; then, in that of scores, soft ranks and
-//                their gradients (cpu/soft_ranks.h), each a sweep up and one down
+//                their gradients (cpu/listwise/soft_ranks.h), each a sweep up and one down
 //
 // Mapping      A block a tile, over and over; the scans over the tiles of a list are one block's,
 //              for soft ranks a warp's (exponential_scan.cuh)
 // Memory       25 bytes a slot for list_mle, 35 for approx_ndcg (37 for fp64 scores), 4 for listnet
-// Numerics     fp64, see listwise_runs.cuh
+// Numerics     fp64, see sums.cuh
 // Determinism  Bitwise, whatever the grid and the other lists: tiles are counted from the first
 //              position of their list, one thread stores a gradient, every sum has a fixed order
 #pragma once
 
 #include <algorithm>
 
-#include "cuda/listwise.h"
-#include "cuda/listwise_dispatch.h"
-#include "cuda/listwise_long_items.cuh"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/listwise/instances.h"
+#include "cuda/listwise/launchers.h"
+#include "cuda/listwise/long_items.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 template <ListwiseLoss kLoss, typename Real>
 struct LongListwiseLossShared;
@@ -491,4 +491,4 @@ void run_long_listwise(Queue& queue, const ListwiseArgs& args, const ListPartial
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The items of long lists in their order, for listwise_long.cuh:
+// The items of long lists in their order, for long.cuh:
 //
 //   1. a record for each long list, and which tiles of slots are whose
 //   2. the slots of a tile: items, sort keys, what poisons
@@ -17,15 +17,15 @@
 
 #include <cstddef>
 
-#include "cuda/exponential_scan.cuh"
-#include "cuda/listwise_policy.h"
-#include "cuda/listwise_runs.cuh"
-#include "cuda/long_list_table.cuh"
-#include "cuda/reduce_lists.cuh"
-#include "cuda/team.cuh"
-#include "cuda/team_radix_sort.cuh"
+#include "cuda/lists/exponential_scan.cuh"
+#include "cuda/lists/long_table.cuh"
+#include "cuda/lists/reduce.cuh"
+#include "cuda/listwise/policy.h"
+#include "cuda/listwise/sums.cuh"
+#include "cuda/primitives/grid.cuh"
+#include "cuda/primitives/grid_radix_sort.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 // ---- Parameters ------------------------------------------------------------
 
@@ -324,4 +324,4 @@ class LongListwiseItems {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

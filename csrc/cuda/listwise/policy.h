@@ -3,10 +3,10 @@
 // Tile choices of the listwise losses as data. None of them is measured yet, see policy.h.
 #pragma once
 
-#include "common/listwise_args.h"
-#include "cuda/policy.h"
+#include "args/listwise.h"
+#include "cuda/lists/policy.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 // Lists of up to kBlockListItems slots are short: a warp's with up to kWarpListItems of them, else
 // a block's. A thread has so many consecutive items of either.
@@ -20,4 +20,4 @@ inline constexpr int kListwiseBlocks = 2;
 template <ListwiseLoss kLoss>
 inline constexpr int kLongListwiseBlocks = kLoss == ListwiseLoss::kApproxNdcg ? 1 : kListwiseBlocks;
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

@@ -4,27 +4,27 @@
 //
 // A list's items, without the padding between them, take cells of shared memory: in the order of
 // their slots for listnet, of labels from the top for list_mle, of gains from the top for
-// approx_ndcg. listwise_runs.cuh says what is summed over them.
+// approx_ndcg. sums.cuh says what is summed over them.
 //
 // Mapping      A block owns consecutive lists. A list of up to kWarpListItems slots is one warp's,
 //              a longer one the whole block's, up to kBlockListItems; whatever is longer is left to
-//              listwise_long.cuh. A thread has kListwiseRun consecutive items; for soft ranks it
+//              long.cuh. A thread has kListwiseRun consecutive items; for soft ranks it
 //              has rows, each of which meets all columns.
 // Memory       Slots are read twice, the second time from a cache; gradients are written once.
 //              Shared memory holds the order, and for soft ranks two numbers an item.
-// Numerics     fp64, see listwise_runs.cuh
+// Numerics     fp64, see sums.cuh
 // Determinism  Bitwise. Sums depend on the items alone, not on the padding or on other lists, and
 //              are the same for a warp and a block.
 #pragma once
 
-#include "cuda/cell_sort.cuh"
-#include "cuda/listwise.h"
-#include "cuda/listwise_dispatch.h"
-#include "cuda/listwise_runs.cuh"
-#include "cuda/listwise_team.cuh"
-#include "cuda/short_batch.cuh"
+#include "cuda/lists/shared_sort.cuh"
+#include "cuda/lists/short_batch.cuh"
+#include "cuda/listwise/instances.h"
+#include "cuda/listwise/launchers.h"
+#include "cuda/listwise/sums.cuh"
+#include "cuda/listwise/team.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 // ---- Parameters ------------------------------------------------------------
 
@@ -302,4 +302,4 @@ void run_short_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest,
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

@@ -16,9 +16,9 @@
 // Determinism  the order of every sum depends on the number of items alone
 #pragma once
 
-#include "cuda/listwise_items.cuh"
+#include "cuda/listwise/items.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 struct Sum {
   double value = 0;
@@ -212,4 +212,4 @@ __device__ __forceinline__ double soft_slopes(Columns& columns, Columns& slopes,
 // The soft rank from the sum over all columns: an item adds 1/2 to its own.
 FRL_HD double soft_rank(double steps) { return steps + 0.5; }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The threads that share a short list, a warp or a block, with what the listwise losses need of
-// them beyond list_team.cuh. All threads of a team call each function.
+// them beyond lists/warp_or_block.cuh. All threads of a team call each function.
 #pragma once
 
-#include "cuda/block_scan.cuh"
-#include "cuda/list_team.cuh"
-#include "cuda/listwise_policy.h"
+#include "cuda/lists/warp_or_block.cuh"
+#include "cuda/listwise/policy.h"
+#include "cuda/primitives/block_scan.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::listwise {
 
 class ListwiseTeam : public ListTeam {
  public:
@@ -29,4 +29,4 @@ class ListwiseTeam : public ListTeam {
   __device__ __forceinline__ int cell(int index) const { return first_cell() + index; }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::listwise

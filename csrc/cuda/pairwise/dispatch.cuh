@@ -10,12 +10,12 @@
 // their number of slots.
 #pragma once
 
-#include "cuda/long_lists.h"
-#include "cuda/pairwise.cuh"
-#include "cuda/short_lists.h"
-#include "cuda/weight_units.cuh"
+#include "cuda/lists/weight_units.cuh"
+#include "cuda/pairwise/launchers.h"
+#include "cuda/pairwise/policy.h"
+#include "cuda/pairwise/tiled.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 struct PairwiseRoute {
   bool is_batch;                         // a warp or block for each list, else tiles
@@ -65,4 +65,4 @@ void run_pairwise(Queue& queue, const PairwiseArgs& args, std::string_view loss_
   run_pairwise(queue, args, loss_name, route_of(args));
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

@@ -7,7 +7,7 @@
 //   radix sort          by score, and stably by list where there are several
 //   long_lists_kernel   everything else, in phases with a barrier of the whole grid between them
 //
-// Calls of up to kOneLaunchSlots are one launch: that kernel does all of it (long_lists_sort.cuh).
+// Calls of up to kOneLaunchSlots are one launch: that kernel does all of it (long_sort.cuh).
 //
 // Sorted, the items of a list have the positions that are its slots' numbers, padding at their end.
 // A round (score_order.cuh) takes these phases:
@@ -27,11 +27,12 @@
 //              and every sum has a fixed order
 #pragma once
 
-#include "cuda/long_lists_sort.cuh"
-#include "cuda/long_terms.cuh"
-#include "cuda/reduce_lists.cuh"
+#include "cuda/lists/reduce.cuh"
+#include "cuda/pairwise/long_sort.cuh"
+#include "cuda/pairwise/long_terms.cuh"
+#include "cuda/pairwise/policy.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 struct LongListsShared {
   RecordsShared records;
@@ -339,4 +340,4 @@ __global__ void __launch_bounds__(kScanThreads, kLongListsBlocks)
   LongLists<Term, GridTeam>(team, shared, params).solve();
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

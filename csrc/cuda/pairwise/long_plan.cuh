@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The steps of long_lists.cuh in their order, and the memory that they need.
+// The steps of long.cuh in their order, and the memory that they need.
 #pragma once
 
-#include "cuda/long_lists.cuh"
-#include "cuda/long_lists.h"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/pairwise/launchers.h"
+#include "cuda/pairwise/long.cuh"
 #include "losses/pair_losses.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 template <class Term>
 struct LongListsPlan {
@@ -96,4 +96,4 @@ void run_long_lists(Queue& queue, const PairwiseArgs& args, std::string_view los
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

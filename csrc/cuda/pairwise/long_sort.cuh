@@ -12,16 +12,16 @@
 // The order is that of the library's sorts, by score and then by list: each is stable, and so are
 // both together in one sort, by digits of two words.
 //
-// Mapping      see team_radix_sort.cuh; a block prepares the tiles that it sorts
+// Mapping      see primitives/grid_radix_sort.cuh; a block prepares the tiles that it sorts
 // Memory       A pass reads and writes 8 bytes an item, 12 with lists, 4 more for fp64 scores
 // Determinism  as the library's, bit by bit
 #pragma once
 
-#include "cuda/long_lists_prepare.cuh"
-#include "cuda/score_order.cuh"
-#include "cuda/team_radix_sort.cuh"
+#include "cuda/lists/prepare.cuh"
+#include "cuda/lists/score_order.cuh"
+#include "cuda/primitives/grid_radix_sort.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 // Keys of scores with their slots and, in a batch of several, their lists, which lie where ranks
 // of labels come later.
@@ -98,4 +98,4 @@ __device__ __forceinline__ void sort_slots(const Team& team, TeamSort::Shared& s
   sorter.finish(team, shared, slots, params.sort_digits);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

@@ -6,16 +6,16 @@
 //   LongCounts        the unweighted hinge with boundary_grad 0 or 1: integer counts
 //   LongValues<Loss>  everything else: moments of the gaps, times weights
 //
-// As in pairwise_terms.cuh, the number of pairs and the sums of values, slopes and gradients come
+// As in terms.cuh, the number of pairs and the sums of values, slopes and gradients come
 // from here. Of a segment's pairs, all are counted by its first item.
 #pragma once
 
-#include "common/pairwise_args.h"
-#include "cuda/list_partials.cuh"
-#include "cuda/score_moments.cuh"
-#include "cuda/score_order.cuh"
+#include "args/pairwise.h"
+#include "cuda/lists/partials.cuh"
+#include "cuda/lists/score_moments.cuh"
+#include "cuda/lists/score_order.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 // A round of bit decomposition, ready to be asked.
 template <typename Real>
@@ -200,4 +200,4 @@ class LongValues {
   double margin_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The op pairwise_forward on CUDA, and the tile kernel.
-#include "common/pairwise_op.h"
-#include "cuda/launch.h"
-#include "cuda/pairwise_dispatch.cuh"
+#include "bind/pairwise.h"
+#include "cuda/launch/launch.h"
+#include "cuda/pairwise/dispatch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 namespace {
 
 void solve(const Tensor& scores, const PairwiseCall& call) {
@@ -14,9 +14,10 @@ void solve(const Tensor& scores, const PairwiseCall& call) {
 }
 
 }  // namespace
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
   m.impl("pairwise_forward",
-         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::solve>>());
+         fused_rankloss::boxed<
+             &fused_rankloss::pairwise_forward<fused_rankloss::cuda::pairwise::solve>>());
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Batches of short lists: the pairs of each list enumerated by one warp or one block
-// (list_pairs.cuh), or counted there, in one launch.
+// (short_pairs.cuh), or counted there, in one launch.
 //
 // Mapping      short_batch.cuh: a list of up to kWarpListItems slots is one warp's, a longer one a
 //              whole block's, up to kBlockListItems to count and kValueListItems to sum values.
@@ -11,12 +11,13 @@
 //              finished blocks.
 #pragma once
 
-#include "cuda/list_pairs.cuh"
-#include "cuda/short_batch.cuh"
-#include "cuda/short_lists.h"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/lists/short_batch.cuh"
+#include "cuda/pairwise/launchers.h"
+#include "cuda/pairwise/policy.h"
+#include "cuda/pairwise/short_pairs.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 struct ShortListsParams : ShortListsEnd {
   PairwiseArgs args;
@@ -59,4 +60,4 @@ void run_short_lists(Queue& queue, const PairwiseArgs& args, std::string_view lo
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of one list, enumerated by a team of threads (short_lists.cuh has the batch).
+// The pairs of one list, enumerated by a team of threads (short.cuh has the batch).
 //
 //   list_sum = sum_{i, j of one list, y_i > y_j} w_ij phi(m - (s_i - s_j))                    (1)
 //
@@ -20,16 +20,17 @@
 //              together
 // Memory       Slots are read once, gradients written once. The ordered items lie in shared memory,
 //              where a warp reads one column at a time.
-// Numerics     as in pairwise_terms.cuh
+// Numerics     as in terms.cuh
 // Determinism  Bitwise: one thread has all partners of a row, and sums over rows have a fixed order
 #pragma once
 
-#include "cuda/cell_sort.cuh"
-#include "cuda/list_team.cuh"
-#include "cuda/pairwise_terms.cuh"
-#include "cuda/shared_array.cuh"
+#include "cuda/lists/shared_sort.cuh"
+#include "cuda/lists/warp_or_block.cuh"
+#include "cuda/pairwise/policy.h"
+#include "cuda/pairwise/terms.cuh"
+#include "cuda/primitives/shared_array.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 // ---- Ordering items by label -----------------------------------------------
 
@@ -365,4 +366,4 @@ __device__ __forceinline__ ListPartial solve_list(const Term& term, ListTeam& te
   return team.sum(partial);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

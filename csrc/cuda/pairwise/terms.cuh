@@ -11,13 +11,13 @@
 // fp64 scores.
 #pragma once
 
+#include "args/pairwise.h"
 #include "common/half.h"
-#include "common/pairwise_args.h"
-#include "cuda/list_partials.cuh"
-#include "cuda/policy.h"
+#include "cuda/lists/partials.cuh"
+#include "cuda/pairwise/policy.h"
 #include "losses/pair_losses.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 // ---- Loading items ---------------------------------------------------------
 
@@ -381,4 +381,4 @@ void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, Body&& 
   return dispatch_value_term<float>(loss_name, body);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

@@ -12,12 +12,12 @@
 //              Each warp holds all rows in registers, `rows_per_thread` a lane, 32 slots apart, and
 //              meets every `warps`-th column. Where the rows are of several lists, it takes them
 //              one by one, each with the columns of its own list. K margins are K times as many
-//              blocks, in grid.x. Rows of long lists are left to long_lists.cuh, and where there
+//              blocks, in grid.x. Rows of long lists are left to long.cuh, and where there
 //              may be any, so is the last step.
 // Memory       A block reads its rows' lists once, and writes each gradient once. The workspace is
 //              32 bytes for every 32 slots and every list, times K.
 // Numerics     Which pairs violate the margin is decided exactly (common/ordered.h). Counts are
-//              integers; everything else is in fp64, see pairwise_terms.cuh.
+//              integers; everything else is in fp64, see terms.cuh.
 // Determinism  Bitwise: a row meets all of its columns, so that no gradient is added to twice and
 //              none needs atomics, and every sum has a fixed order. The one atomic counts finished
 //              blocks; whichever is last adds up the same numbers in the same order.
@@ -25,16 +25,17 @@
 
 #include <algorithm>
 
-#include "cuda/last_block.cuh"
-#include "cuda/list_partials.cuh"
-#include "cuda/lists.cuh"
-#include "cuda/pairwise_terms.cuh"
-#include "cuda/reduce_lists.cuh"
-#include "cuda/shared_array.cuh"
-#include "cuda/workspace.h"
+#include "common/workspace.h"
+#include "cuda/lists/lists.cuh"
+#include "cuda/lists/partials.cuh"
+#include "cuda/lists/reduce.cuh"
+#include "cuda/pairwise/policy.h"
+#include "cuda/pairwise/terms.cuh"
+#include "cuda/primitives/last_block.cuh"
+#include "cuda/primitives/shared_array.cuh"
 #include "losses/pair_losses.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::pairwise {
 
 // ---- Parameters ------------------------------------------------------------
 
@@ -218,4 +219,4 @@ ListPartials run_tiles(Queue& queue, const PairwiseArgs& args, std::string_view 
   return params.partials;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::pairwise

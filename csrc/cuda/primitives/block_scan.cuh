@@ -12,10 +12,10 @@
 // Determinism  the shape of the tree depends on the number of threads alone
 #pragma once
 
-#include "cuda/list_partials.cuh"
-#include "cuda/shared_array.cuh"
+#include "cuda/primitives/shared_array.cuh"
+#include "cuda/primitives/warp.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 enum class Sweep { kUp, kDown };
 
@@ -93,4 +93,4 @@ __device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>
   return {State::combine(prefix, before), total};
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

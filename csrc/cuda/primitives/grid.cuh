@@ -17,7 +17,7 @@
 #include <cooperative_groups.h>
 #endif
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // Barriers that tell the host harness (tests/cuda_host), which brings its own, who called them.
 #ifdef __CUDACC__
@@ -46,4 +46,4 @@ struct GridTeam {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -21,11 +21,11 @@
 // Determinism  the sort is stable: there is one result, whatever the team. Atomics count.
 #pragma once
 
-#include "cuda/block_scan.cuh"
-#include "cuda/lists.cuh"
-#include "cuda/team.cuh"
+#include "common/lists.h"
+#include "cuda/primitives/block_scan.cuh"
+#include "cuda/primitives/grid.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // Consecutive tiles for each block of a team: the same number for all but the last ones.
 struct TileChunks {
@@ -276,4 +276,4 @@ struct TeamSort {
   }
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

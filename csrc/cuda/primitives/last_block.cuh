@@ -5,7 +5,7 @@
 
 #include "common/platform.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // Whether the block is the last of the grid to come here: it may read what all others stored
 // before. `finished` counts blocks from 0. All threads of every block call this.
@@ -19,4 +19,4 @@ __device__ __forceinline__ bool is_last_block(uint32_t* finished) {
   return true;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

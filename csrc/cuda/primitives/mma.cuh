@@ -24,10 +24,11 @@
 
 #include <cstdint>
 
-#include "cuda/shared_array.cuh"
-#include "cuda/warp.cuh"
+#include "common/platform.h"
+#include "cuda/primitives/shared_array.cuh"
+#include "cuda/primitives/warp.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 750
 #error "the tensor-core instructions of fused_rankloss need sm_75 or newer"
@@ -114,7 +115,7 @@ __device__ __forceinline__ void wait_for_copies() {
 }
 #endif
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda
 
 #ifndef __CUDACC__
 #include "mma_host.h"

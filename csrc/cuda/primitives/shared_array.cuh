@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // A shared-memory array that is read and written by value:
 //
@@ -32,4 +32,4 @@ class SharedArray {
 };
 #endif
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

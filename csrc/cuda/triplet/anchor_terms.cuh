@@ -8,9 +8,9 @@
 // Determinism  sums in a fixed order, term_sums.cuh
 #pragma once
 
-#include "cuda/ordered_batch.cuh"
+#include "cuda/triplet/ordered_batch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // What an anchor's terms add up to.
 struct AnchorTerms {
@@ -68,4 +68,4 @@ void launch_anchor_terms(Queue& queue, const BatchTripletArgs& args, const Ancho
                params);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The ops batch_triplet_forward and batch_triplet_backward on CUDA: check, guard, launch.
-#include "common/triplet_op.h"
-#include "cuda/batch_triplet.cuh"
-#include "cuda/launch.h"
+#include "bind/triplet.h"
+#include "cuda/launch/launch.h"
+#include "cuda/triplet/batch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 namespace {
 
 // Kernels count rows in 32 bits, and mined pairs in as many.
@@ -47,10 +47,11 @@ std::tuple<Tensor, Tensor> batch_triplet_backward(
 }
 
 }  // namespace
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("batch_triplet_forward", fused_rankloss::boxed<&fused_rankloss::batch_triplet_forward>());
+  m.impl("batch_triplet_forward",
+         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::batch_triplet_forward>());
   m.impl("batch_triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::batch_triplet_backward>());
+         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::batch_triplet_backward>());
 }

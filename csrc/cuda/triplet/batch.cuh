@@ -3,14 +3,14 @@
 // The ops on batches: which kernels, in which order.
 #pragma once
 
-#include "cuda/anchor_terms.cuh"
-#include "cuda/batch_order.cuh"
-#include "cuda/hardest_choice.cuh"
-#include "cuda/search_operands.cuh"
-#include "cuda/semi_hard_gradients.cuh"
-#include "cuda/sweep_gradients.cuh"
+#include "cuda/triplet/anchor_terms.cuh"
+#include "cuda/triplet/batch_hard/operands.cuh"
+#include "cuda/triplet/batch_hard/select.cuh"
+#include "cuda/triplet/label_order.cuh"
+#include "cuda/triplet/semi_hard_gradients.cuh"
+#include "cuda/triplet/sweep/gradients.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // What the device decides, and what tests choose differently: sizes that make small batches take
 // the paths of large ones.
@@ -59,4 +59,4 @@ void run_batch_triplet_backward(Queue& queue, const BatchTripletBackwardArgs& ar
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

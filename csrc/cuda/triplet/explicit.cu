@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The ops triplet_forward and triplet_backward on CUDA: check, guard, launch.
-#include "common/triplet_op.h"
-#include "cuda/launch.h"
-#include "cuda/triplet_rows.cuh"
+#include "bind/triplet.h"
+#include "cuda/launch/launch.h"
+#include "cuda/triplet/explicit.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 namespace {
 
 std::tuple<Tensor, Tensor, Tensor> triplet_forward(
@@ -32,9 +32,11 @@ std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, con
 }
 
 }  // namespace
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::triplet_forward>());
-  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::triplet_backward>());
+  m.impl("triplet_forward",
+         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::triplet_forward>());
+  m.impl("triplet_backward",
+         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::triplet_backward>());
 }

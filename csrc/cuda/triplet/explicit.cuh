@@ -2,7 +2,7 @@
 //
 // Explicit triplets: the loss of row r of three tensors, and its gradients.
 //
-//   gap_r = distance(a_r, p_r) - distance(a_r, n_r) + margin     (common/triplet_args.h: distances)
+//   gap_r = distance(a_r, p_r) - distance(a_r, n_r) + margin     (args/triplet.h: distances)
 //
 // Mapping      a warp a row, lane l the elements l, l + 32, ...: whole lines, and the very order in
 //              which the canonical distances are summed
@@ -12,10 +12,10 @@
 // Determinism  A row is one warp's; sums over rows as in term_sums.cuh.
 #pragma once
 
-#include "common/triplet_args.h"
-#include "cuda/term_sums.cuh"
+#include "args/triplet.h"
+#include "cuda/triplet/term_sums.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // ---- Sums over the elements of a row ---------------------------------------
 
@@ -297,7 +297,7 @@ FRL_HD int64_t sum_blocks(int64_t blocks) {
   return blocks < 1 ? 1 : (blocks > kMaxSumBlocks ? kMaxSumBlocks : blocks);
 }
 
-// Queue: what allocates, launches and sorts, in order (cuda/launch.h).
+// Queue: what allocates, launches and sorts, in order (cuda/launch/launch.h).
 template <class Queue>
 TermPartials new_term_partials(Queue& queue, int64_t blocks) {
   TermPartials partials{queue.template allocate<TermSums>(blocks),
@@ -331,4 +331,4 @@ void run_triplet_backward(Queue& queue, const TripletBackwardArgs& args) {
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -10,10 +10,10 @@
 // Determinism  a stable sort has one result
 #pragma once
 
-#include "cuda/keyed_values.h"
-#include "cuda/ordered_batch.cuh"
+#include "cuda/launch/sort_arrays.h"
+#include "cuda/triplet/ordered_batch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // ---- Sorting ----------------------------------------------------------------
 
@@ -154,4 +154,4 @@ OrderedBatch order_batch(Queue& queue, const TripletBatch& batch) {
   return ordered;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -17,9 +17,9 @@
 // Determinism  a row is one warp's, and its sum has a fixed order: no atomics
 #pragma once
 
-#include "cuda/batch_order.cuh"
+#include "cuda/triplet/label_order.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // The mined terms, K an anchor: those of index a are a K .. a K + K - 1.
 struct MinedTerms {
@@ -199,4 +199,4 @@ void launch_mined_gradients(Queue& queue, const MinedParams& params) {
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A batch in label order: positions are places in that order (batch_order.cuh), indices places in
+// A batch in label order: positions are places in that order (label_order.cuh), indices places in
 // the tensors.
 #pragma once
 
-#include "cuda/triplet_rows.cuh"
+#include "cuda/triplet/explicit.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 struct Positions {
   int32_t begin;
@@ -67,4 +67,4 @@ __device__ __forceinline__ double warp_key(const TripletBatch& batch, const Warp
   return pair_key(batch.distance, sum_lanes(sum), x.inverse, y.inverse);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "cuda/policy.h"
+#include "cuda/lists/policy.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // Kernels in which each warp has a row of its own, and a thread a number.
 inline constexpr int kTripletThreads = 256;
@@ -71,4 +71,4 @@ inline constexpr int64_t kChunkBytes = int64_t{64} << 20;
 // and 2 for the row itself.
 inline constexpr int kGradientBytes = 256;
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

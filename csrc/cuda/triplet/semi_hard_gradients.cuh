@@ -9,10 +9,10 @@
 // Determinism  that of the sweep and of the gather
 #pragma once
 
-#include "cuda/mined_gradients.cuh"
-#include "cuda/sweep_forward.cuh"
+#include "cuda/triplet/mined_gradients.cuh"
+#include "cuda/triplet/sweep/forward.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 struct SemiHardPairsParams {
   SweepParams sweep;
@@ -81,4 +81,4 @@ void launch_semi_hard_gradients(Queue& queue, const OrderedBatch& ordered, const
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -4,12 +4,12 @@
 // blocks sum rows of their own, and the last block to finish adds the blocks' sums up.
 #pragma once
 
-#include "cuda/last_block.cuh"
-#include "cuda/shared_array.cuh"
-#include "cuda/triplet_policy.h"
-#include "cuda/warp.cuh"
+#include "cuda/primitives/last_block.cuh"
+#include "cuda/primitives/shared_array.cuh"
+#include "cuda/primitives/warp.cuh"
+#include "cuda/triplet/policy.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 struct TermSums {
   double value = 0;
@@ -65,4 +65,4 @@ __device__ __forceinline__ void sum_over_grid(const TermPartials& partials, cons
   if (threadIdx.x == 0) body(total);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -12,9 +12,9 @@
 
 #include <cfloat>
 
-#include "cuda/triplet_rows.cuh"
+#include "cuda/triplet/explicit.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // Candidates of one side; all 0 at first.
 struct Candidates {
@@ -59,4 +59,4 @@ Candidates new_candidates(Queue& queue, int64_t rows) {
   return candidates;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What every search for hardest pairs does with its tiles: what of a tile's products e_ij becomes a
-// candidate. Which tiles there are, search_plan.cuh says; how the products come about is the
+// candidate. Which tiles there are, schedule.cuh says; how the products come about is the
 // business of a Product, TileProduct or another one.
 //
-// The hardness of a pair is e_ij of search_operands.cuh for a negative, -e_ij for a positive: the
+// The hardness of a pair is e_ij of operands.cuh for a negative, -e_ij for a positive: the
 // greatest is wanted, and what lies 2 bound_i below the greatest so far cannot be it.
 //
 // Kinds        Columns are in label order, so that all but a few tiles hold nothing but negatives
@@ -13,9 +13,9 @@
 //              row reaches the row's limit do its threads look which elements do.
 #pragma once
 
-#include "cuda/search_plan.cuh"
+#include "cuda/triplet/batch_hard/schedule.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // One thread's view of a block's tiles.
 //
@@ -313,4 +313,4 @@ class SearchTiles {
   float limits_[2 * kRowTiles];  // of the thread's rows, for negatives
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

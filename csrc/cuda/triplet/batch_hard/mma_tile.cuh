@@ -9,12 +9,12 @@
 //              that copies run ahead of products. Cell c of row r lies at c ^ (r / 2 % 4): eight
 //              rows' cells c, which one 8x8 matrix is, and the eight cells that a quarter of a warp
 //              copies are in different banks.
-// Numerics     search_operands.cuh. Two pieces a number: high high + high low + low high.
+// Numerics     operands.cuh. Two pieces a number: high high + high low + low high.
 #pragma once
 
-#include "cuda/search_data.cuh"
+#include "cuda/triplet/batch_hard/operand_data.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 template <ProductTile kTile, int kPieces>
 class TileProduct {
@@ -145,4 +145,4 @@ class TileProduct {
   int num_slabs_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

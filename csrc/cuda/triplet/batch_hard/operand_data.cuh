@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What searches and sweeps read of a batch: what search_operands.cuh makes of its rows.
+// What searches and sweeps read of a batch: what operands.cuh makes of its rows.
 #pragma once
 
 #include <cmath>
 
-#include "cuda/mma.cuh"
+#include "cuda/primitives/mma.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 inline constexpr int kSlabCells = 4;  // 64 bytes
 inline constexpr int kSpreadExponent = 5;
@@ -46,4 +46,4 @@ struct SearchData {
   int pieces;  // 1 or 2 fp16 a number: a slab is 32 numbers, or the high and low parts of 16
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -35,10 +35,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/ordered_batch.cuh"
-#include "cuda/search_data.cuh"
+#include "cuda/triplet/batch_hard/operand_data.cuh"
+#include "cuda/triplet/ordered_batch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // 16-bit rows that are to be one piece each: within 2^3 spreads of 0 they stay as they are, and
 // those beyond lose so many leading bits with the centre that the difference is exact in fp16.
@@ -307,4 +307,4 @@ SearchData prepare_search(Queue& queue, const OrderedBatch& ordered, int row_mul
   return {anchors, refs, facts, wild, num_slabs, pieces};
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

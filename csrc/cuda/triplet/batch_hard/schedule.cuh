@@ -9,11 +9,11 @@
 
 #include <algorithm>
 
-#include "cuda/ordered_batch.cuh"
-#include "cuda/search_candidates.cuh"
-#include "cuda/search_data.cuh"
+#include "cuda/triplet/batch_hard/candidates.cuh"
+#include "cuda/triplet/batch_hard/operand_data.cuh"
+#include "cuda/triplet/ordered_batch.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 struct SearchParams {
   OrderedBatch ordered;
@@ -82,4 +82,4 @@ class SearchPlan {
   int32_t first_row_;
 };
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

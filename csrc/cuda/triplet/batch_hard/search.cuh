@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The search for each anchor's hardest positive and negative: all pairs on tensor cores, none ever
-// stored. It finds candidates (search_tiles.cuh); which of them it is, hardest_choice.cuh decides
+// stored. It finds candidates (epilogue.cuh); which of them it is, select.cuh decides
 // by canonical distances.
 //
 // Mapping      A block meets its tiles one after the other; the first slabs of the next are copied
@@ -9,14 +9,14 @@
 // Memory       Both operands pass through L2 once a tile.
 #pragma once
 
-#include "cuda/search_tiles.cuh"
-#include "cuda/tile_product.cuh"
+#include "cuda/triplet/batch_hard/epilogue.cuh"
+#include "cuda/triplet/batch_hard/mma_tile.cuh"
 
 #ifdef FUSED_RANKLOSS_EXPERIMENTAL
 #include "cuda/experimental/hopper_search.h"
 #endif
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 template <int kPieces>
 class HardestSearch {
@@ -93,4 +93,4 @@ SearchParams launch_search(Queue& queue, const OrderedBatch& ordered, const Sear
   return params;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

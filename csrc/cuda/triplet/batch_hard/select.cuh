@@ -17,9 +17,9 @@
 
 #include <cmath>
 
-#include "cuda/hardest_search.cuh"
+#include "cuda/triplet/batch_hard/search.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // A reference and its key; the empty pick loses against everything.
 struct Pick {
@@ -191,4 +191,4 @@ void launch_hardest(Queue& queue, const OrderedBatch& ordered, const SearchData&
   });
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

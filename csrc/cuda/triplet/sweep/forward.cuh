@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sweep over negatives (sweep_state.cuh says of what), for the loss and, in the backward pass,
+// The sweep over negatives (state.cuh says of what), for the loss and, in the backward pass,
 // for what each positive's distance weighs.
 //
 //   semi-hard  A negative whose key, by the products, is within [key - bound, key + bound] can be a
@@ -14,14 +14,15 @@
 //              lane takes every 32nd negative of an anchor. Tiles of nothing but positives are left
 //              out.
 // Memory       Both operands pass through L2 once a tile; an anchor's thresholds stay in L1.
-// Numerics     fp64 sums of terms whose distances have the products' error (search_operands.cuh);
+// Numerics     fp64 sums of terms whose distances have the products' error
+// (triplet/batch_hard/operands.cuh);
 //              semi-hard picks and distances are canonical.
 // Determinism  An anchor is one warp's. Counts of negatives are integers, added atomically.
 #pragma once
 
-#include "cuda/sweep_tile.cuh"
+#include "cuda/triplet/sweep/tile.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // The negatives of an anchor that are picked where no other is.
 struct SweepPicks {
@@ -393,4 +394,4 @@ const AnchorTerms* launch_sweeps(Queue& queue, const OrderedBatch& ordered, cons
   return terms;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

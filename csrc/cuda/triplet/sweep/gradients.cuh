@@ -4,7 +4,7 @@
 //
 //   grad_i = sum_j (w_ij + w_ji) (z_i - z_j)                                                  (1)
 //
-// with w of sweep_weights.cuh, z the rows (of length 1 for cosine), and w_ij there where row i is
+// with w of weights.cuh, z the rows (of length 1 for cosine), and w_ij there where row i is
 // an anchor and row j a reference, w_ji where they are the other way round: without references
 // both. With them, a launch for the anchors' gradients and one for the references'. For cosine the
 // gradient is (g - (g z_i) z_i) / |x_i|, g being (1).
@@ -20,9 +20,9 @@
 
 #include <optional>
 
-#include "cuda/sweep_weights.cuh"
+#include "cuda/triplet/sweep/weights.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // Elements of a row's gradient that a block sums up.
 template <typename Real>
@@ -350,4 +350,4 @@ void launch_sweep_gradients(Queue& queue, const OrderedBatch& ordered, const Sea
   if (of_refs) of_refs->store();
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

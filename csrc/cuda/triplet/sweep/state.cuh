@@ -18,11 +18,11 @@
 // Determinism  an anchor is one warp's
 #pragma once
 
-#include "cuda/anchor_terms.cuh"
-#include "cuda/batch_order.cuh"
-#include "cuda/hardest_choice.cuh"
+#include "cuda/triplet/anchor_terms.cuh"
+#include "cuda/triplet/batch_hard/select.cuh"
+#include "cuda/triplet/label_order.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // What the kernels of a sweep share. Arrays of [N, chunk] belong to the anchor at a position.
 struct SweepState {
@@ -163,4 +163,4 @@ void for_rounds(SweepState state, Body body) {
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -4,9 +4,9 @@
 // out in shared memory so that lanes can take one pair after another of one row.
 #pragma once
 
-#include "cuda/sweep_state.cuh"
+#include "cuda/triplet/sweep/state.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 // Distances small against the norms have lost their bits to these: below this share of
 // |a_i|^2 + |a_j|^2, a pair is compared directly.
@@ -124,4 +124,4 @@ __device__ __forceinline__ void compare_directly(const OrderedBatch& ordered, bo
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -4,7 +4,7 @@
 //
 //   w_ax = d loss / d distance(a, x) * f,    d distance / dx_a = f (x_a - x)                   (1)
 //
-// f as gradient_factor(); for cosine f = 1, and the rest of the derivative is sweep_gradients.cuh's
+// f as gradient_factor(); for cosine f = 1, and the rest of the derivative is gradients.cuh's
 // last step. Weights of positives are stored, those of negatives recomputed.
 //
 // Mapping      a warp an anchor
@@ -12,9 +12,9 @@
 // Determinism  an anchor is one warp's
 #pragma once
 
-#include "cuda/sweep_forward.cuh"
+#include "cuda/triplet/sweep/forward.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 struct WeightsParams {
   SweepParams sweep;
@@ -109,4 +109,4 @@ __device__ __forceinline__ double negative_weight(const WeightsParams& params, i
   return -params.weight(upstream, slope, v);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

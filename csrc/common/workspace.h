@@ -5,10 +5,11 @@
 
 namespace fused_rankloss {
 
-// Workspace, laid out one array after the other. With no memory, only its size.
+// Hands out arrays from one piece of memory. Without memory it only adds up how much they take, so
+// that one function both lays arrays out and says how large they are.
 class Workspace {
  public:
-  explicit Workspace(void* memory) : memory_(static_cast<char*>(memory)) {}
+  explicit Workspace(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
 
   template <typename T>
   T* take(int64_t count) {
@@ -20,7 +21,8 @@ class Workspace {
   int64_t bytes() const { return bytes_; }
 
  private:
-  static constexpr int64_t kAlignment = 256;
+  // A cache line of a GPU, two of a CPU.
+  static constexpr int64_t kAlignment = 128;
 
   char* memory_;
   int64_t bytes_ = 0;

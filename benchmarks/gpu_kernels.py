@@ -30,7 +30,8 @@ from fused_rankloss import (
 from fused_rankloss.functional.lambda_loss import PAIR_LOSSES, SCHEMES, TRUNCATIONS
 
 LENGTHS = (5, 129, 1000)
-LONG = (11_000, 210_000)  # sorted within their one kernel, and by a library (csrc/cuda/lists/policy.h)
+# Sorted within their one kernel, and by a library (csrc/cuda/pairwise/policy.h).
+LONG = (11_000, 210_000)
 SHAPES = ((5, 3), (129, 65), (300, 128))
 
 

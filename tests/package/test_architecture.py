@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).parents[1] / "csrc"
+SOURCES = Path(__file__).parents[2] / "csrc"
 
 pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree beside the tests")
 
-# The only files that may see torch: what turns tensors into plain views (bind/torch.h), what CPU
-# and CUDA bindings of an op share (common/*_op.h), how CUDA bindings find their stream and launch
-# on it (cuda/*launch.h, cuda/*_stream.h), and the bindings. Kernels and maths never do.
+CODE = {".h", ".cpp", ".inl", ".cu", ".cuh", ".py"}
+
+FAMILIES = ("pairwise", "lambda", "listwise", "triplet")
+
+# What the files of a room may include beside those of their own: its entry, and nothing else. A
+# family never includes another one, the CPU's half never the CUDA half, and nothing an experiment.
+BELOW = {
+    "common": "",
+    "losses": "common",
+    "args": "common losses",
+    "bind": "common losses args",
+    "cpu/simd": "common losses",
+    "cpu/lists": "common losses args bind cpu/simd",
+    **{f"cpu/{family}": "common losses args bind cpu/simd cpu/lists" for family in FAMILIES},
+    "cuda/primitives": "common",
+    "cuda/launch": "common bind",
+    "cuda/lists": "common losses args bind cuda/primitives cuda/launch",
+    **{
+        f"cuda/{family}": "common losses args bind cuda/primitives cuda/launch cuda/lists"
+        for family in FAMILIES
+    },
+    "cuda/experimental": (
+        "common losses args bind cuda/primitives cuda/launch cuda/lists cuda/triplet"
+    ),
+}
+
+# The one hook of an experiment, which only builds with FUSED_RANKLOSS_EXPERIMENTAL=1 compile.
+HOOKS = {("cuda/triplet/batch_hard/search.cuh", "cuda/experimental/hopper_search.h")}
+
+# The only files that may see torch: what makes views of tensors (bind/), how launches find their
+# stream (cuda/launch/launch.h), and the files that register ops. Kernels and maths never do.
 BINDINGS = re.compile(
-    r"common/(torch|\w+_op)\.h|module\.cpp|ops\.cpp|cpu/\w+\.cpp|cuda/((experimental/)?\w+\.cu|\w*launch\.h|\w+_stream\.h)"
+    r"bind/\w+\.h|module\.cpp|ops\.cpp|cpu/\w+/\w+\.cpp|cuda/\w+/\w+\.cu|cuda/launch/launch\.h"
 )
 
 
@@ -49,6 +78,58 @@ def includes_of(path: Path) -> list[str]:
 
 def files_where(broken: Callable[[Path], object]) -> list[str]:
     return [name(path) for path in native_files() if broken(path)]
+
+
+def room(file: str) -> str:
+    """The folder of a file that BELOW speaks of: of the CPU's and the CUDA half, one within it."""
+    folders = file.split("/")[:-1]
+    return "/".join(folders[: 2 if folders[:1] in (["cpu"], ["cuda"]) else 1])
+
+
+def test_arrows_between_rooms() -> None:
+    wrong = [
+        (name(path), header)
+        for path in native_files()
+        if room(name(path))
+        for header in includes_of(path)
+        if (SOURCES / header).exists()
+        and room(header) not in (room(name(path)), *BELOW[room(name(path))].split())
+        and (name(path), header) not in HOOKS
+    ]
+    assert wrong == []
+
+
+def test_folders_are_namespaces() -> None:
+    """A family's code lies in its namespace, all else of a device in that of the device."""
+
+    def wanted(file: str) -> set[str]:
+        device, family = (*file.split("/"), "")[:2]
+        if device not in ("cpu", "cuda"):
+            return {"fused_rankloss"}
+        inner = [f"fused_rankloss::{device}"]
+        if family == "experimental":  # its primitives, and the search, which is of a family
+            return {*inner, f"{inner[0]}::triplet"}
+        if family == "simd":
+            inner = [inner[0], *(f"{inner[0]}::{isa}" for isa in ("baseline", "avx2", "avx512"))]
+            return set(inner)
+        return {f"{inner[0]}::{family}" if family in FAMILIES else inner[0]}
+
+    def strays(path: Path) -> object:
+        spaces = set(re.findall(r"^namespace (fused_rankloss[\w:]*) \{", path.read_text(), re.M))
+        return spaces - wanted(name(path))
+
+    assert files_where(strays) == []
+
+
+def test_rooms_can_be_overlooked() -> None:
+    """About thirty files in a folder, no more."""
+    folders = [path.parent for path in SOURCES.parent.rglob("*") if path.suffix in CODE]
+    crowded = {
+        folder.relative_to(SOURCES.parent).as_posix(): number
+        for folder, number in Counter(folders).items()
+        if number > 32 and not {"build", ".git"} & set(folder.relative_to(SOURCES.parent).parts)
+    }
+    assert crowded == {}
 
 
 def test_torch_stays_at_the_bindings() -> None:

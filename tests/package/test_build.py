@@ -17,7 +17,7 @@ import torch
 import fused_rankloss
 from fused_rankloss import _extension
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))  # last, so that the source folder does not hide an installed package
 
 from build_tools import backend, cuda_toolkit, native, ptxas_report, target_torch  # noqa: E402

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from fused_rankloss import _extension, ops
-from isolated import HERE, python_environment
+from support.isolated import HERE, python_environment
 
 # A call that would take a minute or more on one thread, in the same process as its handler.
 PROGRAM = """

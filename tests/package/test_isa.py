@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isolated import run_python
+from support.isolated import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -20,9 +20,9 @@ NEEDS = {
 # A digest of losses and gradients over every small and medium case, option and dtype.
 DIGEST = """
 import hashlib, torch
-from batches import evaluate, flat
-from cases import LOSSES, MEDIUM, SCORE_DTYPES, SMALL
-from test_small_class import draw
+from support.batches import evaluate, flat
+from support.cases import LOSSES, MEDIUM, SCORE_DTYPES, SMALL
+from pairwise.test_minority import draw
 
 for loss, function in LOSSES.items():
     for dtype in SCORE_DTYPES:
@@ -41,9 +41,9 @@ for loss, function in LOSSES.items():
 # The same for learning to rank: lists that go by pairs and by scans, of one chunk and of several.
 LTR_DIGEST = """
 import hashlib, torch
-from batches import evaluate, flat
-from cases import MEDIUM, SMALL, by_name
-from ltr import RANKING, graded
+from support.batches import evaluate, flat
+from support.cases import MEDIUM, SMALL, by_name
+from support.ranking import RANKING, graded
 
 CASES = by_name(SMALL + MEDIUM)
 for name, ranking in RANKING.items():
@@ -61,10 +61,10 @@ for name, ranking in RANKING.items():
 # Products of tiles are rounded by their instruction set: triplets are held against the oracle.
 TRIPLETS = """
 import torch
-from cases import by_name
-from triplet_batches import BATCH_LOSSES, LARGE_TRIPLET_CASES, run_batch
-from oracle_triplet import exact_batch
-from triplet_tolerance import check_batch, product_unit
+from support.cases import by_name
+from support.embeddings import BATCH_LOSSES, LARGE_TRIPLET_CASES, run_batch
+from support.oracle.triplet import exact_batch
+from support.triplet_tolerance import check_batch, product_unit
 
 CASES = by_name(LARGE_TRIPLET_CASES)
 for case in (CASES["d300"], CASES["d600"]):

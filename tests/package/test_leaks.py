@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isolated import python_environment, run_python
+from support.isolated import python_environment, run_python
 
 # One string of a call would be 32 bytes and what the allocator adds.
 LEAK_BYTES = 16

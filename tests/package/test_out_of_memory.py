@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fused_rankloss import ops
-from isolated import run_python
+from support.isolated import run_python
 
 PROGRAM = """
 import resource, torch

@@ -1,7 +1,7 @@
 """What the compiled kernels take of a GPU: no spills, no stack, registers for the blocks asked for.
 
 The table is made while `_cuda` is built (build_tools/ptxas_report.py), so that checking it is free.
-`pytest -rP tests/test_ptxas.py` prints it.
+`pytest -rP tests/package/test_ptxas.py` prints it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 import fused_rankloss
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))  # last, so that the source folder does not hide an installed package
 
 from build_tools import native, ptxas_report  # noqa: E402
@@ -34,7 +34,8 @@ triplet_rows weights
 """.split()
 
 # Threads a block, and blocks a multiprocessor that registers must do for: each kernel's
-# __launch_bounds__ once more, as csrc/cuda/lists/policy.h has them. The first pattern counts.
+# __launch_bounds__ once more, as the policy.h files of csrc/cuda have them. The first pattern
+# counts.
 LAUNCH_BOUNDS = {
     "pairwise_kernel": (256, 2),
     "short_lists_kernelI.*(CountTermId|HingeEd)": (256, 1),  # fp64 scores
@@ -70,7 +71,11 @@ def is_own(usage: Usage) -> bool:
 
 def pattern_of(usage: Usage) -> str:
     """The entry of LAUNCH_BOUNDS for a kernel."""
-    name = re.sub(r"^_ZN14fused_rankloss(12_GLOBAL__N__\w+?)?\d+", "", usage.kernel)
+    name = re.sub(
+        r"^_ZN14fused_rankloss4cuda(8pairwise|6lambda|8listwise|7triplet)?(12_GLOBAL__N__\w+?)?\d+",
+        "",
+        usage.kernel,
+    )
     found = [pattern for pattern in LAUNCH_BOUNDS if re.match(pattern, name)]
     assert found, f"expected a kernel of LAUNCH_BOUNDS, got {usage.kernel}"
     return found[0]
@@ -126,23 +131,23 @@ def test_every_kernel_is_there_on_every_architecture(built: list[Usage]) -> None
 
 SAID = """\
 ptxas info    : 0 bytes gmem
-ptxas info    : Compiling entry function '_ZN14fused_rankloss15pairwise_kernelIfEEvv' for 'sm_90'
-ptxas info    : Function properties for _ZN14fused_rankloss15pairwise_kernelIfEEvv
+ptxas info    : Compiling entry function '_ZN14fused_rankloss4cuda15pairwise_kernelIfEEvv' for 'sm_90'
+ptxas info    : Function properties for _ZN14fused_rankloss4cuda15pairwise_kernelIfEEvv
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 103 registers, used 1 barriers, 38080 bytes smem
 ptxas info    : Compile time = 533.517 ms
 
 kernel.cu(7): warning #177-D: variable "unused" was declared but never referenced
-ptxas info    : Compiling entry function '_ZN14fused_rankloss21lists_backward_kernelEv' for 'sm_75'
+ptxas info    : Compiling entry function '_ZN14fused_rankloss4cuda21lists_backward_kernelEv' for 'sm_75'
 ptxas info    : Function properties for helper
     8 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads
-ptxas info    : Function properties for _ZN14fused_rankloss21lists_backward_kernelEv
+ptxas info    : Function properties for _ZN14fused_rankloss4cuda21lists_backward_kernelEv
     16 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads
 ptxas info    : Used 255 registers, used 0 barriers, 16 bytes cumulative stack size
-"""
+"""  # noqa: E501
 TOLD = [
-    Usage("_ZN14fused_rankloss15pairwise_kernelIfEEvv", "sm_90", 103, 0, 0, 0, 38080, 1),
-    Usage("_ZN14fused_rankloss21lists_backward_kernelEv", "sm_75", 255, 16, 4, 12, 0, 0),
+    Usage("_ZN14fused_rankloss4cuda15pairwise_kernelIfEEvv", "sm_90", 103, 0, 0, 0, 38080, 1),
+    Usage("_ZN14fused_rankloss4cuda21lists_backward_kernelEv", "sm_75", 255, 16, 4, 12, 0, 0),
 ]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from fused_rankloss import PKSampler
-from isolated import run_python
+from support.isolated import run_python
 
 # Class sizes from one sample to many, in no order, under labels that are no indices.
 SIZES = {7: 30, -3: 1, 100: 12, 4: 5, 0: 8, 55: 2, 9: 20, 12: 4}

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from batches import FORMS, Call, evaluate, flat, one_list, padded_mask, same_bits
-from cases import LARGE, LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, by_name, name_of
 from fused_rankloss import ops
+from support.batches import FORMS, Call, evaluate, flat, one_list, padded_mask, same_bits
+from support.cases import LARGE, LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, by_name, name_of
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 CASES = by_name(SMALL + MEDIUM + LARGE)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import FORMS, Call, evaluate, flat, one_list, same_bits
-from cases import LOSSES, SMALL, by_name
 from fused_rankloss import ops
+from support.batches import FORMS, Call, evaluate, flat, one_list, same_bits
+from support.cases import LOSSES, SMALL, by_name
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 CASES = by_name(SMALL)

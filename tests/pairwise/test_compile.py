@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from batches import FORMS, Call, evaluate, flat, one_list, padded_mask, same_bits
-from cases import LOSSES, SMALL, Case, by_name, generator_for
 from fused_rankloss import PairwiseHingeLoss
+from support.batches import FORMS, Call, evaluate, flat, one_list, padded_mask, same_bits
+from support.cases import LOSSES, SMALL, Case, by_name, generator_for
 
 # Raised within torch by its own compiler.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from batches import Batch, Outcome, evaluate, flat, one_list, same_bits
-from cases import LARGE, LOSSES, MEDIUM, SMALL, Case, by_name, generator_for
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import Batch, Outcome, evaluate, flat, one_list, same_bits
+from support.cases import LARGE, LOSSES, MEDIUM, SMALL, Case, by_name, generator_for
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 CASES = by_name(SMALL + MEDIUM + LARGE)
 every_loss = pytest.mark.parametrize("loss", LOSSES)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import fused_rankloss
-from cases import LOSSES
 from fused_rankloss import _extension
 from fused_rankloss.functional._checks import check_device
-from refusals import BOUNDARY_GRAD, COMMON, IMPL, MASK, VALUES, Refusal, S, Y
+from support.cases import LOSSES
+from support.invalid import BOUNDARY_GRAD, COMMON, IMPL, MASK, VALUES, Refusal, S, Y
 
 pytestmark = pytest.mark.sanitize
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fused_rankloss import ops
-from refusals import LENGTHS, MASK, OFFSETS, ROWS, VALUES, Refusal, S, Y
+from support.invalid import LENGTHS, MASK, OFFSETS, ROWS, VALUES, Refusal, S, Y
 
 pytestmark = pytest.mark.sanitize
 

@@ -10,11 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import Batch, evaluate, flat, one_list, same_bits
-from cases import LARGE, LOSSES, MEDIUM, SCORE_DTYPES, SMALL, Case, by_name, generator_for, name_of
 from fused_rankloss import ops
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import Batch, evaluate, flat, one_list, same_bits
+from support.cases import (
+    LARGE,
+    LOSSES,
+    MEDIUM,
+    SCORE_DTYPES,
+    SMALL,
+    Case,
+    by_name,
+    generator_for,
+    name_of,
+)
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 HINGE = LOSSES["hinge"]
 every_loss = pytest.mark.parametrize("loss", LOSSES)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from batches import FORMS, Batch, Outcome, evaluate, flat, nested, one_list, padded_lengths
-from cases import (
+from support.batches import FORMS, Batch, Outcome, evaluate, flat, nested, one_list, padded_lengths
+from support.cases import (
     LOSSES,
     MEDIUM,
     REDUCTIONS,
@@ -21,8 +21,8 @@ from cases import (
     generator_for,
     name_of,
 )
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 

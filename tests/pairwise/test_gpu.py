@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from batches import FORMS, Call, evaluate, flat, padded_lengths, same_bits
-from cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, by_name
-from ltr import RANKING
+from support.batches import FORMS, Call, evaluate, flat, padded_lengths, same_bits
+from support.cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, by_name
+from support.ranking import RANKING
 
 pytestmark = pytest.mark.gpu
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import Batch, evaluate, flat, one_list
-from cases import LOSSES, REDUCTIONS, SCORE_DTYPES, name_of
-from oracle import by_loops, by_rows
-from oracle_sorting import by_sorting
+from support.batches import Batch, evaluate, flat, one_list
+from support.cases import LOSSES, REDUCTIONS, SCORE_DTYPES, name_of
+from support.oracle.pairwise import by_loops, by_rows
+from support.oracle.sorting import by_sorting
 
 
 @dataclass(frozen=True)

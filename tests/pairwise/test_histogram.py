@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths, same_bits
-from cases import LOSSES, Case, generator_for, name_of
 from fused_rankloss import ops
-from oracle import exact
-from tolerance import check, loss_floor
+from support.batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths, same_bits
+from support.cases import LOSSES, Case, generator_for, name_of
+from support.oracle.pairwise import exact
+from support.tolerance import check, loss_floor
 
 pytestmark = pytest.mark.sanitize
 

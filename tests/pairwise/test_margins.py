@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from batches import FORMS, Batch, Outcome, evaluate, flat, same_bits
-from cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, Case, by_name, generator_for
-from oracle import exact
+from support.batches import FORMS, Batch, Outcome, evaluate, flat, same_bits
+from support.cases import (
+    LOSSES,
+    MEDIUM,
+    REDUCTIONS,
+    SMALL,
+    WEIGHTINGS,
+    Case,
+    by_name,
+    generator_for,
+)
+from support.oracle.pairwise import exact
 
 pytestmark = pytest.mark.sanitize
 
@@ -101,7 +110,7 @@ def test_margin_gradient(
 
 
 def factors_of(unit, reduction: str, upstream: torch.Tensor) -> list[float]:
-    from oracle import list_scales
+    from support.oracle.pairwise import list_scales
 
     scales = torch.tensor(list_scales(unit.sums, reduction), dtype=torch.float64)
     return (scales * upstream).tolist()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cases import LOSSES
-from isolated import run_python
+from support.cases import LOSSES
+from support.isolated import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ EXTRA_BYTES = 40
 # for thread pools and code pages.
 MEASURE = """
 import torch
-from cases import LOSSES
+from support.cases import LOSSES
 
 def peak():
     with open("/proc/self/status") as status:

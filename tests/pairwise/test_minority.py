@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import FORMS, Batch, evaluate, flat, one_list, same_bits
-from cases import LOSSES, SCORE_DTYPES, WEIGHTINGS, generator_for, name_of
 from fused_rankloss import ops
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import FORMS, Batch, evaluate, flat, one_list, same_bits
+from support.cases import LOSSES, SCORE_DTYPES, WEIGHTINGS, generator_for, name_of
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 
@@ -22,7 +22,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 either_class = pytest.mark.parametrize("small_is", [0, 1], ids=["irrelevant", "relevant"])
 
-# csrc/cpu/lists/policy.h: from so many items on, where one class is at most this share of them.
+# csrc/cpu/pairwise/policy.h: from so many items on, where one class is at most this share of them.
 ITEMS, SHARE = 4096, 8
 
 

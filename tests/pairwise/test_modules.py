@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import fused_rankloss
-from batches import FORMS, evaluate, flat, same_bits
-from cases import LOSSES, SMALL, by_name
+from support.batches import FORMS, evaluate, flat, same_bits
+from support.cases import LOSSES, SMALL, by_name
 
 CASES = by_name(SMALL)
 MODULES = {

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import FORMS, Batch, evaluate, flat, one_list, same_bits
-from cases import (
+from support.batches import FORMS, Batch, evaluate, flat, one_list, same_bits
+from support.cases import (
     LARGE,
     LOSSES,
     MEDIUM,
@@ -23,8 +23,8 @@ from cases import (
     generator_for,
     name_of,
 )
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 

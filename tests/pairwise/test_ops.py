@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from batches import FORMS, Call, flat, same_bits
-from cases import LOSSES, MEDIUM, REDUCTIONS, SCORE_DTYPES, SMALL, by_name, name_of
 from fused_rankloss import ops
+from support.batches import FORMS, Call, flat, same_bits
+from support.cases import LOSSES, MEDIUM, REDUCTIONS, SCORE_DTYPES, SMALL, by_name, name_of
 
 CASES = by_name(SMALL + MEDIUM)
 

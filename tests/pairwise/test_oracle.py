@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cases import LOSSES, MEDIUM, SMALL, WEIGHTINGS, Case, by_name
-from oracle import by_loops, by_rows
-from oracle_sorting import by_sorting
+from support.cases import LOSSES, MEDIUM, SMALL, WEIGHTINGS, Case, by_name
+from support.oracle.pairwise import by_loops, by_rows
+from support.oracle.sorting import by_sorting
 
 U64 = 2.0**-53
 TINY = [case for case in SMALL if sum(case.sizes) <= 50]

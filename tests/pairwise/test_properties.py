@@ -14,10 +14,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batches import FORMS, Batch, evaluate, flat, same_bits
-from cases import LOSSES, REDUCTIONS, SCORE_DTYPES, WEIGHTINGS
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import FORMS, Batch, evaluate, flat, same_bits
+from support.cases import LOSSES, REDUCTIONS, SCORE_DTYPES, WEIGHTINGS
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 

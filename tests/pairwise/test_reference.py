@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from batches import evaluate, flat
-from cases import LOSSES, REDUCTIONS, SMALL, WEIGHTINGS, Case, generator_for
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import evaluate, flat
+from support.cases import LOSSES, REDUCTIONS, SMALL, WEIGHTINGS, Case, generator_for
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 
 def _upstream(reduction: str, case: Case) -> torch.Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import Batch, evaluate, flat
-from cases import (
+from support.batches import Batch, evaluate, flat
+from support.cases import (
     LARGE,
     LOSSES,
     MEDIUM,
@@ -20,8 +20,8 @@ from cases import (
     generator_for,
     name_of,
 )
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 

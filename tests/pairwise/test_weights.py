@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from batches import Batch, evaluate, flat
-from cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, by_name, generator_for
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import Batch, evaluate, flat
+from support.cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, by_name, generator_for
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 

@@ -12,13 +12,13 @@ import torch
 from machine import Kernels
 from ptx_cases import hold_batch, hold_pairwise
 
-from batches import Batch, Call, flat
-from cases import LOSSES, SCORE_DTYPES, Case, by_name, generator_for, name_of
 from fused_rankloss import triplet_loss
-from ltr import GRID, RANKING, graded, hold
-from oracle_triplet import exact_rows
-from triplet_batches import BATCH_LOSSES, DISTANCES, TRIPLET_CASES, run_rows
-from triplet_tolerance import check_rows
+from support.batches import Batch, Call, flat
+from support.cases import LOSSES, SCORE_DTYPES, Case, by_name, generator_for, name_of
+from support.embeddings import BATCH_LOSSES, DISTANCES, TRIPLET_CASES, run_rows
+from support.oracle.triplet import exact_rows
+from support.ranking import GRID, RANKING, graded, hold
+from support.triplet_tolerance import check_rows
 
 # Kernels that are never run, and why; the key is a part of the name.
 NEVER_RUN: dict[str, str] = {
@@ -28,10 +28,22 @@ NEVER_RUN: dict[str, str] = {
 # Loads of bytes that nothing has written: the file of csrc, a part of the kernel's name, and why
 # what is loaded is not used.
 LOADS_OF_NOTHING: tuple[tuple[str, str, str], ...] = (
-    ("triplet/mined_gradients.cuh", "", "slopes of terms without a pair, loaded before that is known"),
+    (
+        "triplet/mined_gradients.cuh",
+        "",
+        "slopes of terms without a pair, loaded before that is known",
+    ),
     ("lists/score_order.cuh", "", "vectors of four; elements behind the end are left alone"),
-    ("triplet/batch_hard/operands.cuh", "convert_kernel", "the centre of no references, which nothing meets"),
-    ("primitives/shared_array.cuh", "CountTerm<float", "an item of 12 bytes is loaded with its padding"),
+    (
+        "triplet/batch_hard/operands.cuh",
+        "convert_kernel",
+        "the centre of no references, which nothing meets",
+    ),
+    (
+        "primitives/shared_array.cuh",
+        "CountTerm<float",
+        "an item of 12 bytes is loaded with its padding",
+    ),
 )
 
 # Lists of a warp, of a block, of a grid.

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import fused_rankloss
-from batches import (
+from fused_rankloss import ops
+from support.batches import (
     FORMS,
     Batch,
     Call,
@@ -23,10 +24,18 @@ from batches import (
     padded_mask,
     same_bits,
 )
-from cases import MEDIUM, REDUCTIONS, SCORE_DTYPES, SMALL, Case, by_name, generator_for, name_of
-from fused_rankloss import ops
-from isolated import run_python
-from ltr import GRID, LISTWISE_GRID, PAIR, RANKING
+from support.cases import (
+    MEDIUM,
+    REDUCTIONS,
+    SCORE_DTYPES,
+    SMALL,
+    Case,
+    by_name,
+    generator_for,
+    name_of,
+)
+from support.isolated import run_python
+from support.ranking import GRID, LISTWISE_GRID, PAIR, RANKING
 
 CASES = by_name(SMALL + MEDIUM)
 every_loss = pytest.mark.parametrize("name", RANKING)
@@ -756,7 +765,7 @@ EXTRA_BYTES = 160
 
 MEASURE = """
 import torch
-from ltr import RANKING
+from support.ranking import RANKING
 
 def peak():
     with open("/proc/self/status") as status:

@@ -7,8 +7,8 @@ import torch
 
 import fused_rankloss
 from fused_rankloss import ops
-from ltr_refusals import REFUSED
-from refusals import IMPL, MASK, ROWS, VALUES, Refusal, S, Y
+from support.invalid import IMPL, MASK, ROWS, VALUES, Refusal, S, Y
+from support.invalid_ranking import REFUSED
 
 pytestmark = pytest.mark.sanitize
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import fused_rankloss
-from batches import FORMS, Call, flat
-from cases import MEDIUM, REDUCTIONS, SMALL, by_name
-from ltr import PAIR
+from support.batches import FORMS, Call, flat
+from support.cases import MEDIUM, REDUCTIONS, SMALL, by_name
+from support.ranking import PAIR
 
 pytestmark = pytest.mark.gpu
 

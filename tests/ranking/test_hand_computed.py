@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fused_rankloss
-from batches import Batch, evaluate, one_list
+from support.batches import Batch, evaluate, one_list
 
 ln, log2 = math.log, math.log2
 every_impl = pytest.mark.parametrize("impl", ["reference", "auto"])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from batches import Batch, evaluate, one_list
-from cases import generator_for
-from ltr import RANKING, Ranking, logistic, weighted
-from oracle_lambda import Pairs, pair_terms
-from oracle_ndcg import gains_of, normalised, ranks_of
-from tolerance import term_error
+from support.batches import Batch, evaluate, one_list
+from support.cases import generator_for
+from support.oracle.lambda_ import Pairs, pair_terms
+from support.oracle.ndcg import gains_of, normalised, ranks_of
+from support.ranking import RANKING, Ranking, logistic, weighted
+from support.tolerance import term_error
 
 SAMPLED = 60
 LOSSES = {

@@ -1,5 +1,6 @@
 """ListNet and ListMLE where one way to compute ends and another begins: chunks of 1024 items
-(csrc/cpu/simd/listwise_loops.h), and scores that leave the range of exponentials (csrc/cpu/listwise/list_mle.h).
+(csrc/cpu/simd/listwise_loops.h), and scores that leave the range of exponentials
+(csrc/cpu/listwise/list_mle.h).
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import pytest
 import torch
 
 import fused_rankloss
-from batches import FORMS, Batch, evaluate, one_list
-from cases import WEIGHTS, generator_for, name_of
-from ltr import RANKING, hold
+from support.batches import FORMS, Batch, evaluate, one_list
+from support.cases import WEIGHTS, generator_for, name_of
+from support.ranking import RANKING, hold
 
 CHUNK = 1024
 INF = float("inf")

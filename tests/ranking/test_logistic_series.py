@@ -9,7 +9,7 @@ import pytest
 
 mpmath = pytest.importorskip("mpmath")
 
-HEADER = Path(__file__).parents[1] / "csrc" / "losses" / "logistic_series.h"
+HEADER = Path(__file__).parents[2] / "csrc" / "losses" / "logistic_series.h"
 
 pytestmark = pytest.mark.skipif(not HEADER.is_file(), reason="no source tree beside the tests")
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import fused_rankloss
-from batches import FORMS, evaluate, flat, same_bits
-from cases import SMALL, by_name
+from support.batches import FORMS, evaluate, flat, same_bits
+from support.cases import SMALL, by_name
 
 CASES = by_name(SMALL)
 # Function, module, and options other than the defaults.

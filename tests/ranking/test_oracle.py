@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from batches import Batch
-from cases import SMALL, by_name, generator_for
-from ltr import GRID, LISTWISE_GRID
-from oracle_lambda import lambda_exact
-from oracle_listwise import listwise_exact
+from support.batches import Batch
+from support.cases import SMALL, by_name, generator_for
+from support.oracle.lambda_ import lambda_exact
+from support.oracle.listwise import listwise_exact
+from support.ranking import GRID, LISTWISE_GRID
 
 CASES = by_name(SMALL)
 SHORT = [CASES[name] for name in ("ragged", "boundary_grades", "weighted")]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import fused_rankloss
-from batches import FORMS, Batch, evaluate, flat, one_list, same_bits
-from cases import (
+from support.batches import FORMS, Batch, evaluate, flat, one_list, same_bits
+from support.cases import (
     MEDIUM,
     REDUCTIONS,
     SCORE_DTYPES,
@@ -21,8 +21,18 @@ from cases import (
     generator_for,
     name_of,
 )
-from ltr import GRID, LISTWISE_GRID, PAIR, RANKING, SCHEMES, graded, hold, logistic, weighted
-from oracle_ndcg import statistics_of
+from support.oracle.ndcg import statistics_of
+from support.ranking import (
+    GRID,
+    LISTWISE_GRID,
+    PAIR,
+    RANKING,
+    SCHEMES,
+    graded,
+    hold,
+    logistic,
+    weighted,
+)
 
 pytestmark = pytest.mark.sanitize
 
@@ -221,7 +231,7 @@ def test_gains_of_items(name: str, n: int, rising: bool, form: str, device: str)
 
 
 def assert_close(got, wanted, slack: float = 1) -> None:
-    from tolerance import check, grad_floor, loss_floor
+    from support.tolerance import check, grad_floor, loss_floor
 
     loss, grad = loss_floor(wanted, torch.float32), grad_floor(wanted, torch.float32)
     if slack > 1:  # the reference sums in fp32

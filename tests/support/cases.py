@@ -2,7 +2,7 @@
 
 Lists are chosen where one way to compute ends and another begins: nothing to do (empty, one item,
 one label level), the lane counts of vector loops and warps (8, 16, 32) and their neighbours, the
-sizes of csrc/cpu/lists/policy.h (256 and 512 items, where direct pair loops hand over to sorting; 256
+sizes of csrc/cpu/*/policy.h (256 and 512 items, where direct pair loops hand over to sorting; 256
 levels, where counted labels hand over to sorted ones; 2^15 items, where one list is worth several
 threads), and batches whose lists are nothing alike.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import fused_rankloss
-from batches import Batch
+from support.batches import Batch
 
 LOSSES = {
     "hinge": fused_rankloss.pairwise_hinge_loss,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import fused_rankloss
-from batches import same_bits
-from cases import generator_for
+from support.batches import same_bits
+from support.cases import generator_for
 
 BATCH_LOSSES = {
     "hard": fused_rankloss.batch_hard_triplet_loss,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from refusals import COMMON, NESTED_PAIR, S, jagged, meta, type_error, value_error
+from support.invalid import COMMON, NESTED_PAIR, S, jagged, meta, type_error, value_error
 
 # What the losses over lists have in common: everything but margins and the weighting of pairs.
 LISTS = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from refusals import Refusal, jagged, meta
+from support.invalid import Refusal, jagged, meta
 
 X = torch.zeros(4, 3)
 Y = torch.tensor([0, 0, 1, 1])

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # tests/
 
 
 def python_environment(**changes: str) -> dict[str, str]:

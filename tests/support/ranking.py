@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 import fused_rankloss
-from batches import Batch, Outcome, evaluate, flat
-from cases import Case
-from oracle import Exact
-from oracle_lambda import lambda_exact
-from oracle_listwise import listwise_exact
-from tolerance import check, grad_floor, loss_floor
+from support.batches import Batch, Outcome, evaluate, flat
+from support.cases import Case
+from support.oracle.lambda_ import lambda_exact
+from support.oracle.listwise import listwise_exact
+from support.oracle.pairwise import Exact
+from support.tolerance import check, grad_floor, loss_floor
 
 # The reference holds the matrix of pairs. For longer lists the floor alone has to do.
 LONGEST_REFERENCE = 600

@@ -27,7 +27,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from oracle import Exact
+from support.oracle.pairwise import Exact
 
 
 def unit_roundoff(dtype: torch.dtype) -> float:

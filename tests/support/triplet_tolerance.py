@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from oracle_triplet import ExactBatch, ExactRows, Side
-from tolerance import check, half_of_smallest, loss_dtype, unit_roundoff
-from triplet_batches import TripletOutcome
+from support.embeddings import TripletOutcome
+from support.oracle.triplet import ExactBatch, ExactRows, Side
+from support.tolerance import check, half_of_smallest, loss_dtype, unit_roundoff
 
 DOUBLE = unit_roundoff(torch.float64)
 

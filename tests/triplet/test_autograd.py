@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from batches import same_bits
-from cases import by_name, generator_for, name_of
 from fused_rankloss import ops, triplet_loss
-from oracle_triplet import exact_batch, exact_rows
-from triplet_batches import (
+from support.batches import same_bits
+from support.cases import by_name, generator_for, name_of
+from support.embeddings import (
     BATCH_LOSSES,
     DISTANCES,
     REDUCTIONS,
@@ -19,6 +18,7 @@ from triplet_batches import (
     TripletBatch,
     run_batch,
 )
+from support.oracle.triplet import exact_batch, exact_rows
 
 CASES = by_name(TRIPLET_CASES)
 every_mining = pytest.mark.parametrize("mining", BATCH_LOSSES)

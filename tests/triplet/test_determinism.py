@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from batches import same_bits
-from cases import generator_for, name_of
 from fused_rankloss import triplet_loss
-from triplet_batches import BATCH_LOSSES, TripletBatch, TripletCase, run_batch, run_rows
+from support.batches import same_bits
+from support.cases import generator_for, name_of
+from support.embeddings import BATCH_LOSSES, TripletBatch, TripletCase, run_batch, run_rows
 
 every_mining = pytest.mark.parametrize("mining", BATCH_LOSSES)
 

@@ -8,8 +8,10 @@ import torch
 import fused_rankloss
 from fused_rankloss import ops
 from fused_rankloss.functional._checks import check_device
-from refusals import Refusal
-from refusals_triplet import (
+from pairwise.test_errors import assert_refused, on
+from support.embeddings import BATCH_LOSSES
+from support.invalid import Refusal
+from support.invalid_triplet import (
     BATCH,
     EMBEDDINGS,
     LABELS,
@@ -23,8 +25,6 @@ from refusals_triplet import (
     X,
     Y,
 )
-from test_errors import assert_refused, on
-from triplet_batches import BATCH_LOSSES
 
 pytestmark = pytest.mark.sanitize
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from batches import same_bits
-from cases import SCORE_DTYPES, generator_for, name_of
 from fused_rankloss import triplet_loss
-from oracle_triplet import exact_rows
-from triplet_batches import DISTANCES, REDUCTIONS, run_rows
-from triplet_tolerance import check_rows
+from support.batches import same_bits
+from support.cases import SCORE_DTYPES, generator_for, name_of
+from support.embeddings import DISTANCES, REDUCTIONS, run_rows
+from support.oracle.triplet import exact_rows
+from support.triplet_tolerance import check_rows
 
 pytestmark = pytest.mark.sanitize
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from isolated import run_python
+from support.isolated import run_python
 
 pytestmark = pytest.mark.gpu
 

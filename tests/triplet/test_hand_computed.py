@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from cases import SCORE_DTYPES, name_of
 from fused_rankloss import triplet_loss
-from oracle_triplet import exact_batch, exact_rows
-from triplet_batches import BATCH_LOSSES, REDUCTIONS, TripletBatch, run_batch, run_rows
+from support.cases import SCORE_DTYPES, name_of
+from support.embeddings import BATCH_LOSSES, REDUCTIONS, TripletBatch, run_batch, run_rows
+from support.oracle.triplet import exact_batch, exact_rows
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isolated import run_python
+from support.isolated import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ FIXED_BYTES = 16 << 20
 # As in test_memory.py: the high-water mark is reset once the inputs are there, after a warm-up.
 MEASURE = """
 import torch
-from triplet_batches import BATCH_LOSSES
+from support.embeddings import BATCH_LOSSES
 
 def peak():
     with open("/proc/self/status") as status:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cases import by_name, generator_for, name_of
-from oracle_triplet import exact_batch
-from triplet_batches import (
+from support.cases import by_name, generator_for, name_of
+from support.embeddings import (
     BATCH_LOSSES,
     DISTANCES,
     LARGE_TRIPLET_CASES,
@@ -16,7 +15,8 @@ from triplet_batches import (
     TripletCase,
     run_batch,
 )
-from triplet_tolerance import check_batch, product_unit
+from support.oracle.triplet import exact_batch
+from support.triplet_tolerance import check_batch, product_unit
 
 pytestmark = pytest.mark.sanitize
 

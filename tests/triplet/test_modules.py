@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import fused_rankloss
-from batches import same_bits
-from cases import by_name, generator_for
-from triplet_batches import BATCH_LOSSES, TRIPLET_CASES, run_batch, run_rows
+from support.batches import same_bits
+from support.cases import by_name, generator_for
+from support.embeddings import BATCH_LOSSES, TRIPLET_CASES, run_batch, run_rows
 
 CASES = by_name(TRIPLET_CASES)
 MODULES = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from batches import same_bits
-from cases import by_name, generator_for, name_of
-from oracle_triplet import exact_batch
-from triplet_batches import BATCH_LOSSES, DISTANCES, TRIPLET_CASES, TripletBatch, run_batch
-from triplet_tolerance import check_batch, product_unit
+from support.batches import same_bits
+from support.cases import by_name, generator_for, name_of
+from support.embeddings import BATCH_LOSSES, DISTANCES, TRIPLET_CASES, TripletBatch, run_batch
+from support.oracle.triplet import exact_batch
+from support.triplet_tolerance import check_batch, product_unit
 
 pytestmark = pytest.mark.sanitize
 

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 import fused_rankloss
-from batches import same_bits
-from cases import by_name, generator_for, name_of
 from fused_rankloss import BatchHardTripletLoss, ops, triplet_loss
-from oracle_triplet import exact_batch, exact_rows
-from tolerance import check
-from triplet_batches import BATCH_LOSSES, TRIPLET_CASES, TripletBatch, run_batch, run_rows
-from triplet_tolerance import product_unit, side_floor
+from support.batches import same_bits
+from support.cases import by_name, generator_for, name_of
+from support.embeddings import BATCH_LOSSES, TRIPLET_CASES, TripletBatch, run_batch, run_rows
+from support.oracle.triplet import exact_batch, exact_rows
+from support.tolerance import check
+from support.triplet_tolerance import product_unit, side_floor
 
 # Raised within torch by its own compiler.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")

@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import generator_for
-from oracle_triplet import exact_batch
-from triplet_batches import BATCH_LOSSES, TripletBatch
+from support.cases import generator_for
+from support.embeddings import BATCH_LOSSES, TripletBatch
+from support.oracle.triplet import exact_batch
 
 losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cases import by_name, generator_for
-from oracle_triplet import exact_batch
-from triplet_batches import (
+from support.cases import by_name, generator_for
+from support.embeddings import (
     BATCH_LOSSES,
     DISTANCES,
     REDUCTIONS,
@@ -15,7 +14,8 @@ from triplet_batches import (
     TripletCase,
     run_batch,
 )
-from triplet_tolerance import check_batch
+from support.oracle.triplet import exact_batch
+from support.triplet_tolerance import check_batch
 
 every_mining = pytest.mark.parametrize("mining", BATCH_LOSSES)
 every_distance = pytest.mark.parametrize("distance", DISTANCES)

@@ -43,8 +43,8 @@ inline void check_cuda(cudaError_t error, std::string_view op) {
 
 // Work for one stream, in order. The functions that know the kernels of a family and their sequence
 // are templates over it, run_<family>(Queue&, args), so that tests run them with a queue of their
-// own (tests/cuda_host/host_queue.h). Each is compiled in one .cu file, by explicit instantiation.
-// Nothing waits for the device, so that a CUDA graph can record all of it.
+// own (tests/cuda_host/harness/host_queue.h). Each is compiled in one .cu file, by explicit
+// instantiation. Nothing waits for the device, so that a CUDA graph can record all of it.
 class DeviceQueue {
  public:
   // Made once the arguments of an op are known to be on one CUDA device, and kept until the last

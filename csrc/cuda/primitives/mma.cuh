@@ -19,7 +19,7 @@
 // Numerics     Products are exact. The addends of an instruction are aligned to the largest of them
 //              and cut off, at no less than fp32's bits.
 //
-// The host harness (tests/cuda_host/mma_host.h) brings these functions itself.
+// The host harness (tests/cuda_host/harness/mma_host.h) brings these functions itself.
 #pragma once
 
 #include <cstdint>
@@ -118,5 +118,5 @@ __device__ __forceinline__ void wait_for_copies() {
 }  // namespace fused_rankloss::cuda
 
 #ifndef __CUDACC__
-#include "mma_host.h"
+#include "harness/mma_host.h"
 #endif

@@ -29,7 +29,7 @@ class AsyncMemory {
     int copies = 0;    // on their way
     int products = 0;  // that read it, not waited for: counted by thread
     const fused_rankloss::cuda::Mbarrier* barrier = nullptr;  // of the last copy
-    std::uint64_t phase = 0;                            // that it was part of
+    std::uint64_t phase = 0;                                  // that it was part of
   };
   struct Product {
     fused_rankloss::cuda::FragmentC* c;

@@ -19,7 +19,7 @@
 #include <cstring>
 #include <vector>
 
-#include "async_memory.h"
+#include "experimental/async_memory.h"
 
 namespace fused_rankloss::cuda {
 

@@ -7,9 +7,10 @@
 //   arguments...);
 //
 // Every thread of a block is a fiber; blocks run one after another, or all side by side in a
-// cooperative launch (.together = true), which may use grid_barrier() of csrc/cuda/primitives/grid.cuh. At
-// each barrier, warp-wide operation and atomic the next thread is drawn at random from `seed`. What
-// ends a launch with a cuda_host::Error that names the kernel's line:
+// cooperative launch (.together = true), which may use grid_barrier() of
+// csrc/cuda/primitives/grid.cuh. At each barrier, warp-wide operation and atomic the next thread is
+// drawn at random from `seed`. What ends a launch with a cuda_host::Error that names the kernel's
+// line:
 //
 //   a barrier of a block or the grid that threads meet in different places, or that some leave the
 //     kernel without meeting
@@ -36,8 +37,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "machine.h"
-#include "shared_memory.h"
+#include "harness/machine.h"
+#include "harness/shared_memory.h"
 
 // ---- NaN -------------------------------------------------------------------
 
@@ -169,4 +170,4 @@ T atomic(T* address, Update update) {
 #define gridDim (cuda_host::Machine::get().grid())
 inline constexpr int warpSize = cuda_host::Machine::kWarpSize;
 
-#include "intrinsics.h"
+#include "harness/intrinsics.h"

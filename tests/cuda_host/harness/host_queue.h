@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What DeviceQueue (csrc/cuda/launch/launch.h) is to the functions run_<family>, on the CPU: kernels run
-// in the host harness, under a schedule drawn from a seed. A stable sort of the host takes the
-// place of the radix sorts. Every allocation holds bytes of NaN, and some behind its end that no
-// kernel may change; under AddressSanitizer, which sees that itself, it has the exact size.
+// What DeviceQueue (csrc/cuda/launch/launch.h) is to the functions run_<family>, on the CPU:
+// kernels run in the host harness, under a schedule drawn from a seed. A stable sort of the host
+// takes the place of the radix sorts. Every allocation holds bytes of NaN, and some behind its end
+// that no kernel may change; under AddressSanitizer, which sees that itself, it has the exact size.
 #pragma once
 
 #include <algorithm>
@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/launch/sort_arrays.h"
 #include "common/workspace.h"
-#include "host_memory.h"
+#include "cuda/launch/sort_arrays.h"
+#include "harness/host_memory.h"
 
 namespace fused_rankloss::host {
 

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "fibers.h"
+#include "harness/fibers.h"
 
 namespace cuda_host {
 

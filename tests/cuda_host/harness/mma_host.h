@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The warp-wide instructions of csrc/cuda/primitives/mma.cuh for the host harness. Lanes exchange what they
-// hold through the machine and find their elements by the layouts of the PTX ISA; a kernel that
-// holds anything elsewhere computes something else.
+// The warp-wide instructions of csrc/cuda/primitives/mma.cuh for the host harness. Lanes exchange
+// what they hold through the machine and find their elements by the layouts of the PTX ISA; a
+// kernel that holds anything elsewhere computes something else.
 //
 // A copy is made when its thread waits for it, no sooner: a kernel that reads without having waited
 // reads what was there before.

@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
-#include "cuda/primitives/shared_array.cuh"
 #include "cuda/primitives/grid.cuh"
+#include "cuda/primitives/shared_array.cuh"
 
 namespace {
 

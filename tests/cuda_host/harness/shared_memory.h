@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shared memory of the host harness. SharedArray takes the place of csrc/cuda/primitives/shared_array.cuh and
-// checks every access: the index, that the cell was written since the block began, and that no
-// other thread touched it since a barrier (or __syncwarp, within a warp; or a barrier of their
-// warpgroup) unless both only read.
+// Shared memory of the host harness. SharedArray takes the place of
+// csrc/cuda/primitives/shared_array.cuh and checks every access: the index, that the cell was
+// written since the block began, and that no other thread touched it since a barrier (or
+// __syncwarp, within a warp; or a barrier of their warpgroup) unless both only read.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "machine.h"
+#include "harness/machine.h"
 
 namespace cuda_host {
 

@@ -6,8 +6,9 @@ import ctypes
 import re
 from collections.abc import Callable
 
-import host_build
 import pytest
+
+from cuda_host import host_build
 
 pytestmark = pytest.mark.skipif(not host_build.have_compiler(), reason="no C++ compiler")
 
@@ -17,7 +18,7 @@ SEEDS = range(5)
 @pytest.fixture(scope="module")
 def run(pytestconfig: pytest.Config) -> Callable[[str, int], str]:
     folder = pytestconfig.cache.mkdir("cuda_host")
-    library = ctypes.CDLL(str(host_build.build("self_test.cpp", folder, uses_torch=False)))
+    library = ctypes.CDLL(str(host_build.build("harness/self_test.cpp", folder, uses_torch=False)))
     library.run.restype = ctypes.c_char_p
     library.run.argtypes = [ctypes.c_char_p, ctypes.c_uint64]
     return lambda kernel, seed: library.run(kernel.encode(), seed).decode()
@@ -25,7 +26,7 @@ def run(pytestconfig: pytest.Config) -> Callable[[str, int], str]:
 
 def line_of(kernel: str, text: str) -> int:
     """The line of the first ``text`` in a kernel of self_test.cpp."""
-    lines = (host_build.HERE / "self_test.cpp").read_text().splitlines()
+    lines = (host_build.HERE / "harness/self_test.cpp").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if f"void {kernel}()" in line)
     return next(i for i in range(start, len(lines)) if text in lines[i]) + 1
 

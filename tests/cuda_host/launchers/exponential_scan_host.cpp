@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "bind/torch.h"
-#include "cuda/lists/exponential_scan.cuh"
 #include "common/workspace.h"
-#include "host_memory.h"
+#include "cuda/lists/exponential_scan.cuh"
+#include "harness/host_memory.h"
 
 namespace fused_rankloss::host {
 

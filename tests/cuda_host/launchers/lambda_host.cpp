@@ -7,8 +7,8 @@
 #include "cuda/lambda/long.cuh"
 #include "cuda/lambda/scan.cuh"
 #include "cuda/lambda/short.cuh"
-#include "host_queue.h"
-#include "host_schemas.h"
+#include "harness/host_queue.h"
+#include "harness/host_schemas.h"
 
 namespace fused_rankloss::host {
 

@@ -3,7 +3,7 @@
 // The scan of lambda losses over ranked lists that the test makes.
 #include "bind/torch.h"
 #include "cuda/lambda/scan.cuh"
-#include "host_queue.h"
+#include "harness/host_queue.h"
 
 namespace fused_rankloss::host {
 

@@ -6,7 +6,7 @@
 #include "cuda/listwise/dispatch.cuh"
 #include "cuda/listwise/long.cuh"
 #include "cuda/listwise/short.cuh"
-#include "host_queue.h"
+#include "harness/host_queue.h"
 
 namespace fused_rankloss::host {
 

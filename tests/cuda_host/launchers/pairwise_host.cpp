@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops of csrc/cuda/pairwise/pairwise.cu and lists/backward.cu, with their kernels run by the host
-// harness. They take CPU tensors and have the schemas of csrc/ops.cpp, so that a test can put them
-// in the place of the real ops.
+// The ops of csrc/cuda/pairwise/pairwise.cu and lists/backward.cu, with their kernels run by the
+// host harness. They take CPU tensors and have the schemas of csrc/ops.cpp, so that a test can put
+// them in the place of the real ops.
 #include <typeindex>
 
 #include "bind/lists_backward.h"
 #include "bind/pairwise.h"
 #include "cuda/lists/backward.cuh"
-#include "cuda/pairwise/long_plan.cuh"
 #include "cuda/pairwise/dispatch.cuh"
+#include "cuda/pairwise/long_plan.cuh"
 #include "cuda/pairwise/short.cuh"
-#include "host_queue.h"
-#include "host_schemas.h"
+#include "harness/host_queue.h"
+#include "harness/host_schemas.h"
 
 namespace fused_rankloss::host {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The tiles that the blocks of a search meet (csrc/cuda/triplet/batch_hard/schedule.cuh), without the search.
+// The tiles that the blocks of a search meet (csrc/cuda/triplet/batch_hard/schedule.cuh), without
+// the search.
 #include <span>
 
 #include "cuda/triplet/batch_hard/schedule.cuh"

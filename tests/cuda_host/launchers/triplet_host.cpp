@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops of csrc/cuda/triplet/explicit.cu and triplet/batch.cu, with their kernels run by the host harness.
-// They take CPU tensors and have the schemas of csrc/ops.cpp.
+// The ops of csrc/cuda/triplet/explicit.cu and triplet/batch.cu, with their kernels run by the host
+// harness. They take CPU tensors and have the schemas of csrc/ops.cpp.
 #include <cmath>
 
 #include "bind/triplet.h"
@@ -17,7 +17,7 @@ inline double pow(double x, double power) {
 }  // namespace fused_rankloss
 
 #include "cuda/triplet/batch.cuh"
-#include "host_queue.h"
+#include "harness/host_queue.h"
 
 // experimental/hopper_search_host.cpp includes this file for ops of its own.
 #ifndef FRL_TRIPLET_HOST_OPS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutant import Mutant
+from cuda_host.mutant import Mutant
 
 MUTANTS = [
     Mutant(
@@ -40,6 +40,6 @@ MUTANTS = [
         "lists/lists.cuh",
         "lists.offsets || lists.num_slots == 0 ? ",
         "lists.offsets ? ",
-        launcher="pairwise_host.cpp",
+        launcher="launchers/pairwise_host.cpp",
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutant import Mutant
+from cuda_host.mutant import Mutant
 
 MUTANTS = [
     Mutant(
@@ -58,14 +58,14 @@ MUTANTS = [
         "lists/short_batch.cuh",
         "__syncthreads_or(longer) != 0",
         "__syncthreads_or(false) != 0",
-        launcher="lambda_host.cpp",
+        launcher="launchers/lambda_host.cpp",
     ),
     Mutant(
         "sums of lists that were left to others",
         "lists/short_batch.cuh",
         "if (is_own && slots.size() <= longest) {",
         "if (is_own) {",
-        launcher="lambda_host.cpp",
+        launcher="launchers/lambda_host.cpp",
     ),
     Mutant(
         "the boundary is left out of a search",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutant import Mutant
+from cuda_host.mutant import Mutant
 
 MUTANTS = [
     # Barriers and warps.
@@ -104,7 +104,10 @@ MUTANTS = [
         "for (int index = first; index < end - 1; index += kWarps)",
     ),
     Mutant(
-        "warps overlap", "pairwise/tiled.cuh", "- begin % kWarps) % kWarps", "- begin % kWarps) % kRows"
+        "warps overlap",
+        "pairwise/tiled.cuh",
+        "- begin % kWarps) % kWarps",
+        "- begin % kWarps) % kRows",
     ),
     Mutant(
         "rows see the columns of other lists",

@@ -12,10 +12,10 @@ import math
 
 import pytest
 import torch
-from host_cases import every_loss, forward, hold, same_bits, sanitize
 
-from batches import FORMS, flat, flat_mask, one_list, padded_lengths
-from cases import Case
+from cuda_host.host_cases import every_loss, forward, hold, same_bits, sanitize
+from support.batches import FORMS, flat, flat_mask, one_list, padded_lengths
+from support.cases import Case
 
 SHORT, TILES, LONG = "short", "tiles", "long"
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from host_cases import every_dtype, sanitize
 
-from cases import (
+from cuda_host.host_cases import every_dtype, sanitize
+from support.cases import (
     generator_for,
     name_of,
 )

@@ -11,7 +11,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import (
+
+import fused_rankloss
+from cuda_host.host_cases import (
     cases,
     every_dtype,
     every_loss,
@@ -21,12 +23,10 @@ from host_cases import (
     same_bits,
     sanitize,
 )
-
-import fused_rankloss
-from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
-from cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, Case, generator_for
-from oracle import exact, list_scales
-from tolerance import check, grad_floor
+from support.batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
+from support.cases import LOSSES, MEDIUM, REDUCTIONS, SMALL, WEIGHTINGS, Case, generator_for
+from support.oracle.pairwise import exact, list_scales
+from support.tolerance import check, grad_floor
 
 # ---- Against the oracle ----------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from host_cases import forward, many_labels, sanitize
 
-from batches import Batch, one_list
-from cases import generator_for
+from cuda_host.host_cases import forward, many_labels, sanitize
+from support.batches import Batch, one_list
+from support.cases import generator_for
 
 LABEL_DTYPES = (
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),

@@ -11,10 +11,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import every_dtype, every_loss, forward, hold, invalid_offsets, same_bits, sanitize
 
-from batches import FORMS, Batch, flat, flat_mask, one_list, padded_lengths
-from cases import Case, generator_for
+from cuda_host.host_cases import (
+    every_dtype,
+    every_loss,
+    forward,
+    hold,
+    invalid_offsets,
+    same_bits,
+    sanitize,
+)
+from support.batches import FORMS, Batch, flat, flat_mask, one_list, padded_lengths
+from support.cases import Case, generator_for
 
 ALL = 2**31
 

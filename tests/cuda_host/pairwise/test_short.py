@@ -10,7 +10,8 @@ import math
 
 import pytest
 import torch
-from host_cases import (
+
+from cuda_host.host_cases import (
     cases,
     every_loss,
     forward,
@@ -19,11 +20,10 @@ from host_cases import (
     same_bits,
     sanitize,
 )
-
-from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
-from cases import LOSSES, REDUCTIONS, SMALL, WEIGHTINGS, Case, by_name, generator_for
-from oracle import exact
-from tolerance import check, grad_floor
+from support.batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths
+from support.cases import LOSSES, REDUCTIONS, SMALL, WEIGHTINGS, Case, by_name, generator_for
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor
 
 LABELS = ("binary", "grades", "below_256", "distinct")
 MIXED = (130, 5, 0, 300, 128, 129, 1, 64, 0, 33, 500, 2, 0)

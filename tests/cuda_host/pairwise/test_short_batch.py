@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from host_cases import every_loss, forward, hold, same_bits, sanitize
 
-from batches import Batch, flat, padded_lengths
-from cases import Case, generator_for
+from cuda_host.host_cases import every_loss, forward, hold, same_bits, sanitize
+from support.batches import Batch, flat, padded_lengths
+from support.cases import Case, generator_for
 
 
 def lognormal_sizes(count: int, median: float, sigma: float, most: int) -> tuple[int, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 import torch
-from host_cases import every_loss, forward, same_bits, sanitize
 
-from batches import flat
-from cases import REDUCTIONS, Case
+from cuda_host.host_cases import every_loss, forward, same_bits, sanitize
+from support.batches import flat
+from support.cases import REDUCTIONS, Case
 
 MARGINS = (1.0, -0.5, 0.25)
 BATCH = Case("margins", (40, 5, 0, 130, 1, 9), "lists of warps and blocks", labels="grades")

@@ -11,11 +11,11 @@ import math
 
 import pytest
 import torch
-from host_cases import cases, every_dtype, every_loss, forward, hold, same_bits, sanitize
 
 import fused_rankloss
-from batches import FORMS, Batch, flat, one_list, padded_lengths
-from cases import (
+from cuda_host.host_cases import cases, every_dtype, every_loss, forward, hold, same_bits, sanitize
+from support.batches import FORMS, Batch, flat, one_list, padded_lengths
+from support.cases import (
     MEDIUM,
     REDUCTIONS,
     SMALL,
@@ -23,7 +23,7 @@ from cases import (
     Case,
     by_name,
 )
-from oracle import exact, list_scales
+from support.oracle.pairwise import exact, list_scales
 
 # ---- Against the oracle ----------------------------------------------------------------------
 

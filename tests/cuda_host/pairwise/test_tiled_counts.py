@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from host_cases import every_dtype, every_loss, forward, many_labels, same_bits, sanitize
 
-from batches import Batch, flat, one_list
-from cases import (
+from cuda_host.host_cases import every_dtype, every_loss, forward, many_labels, same_bits, sanitize
+from support.batches import Batch, flat, one_list
+from support.cases import (
     Case,
     generator_for,
     name_of,

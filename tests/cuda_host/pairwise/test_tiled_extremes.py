@@ -10,10 +10,10 @@ import math
 
 import pytest
 import torch
-from host_cases import every_loss, forward, sanitize
 
-from batches import Batch, evaluate, flat, one_list
-from cases import LOSSES
+from cuda_host.host_cases import every_loss, forward, sanitize
+from support.batches import Batch, evaluate, flat, one_list
+from support.cases import LOSSES
 
 SIZES = (5, 150, 3, 70)
 INF, NAN = math.inf, math.nan

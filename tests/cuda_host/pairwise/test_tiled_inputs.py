@@ -6,18 +6,18 @@ import math
 
 import pytest
 import torch
-from host_cases import every_loss, forward, invalid_offsets, sanitize
 
-from batches import Batch, evaluate, one_list, padded_lengths
-from cases import (
+from cuda_host.host_cases import every_loss, forward, invalid_offsets, sanitize
+from support.batches import Batch, evaluate, one_list, padded_lengths
+from support.cases import (
     LOSSES,
     REDUCTIONS,
     Case,
     generator_for,
     name_of,
 )
-from oracle import exact
-from tolerance import check, grad_floor
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor
 
 
 @sanitize

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import host_build
 import pytest
 import torch
 from torch import Tensor
 
-from batches import Call
-from ltr import Ranking
+from cuda_host import host_build
+from support.batches import Call
+from support.ranking import Ranking
 
 SHORT = 1024  # the longest list that a block has
 KERNELS = {"short": SHORT, "long": 0}  # the crossover from one kernel to the other
@@ -40,7 +40,7 @@ class ListwiseHost:
 
 
 def load(cache: pytest.Cache) -> ListwiseHost:
-    return ListwiseHost(host_build.library("listwise_host.cpp", cache))
+    return ListwiseHost(host_build.library("launchers/listwise_host.cpp", cache))
 
 
 def forward(host: ListwiseHost, call: Call, ranking: Ranking, **options) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutant import Mutant
+from cuda_host.mutant import Mutant
 
 MUTANTS = [
     # Teams and the sort of short lists.
@@ -17,7 +17,7 @@ MUTANTS = [
         "lists/shared_sort.cuh",
         "(other_key == key && other < lane)",
         "(other_key == key && other > lane)",
-        "listwise_host.cpp",
+        "launchers/listwise_host.cpp",
     ),
     # Items.
     Mutant(
@@ -101,7 +101,7 @@ MUTANTS = [
         "lists/short_batch.cuh",
         "if (!is_block && __syncthreads_or(longer) != 0) steps = 1 + own.size;",
         "",
-        "listwise_host.cpp",
+        "launchers/listwise_host.cpp",
     ),
     Mutant(
         "no barrier before the soft ranks",

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from host_cases import same_bits, sanitize
 from torch import Tensor
 
-from cases import generator_for
-from conftest import load
+from cuda_host.conftest import load
+from cuda_host.host_cases import same_bits, sanitize
+from support.cases import generator_for
 
 OPENS, PUSHES_MORE, SEES_MORE, SEES_MOMENTS = 1, 2, 4, 8
 UP, DOWN = 0, 1
@@ -49,7 +49,7 @@ class ScanHost:
 def scan_host(pytestconfig: pytest.Config) -> ScanHost:
     return load(
         pytestconfig,
-        "exponential_scan_host.cpp",
+        "launchers/exponential_scan_host.cpp",
         "fused_rankloss_exponential_scan_host",
         ScanHost,
     )

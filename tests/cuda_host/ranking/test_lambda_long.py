@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import cases, every_dtype, sanitize
 
-from batches import FORMS, Batch, evaluate, padded_lengths
-from cases import MEDIUM, REDUCTIONS, SMALL, Case, by_name, generator_for
-from ltr import GRID, PAIR, SCHEMES, Ranking, hold, logistic, weighted
-from tolerance import check, grad_floor, loss_floor
+from cuda_host.host_cases import cases, every_dtype, sanitize
+from support.batches import FORMS, Batch, evaluate, padded_lengths
+from support.cases import MEDIUM, REDUCTIONS, SMALL, Case, by_name, generator_for
+from support.ranking import GRID, PAIR, SCHEMES, Ranking, hold, logistic, weighted
+from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.usefixtures("on_lambda_long_host")
 

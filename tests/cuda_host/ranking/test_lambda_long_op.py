@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import cases, every_dtype, same_bits, sanitize
 
-from batches import FORMS, Batch, Call, flat, one_list, padded_lengths
-from cases import SMALL, Case, by_name
-from ltr import SCHEMES
-from oracle_ndcg import statistics_of
+from cuda_host.host_cases import cases, every_dtype, same_bits, sanitize
+from support.batches import FORMS, Batch, Call, flat, one_list, padded_lengths
+from support.cases import SMALL, Case, by_name
+from support.oracle.ndcg import statistics_of
+from support.ranking import SCHEMES
 
 NAN, INF = math.nan, math.inf
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from host_cases import cases, sanitize
 
-from batches import FORMS
-from cases import SMALL, Case
-from ltr import GRID, PAIR, hold, weighted
+from cuda_host.host_cases import cases, sanitize
+from support.batches import FORMS
+from support.cases import SMALL, Case
+from support.ranking import GRID, PAIR, hold, weighted
 
 FACTORS = {
     name: GRID[name]

@@ -1,7 +1,7 @@
 """The scan of lambda losses over long lists, run on the CPU, against the oracle.
 
-The lists are ranked here: the kernel finds them as csrc/cuda/lambda/ranked_lists.cuh says. Tiles have 256
-and 2048 places.
+The lists are ranked here: the kernel finds them as csrc/cuda/lambda/ranked_lists.cuh says. Tiles
+have 256 and 2048 places.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from host_cases import same_bits, sanitize
 from torch import Tensor
 
-from batches import Batch
-from cases import WEIGHTINGS, Case, name_of
-from conftest import load
-from oracle_lambda import Pairs, lambda_exact
-from oracle_ndcg import gains_of, normalised, ranks_of
-from tolerance import check, grad_floor, loss_floor
+from cuda_host.conftest import load
+from cuda_host.host_cases import same_bits, sanitize
+from support.batches import Batch
+from support.cases import WEIGHTINGS, Case, name_of
+from support.oracle.lambda_ import Pairs, lambda_exact
+from support.oracle.ndcg import gains_of, normalised, ranks_of
+from support.tolerance import check, grad_floor, loss_floor
 
 SCHEMES = ("none", "arp", "lambdarank", "ndcg_loss1", "ndcg_loss2", "ndcg_loss2++")
 PAIR_LOSSES = ("logistic", "hinge", "squared_hinge")
@@ -121,7 +121,10 @@ class LambdaScanHost:
 @pytest.fixture(scope="session")
 def scan_host(pytestconfig: pytest.Config) -> LambdaScanHost:
     return load(
-        pytestconfig, "lambda_scan_host.cpp", "fused_rankloss_lambda_scan_host", LambdaScanHost
+        pytestconfig,
+        "launchers/lambda_scan_host.cpp",
+        "fused_rankloss_lambda_scan_host",
+        LambdaScanHost,
     )
 
 

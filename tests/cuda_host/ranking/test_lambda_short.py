@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import cases, same_bits, sanitize
 
-from batches import FORMS, Batch, evaluate, flat
-from cases import MEDIUM, REDUCTIONS, SMALL, Case, generator_for, name_of
-from ltr import GRID, PAIR, PAIR_LOSSES, SCHEMES, TRUNCATIONS, graded, hold, weighted
+from cuda_host.host_cases import cases, same_bits, sanitize
+from support.batches import FORMS, Batch, evaluate, flat
+from support.cases import MEDIUM, REDUCTIONS, SMALL, Case, generator_for, name_of
+from support.ranking import GRID, PAIR, PAIR_LOSSES, SCHEMES, TRUNCATIONS, graded, hold, weighted
 
 every_loss = pytest.mark.parametrize("name", PAIR)
 every_option = pytest.mark.parametrize("name", GRID)

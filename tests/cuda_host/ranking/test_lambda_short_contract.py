@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from host_cases import invalid_offsets, same_bits, sanitize
 from torch import Tensor
 
 import fused_rankloss
-from batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths, padded_mask
-from cases import Case, generator_for
-from ltr import PAIR, PAIR_LOSSES, TRUNCATIONS, weighted
-from oracle_ndcg import statistics_of
+from cuda_host.host_cases import invalid_offsets, same_bits, sanitize
+from support.batches import FORMS, Batch, evaluate, flat, one_list, padded_lengths, padded_mask
+from support.cases import Case, generator_for
+from support.oracle.ndcg import statistics_of
+from support.ranking import PAIR, PAIR_LOSSES, TRUNCATIONS, weighted
 
 INF, NAN = math.inf, math.nan
 

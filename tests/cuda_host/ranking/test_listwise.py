@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from host_cases import cases, every_dtype, invalid_offsets, same_bits, sanitize
-from listwise_cases import every_loss, forward
 
-from batches import FORMS, Batch, Outcome, evaluate, flat, one_list, padded_lengths
-from cases import REDUCTIONS, SMALL, Case, by_name, generator_for
-from ltr import LIST, LISTWISE_GRID, hold, listwise
-from tolerance import check, grad_floor, loss_floor
+from cuda_host.host_cases import cases, every_dtype, invalid_offsets, same_bits, sanitize
+from cuda_host.ranking.listwise_cases import every_loss, forward
+from support.batches import FORMS, Batch, Outcome, evaluate, flat, one_list, padded_lengths
+from support.cases import REDUCTIONS, SMALL, Case, by_name, generator_for
+from support.ranking import LIST, LISTWISE_GRID, hold, listwise
+from support.tolerance import check, grad_floor, loss_floor
 
 MIXED = (130, 5, 0, 300, 128, 129, 1, 64, 0, 33, 500, 2, 0)
 GRADED = ("binary", "bool", "rare", "common", "grades", "relevant", "irrelevant")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import host_build
 import pytest
 import torch
 from torch import Tensor
 
+from cuda_host import host_build
 from fused_rankloss.reference.triplet import batch_triplet
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -42,7 +42,7 @@ class TripletOps:
 
 
 def load(cache: pytest.Cache) -> TripletOps:
-    return TripletOps(host_build.library("triplet_host.cpp", cache))
+    return TripletOps(host_build.library("launchers/triplet_host.cpp", cache))
 
 
 class Batch(NamedTuple):

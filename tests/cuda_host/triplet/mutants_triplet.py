@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from mutant import Mutant
+from cuda_host.mutant import Mutant
 
 MUTANTS = [
     # Tiles.
-    Mutant("rows of the wrong cell", "triplet/batch_hard/mma_tile.cuh", "chunk + lane / 16)", "chunk)"),
-    Mutant("columns swapped", "triplet/batch_hard/mma_tile.cuh", "lane / 16 * 8 + lane % 8", "lane % 16"),
-    Mutant("a step of a slab is left out", "triplet/batch_hard/mma_tile.cuh", "kPieces == 1 ? 2 : 1", "1"),
-    Mutant("no wait for copies", "triplet/batch_hard/mma_tile.cuh", "wait_for_copies<kTile.stages - 2>();", ""),
+    Mutant(
+        "rows of the wrong cell", "triplet/batch_hard/mma_tile.cuh", "chunk + lane / 16)", "chunk)"
+    ),
+    Mutant(
+        "columns swapped",
+        "triplet/batch_hard/mma_tile.cuh",
+        "lane / 16 * 8 + lane % 8",
+        "lane % 16",
+    ),
+    Mutant(
+        "a step of a slab is left out",
+        "triplet/batch_hard/mma_tile.cuh",
+        "kPieces == 1 ? 2 : 1",
+        "1",
+    ),
+    Mutant(
+        "no wait for copies",
+        "triplet/batch_hard/mma_tile.cuh",
+        "wait_for_copies<kTile.stages - 2>();",
+        "",
+    ),
     Mutant(
         "no barrier before the next tile of a product",
         "triplet/batch_hard/mma_tile.cuh",
@@ -28,35 +45,35 @@ MUTANTS = [
         "triplet/batch_hard/schedule.cuh",
         "(shared_last ? 0 : 1)",
         "0",
-        "search_plan_host.cpp",
+        "launchers/schedule_host.cpp",
     ),
     Mutant(
         "both ends of a half turn are met",
         "triplet/batch_hard/schedule.cuh",
         "shared_last ? 0 : 1",
         "1",
-        "search_plan_host.cpp",
+        "launchers/schedule_host.cpp",
     ),
     Mutant(
         "half bands begin with the first column",
         "triplet/batch_hard/schedule.cuh",
         "? first_row_ + column :",
         "? column :",
-        "search_plan_host.cpp",
+        "launchers/schedule_host.cpp",
     ),
     Mutant(
         "a block's own pairs count twice",
         "triplet/batch_hard/schedule.cuh",
         "params_.half_band && first_column / Product::kRows * Product::kRows != first_row_",
         "params_.half_band",
-        "search_plan_host.cpp",
+        "launchers/schedule_host.cpp",
     ),
     Mutant(
         "all blocks have the first split",
         "triplet/batch_hard/schedule.cuh",
         "const int64_t split = blockIdx.x % params_.splits",
         "const int64_t split = 0",
-        "search_plan_host.cpp",
+        "launchers/schedule_host.cpp",
     ),
     Mutant(
         "columns get no candidates",
@@ -77,9 +94,14 @@ MUTANTS = [
         "if (false) atomicMax(&to.rest",
     ),
     Mutant(
-        "ties go to the last", "triplet/batch_hard/select.cuh", "other.index < index", "other.index > index"
+        "ties go to the last",
+        "triplet/batch_hard/select.cuh",
+        "other.index < index",
+        "other.index > index",
     ),
-    Mutant("wild references are forgotten", "triplet/batch_hard/select.cuh", "t < num_wild", "t < 0"),
+    Mutant(
+        "wild references are forgotten", "triplet/batch_hard/select.cuh", "t < num_wild", "t < 0"
+    ),
     Mutant(
         "no barrier after the warps' picks",
         "triplet/batch_hard/select.cuh",
@@ -154,7 +176,10 @@ MUTANTS = [
         "return threshold <= pick.key;",
     ),
     Mutant(
-        "kinks count in full", "triplet/sweep/forward.cuh", "active + term.boundary *", "active + 1.0 *"
+        "kinks count in full",
+        "triplet/sweep/forward.cuh",
+        "active + term.boundary *",
+        "active + 1.0 *",
     ),
     Mutant(
         "weights of one direction",

@@ -6,7 +6,8 @@ import math
 
 import pytest
 import torch
-from triplet_cases import (
+
+from cuda_host.triplet.cases import (
     DISTANCES,
     DTYPES,
     MININGS,

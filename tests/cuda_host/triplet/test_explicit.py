@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from triplet_cases import DISTANCES, DTYPES, ROUNDING, close, load, upstream
 
+from cuda_host.triplet.cases import DISTANCES, DTYPES, ROUNDING, close, load, upstream
 from fused_rankloss.reference.triplet import triplet
 
 pytestmark = pytest.mark.sanitize

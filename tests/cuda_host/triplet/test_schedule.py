@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 
-import host_build
 import pytest
 import torch
 
-SOURCE = "search_plan_host.cpp"
+from cuda_host import host_build
+
+SOURCE = "launchers/schedule_host.cpp"
 
 
 @pytest.fixture(scope="module")

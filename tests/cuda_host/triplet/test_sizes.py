@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_triplet_rows_host import hold as hold_rows
-from triplet_cases import Batch, batch_of, hold, load, solve
+
+from cuda_host.triplet.cases import Batch, batch_of, hold, load, solve
+from cuda_host.triplet.test_explicit import hold as hold_rows
 
 pytestmark = pytest.mark.sanitize
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from batches import Batch
-from oracle import Exact, as_numpy, assemble
-from oracle_ndcg import discount, gains_of, normalised, ranks_of
-from oracle_sums import ListSums, is_weight, poisoned
+from support.batches import Batch
+from support.oracle.ndcg import discount, gains_of, normalised, ranks_of
+from support.oracle.pairwise import Exact, as_numpy, assemble
+from support.oracle.sums import ListSums, is_weight, poisoned
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import math
 import numpy as np
 from torch import Tensor
 
-from batches import Batch
-from oracle import Exact, as_numpy, assemble
-from oracle_ndcg import gains_of, max_dcg, normalised
-from oracle_sums import ListSums, is_weight, poisoned
+from support.batches import Batch
+from support.oracle.ndcg import gains_of, max_dcg, normalised
+from support.oracle.pairwise import Exact, as_numpy, assemble
+from support.oracle.sums import ListSums, is_weight, poisoned
 
 Array = np.ndarray
 

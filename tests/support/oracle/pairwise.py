@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from batches import Batch
-from oracle_sorting import by_sorting
-from oracle_sums import ListSums, is_weight, poisoned
+from support.batches import Batch
+from support.oracle.sorting import by_sorting
+from support.oracle.sums import ListSums, is_weight, poisoned
 
 
 def by_loops(

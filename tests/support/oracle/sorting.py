@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oracle_sums import ListSums
+from support.oracle.sums import ListSums
 
 
 def by_sorting(

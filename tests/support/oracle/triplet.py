@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triplet_batches import TripletBatch
+from support.embeddings import TripletBatch
 
 LANES = 32
 

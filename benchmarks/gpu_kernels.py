@@ -18,9 +18,9 @@ from itertools import cycle, product
 import torch
 from torch import Tensor
 
-from benchmarks.embeddings.losses import LOSSES as EMBEDDING_LOSSES
 from benchmarks.family import DTYPES
-from benchmarks.lists.losses import LOSSES as LIST_LOSSES
+from benchmarks.pairwise.losses import LOSSES as LIST_LOSSES
+from benchmarks.triplet.losses import LOSSES as EMBEDDING_LOSSES
 from fused_rankloss import (
     approx_ndcg_loss,
     lambda_loss,

@@ -21,7 +21,7 @@ from benchmarks.family import (  # noqa: E402
     wrong_gradient,
     wrong_loss,
 )
-from benchmarks.lists.cases import ListCase  # noqa: E402
+from benchmarks.pairwise.cases import ListCase  # noqa: E402
 from benchmarks.ranking import RANKING, one_list  # noqa: E402
 
 _SEED = 0

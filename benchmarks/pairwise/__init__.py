@@ -9,14 +9,14 @@ exact      the answer in float64
 """
 
 from benchmarks.family import Family
-from benchmarks.lists.cases import CASES, SMALL_CASES, ListCase
-from benchmarks.lists.data import make_batch
-from benchmarks.lists.exact import disagreement, exact_loss
-from benchmarks.lists.losses import LOSSES
-from benchmarks.lists.providers import PROVIDERS
+from benchmarks.pairwise.cases import CASES, SMALL_CASES, ListCase
+from benchmarks.pairwise.data import make_batch
+from benchmarks.pairwise.exact import disagreement, exact_loss
+from benchmarks.pairwise.losses import LOSSES
+from benchmarks.pairwise.providers import PROVIDERS
 
-LISTS = Family(
-    name="lists",
+PAIRWISE = Family(
+    name="pairwise",
     titles={loss.name: loss.title for loss in LOSSES.values()},
     case=ListCase,
     cases=CASES,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from benchmarks.embeddings.losses import LOSSES
 from benchmarks.family import Case
+from benchmarks.triplet.losses import LOSSES
 
 MAIN_LOSS = "batch_hard_triplet"
 PER_CLASS = {"4 a class": 4, "8 a class": 8, "16 a class": 16, "2 classes": None}

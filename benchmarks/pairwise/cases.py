@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from benchmarks.family import Case
-from benchmarks.lists.losses import LOSSES
+from benchmarks.pairwise.losses import LOSSES
 
 MAIN_LOSS = "pairwise_hinge"  # measured in every way; the others where they differ from it
 _WARM_UP_LENGTH = 1000

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.embeddings.cases import PER_CLASS, EmbeddingCase
 from benchmarks.family import DTYPES, Batch
+from benchmarks.triplet.cases import PER_CLASS, EmbeddingCase
 
 # How much farther an embedding's negatives are than its positives, on average: at 1.5, with a
 # margin of 1, some triplets are active at any dimension, as in the middle of a training.

@@ -9,15 +9,15 @@ providers  who runs a case, and when
 exact      picks, loss and gradient in float64
 """
 
-from benchmarks.embeddings.cases import CASES, DRAWN_DATA, SMALL_CASES, EmbeddingCase
-from benchmarks.embeddings.data import make_batch
-from benchmarks.embeddings.exact import disagreement, exact_loss
-from benchmarks.embeddings.losses import LOSSES
-from benchmarks.embeddings.providers import PROVIDERS
 from benchmarks.family import Family
+from benchmarks.triplet.cases import CASES, DRAWN_DATA, SMALL_CASES, EmbeddingCase
+from benchmarks.triplet.data import make_batch
+from benchmarks.triplet.exact import disagreement, exact_loss
+from benchmarks.triplet.losses import LOSSES
+from benchmarks.triplet.providers import PROVIDERS
 
-EMBEDDINGS = Family(
-    name="embeddings",
+TRIPLET = Family(
+    name="triplet",
     titles={loss.name: loss.title for loss in LOSSES.values()},
     case=EmbeddingCase,
     cases=CASES,

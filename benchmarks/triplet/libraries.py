@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.embeddings.baselines import widened
 from benchmarks.family import MARGIN
+from benchmarks.triplet.baselines import widened
 
 
 def metric_learning(mining: str) -> Callable[..., Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.family import DTYPES, Batch
-from benchmarks.lists.cases import DATA, Data, ListCase
+from benchmarks.pairwise.cases import DATA, Data, ListCase
 
 _LENGTH_SIGMA = 0.7  # of the logarithm of ragged lengths; the longest of 4096 has 10x the mean
 

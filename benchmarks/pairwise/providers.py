@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from benchmarks.family import FUSED, MARGIN, Call, Provider, compiled
-from benchmarks.lists import baselines
-from benchmarks.lists.cases import ListCase
-from benchmarks.lists.data import ListBatch
-from benchmarks.lists.losses import LOSSES
+from benchmarks.pairwise import baselines
+from benchmarks.pairwise.cases import ListCase
+from benchmarks.pairwise.data import ListBatch
+from benchmarks.pairwise.losses import LOSSES
 
 
 def _fused(batch: ListBatch, impl: str = "auto") -> Call:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.embeddings import baselines, libraries
-from benchmarks.embeddings.cases import EmbeddingCase
-from benchmarks.embeddings.data import EmbeddingBatch
-from benchmarks.embeddings.losses import LOSSES
 from benchmarks.family import FUSED, MARGIN, Call, Provider, compiled
+from benchmarks.triplet import baselines, libraries
+from benchmarks.triplet.cases import EmbeddingCase
+from benchmarks.triplet.data import EmbeddingBatch
+from benchmarks.triplet.losses import LOSSES
 
 # A search in fp32 by |x|^2 + |y|^2 - 2xy takes the second hardest where the two are equal to its
 # rounding: with one anchor in 800, the gradient is off by 5% of its norm.

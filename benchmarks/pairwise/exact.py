@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.family import MARGIN, TOLERANCE, Call, Provider, wrong_gradient, wrong_loss
-from benchmarks.lists.data import ListBatch
-from benchmarks.lists.losses import LOSSES
+from benchmarks.pairwise.data import ListBatch
+from benchmarks.pairwise.losses import LOSSES
 
 _CHUNK_ENTRIES = 2**22  # float64 entries of a pair matrix held at once
 _LONGEST_BY_PAIRS = 512  # longer lists of a batch are cheaper sorted one by one

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.embeddings.data import EmbeddingBatch
-from benchmarks.embeddings.losses import LOSSES
 from benchmarks.family import MARGIN, TOLERANCE, Call, Provider, wrong_gradient, wrong_loss
+from benchmarks.triplet.data import EmbeddingBatch
+from benchmarks.triplet.losses import LOSSES
 
 # Float64 entries of a distance matrix held at once, of which there are several copies.
 _CHUNK_ENTRIES = {"cpu": 2**22, "cuda": 2**26}

@@ -175,8 +175,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       store_sums();
       return;
     }
-    if (solves_small_class(summary)) {
-      SmallClass<Score, Loss, Sum> small(args_, reader_, team_, slots_, *this, summary);
+    if (solves_minority(summary)) {
+      Minority<Score, Loss, Sum> small(args_, reader_, team_, slots_, *this, summary);
       take_pairs(small.pairs());
       if (!poisoned_) small.solve(workspace_);
       store_sums();
@@ -231,10 +231,10 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     return poisoned;
   }
 
-  bool solves_small_class(const ListSummary& summary) const {
+  bool solves_minority(const ListSummary& summary) const {
     bool finite = finite_;
     for (int64_t k = 0; k < args_.num_margins; ++k) finite &= std::isfinite(margin(k));
-    return finite && SmallClass<Score, Loss, Sum>::suits(summary, slots_);
+    return finite && Minority<Score, Loss, Sum>::suits(summary, slots_);
   }
 
   bool fits_32_bits(const ListSummary& summary) const {

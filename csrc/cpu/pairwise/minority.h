@@ -30,7 +30,7 @@
 namespace fused_rankloss::cpu::pairwise {
 
 template <typename Score, typename Loss, typename Sum>
-class SmallClass {
+class Minority {
  public:
   using Output = PairwiseOutput<Score, Sum>;
   using Key = decltype(ordered_key(Score{}));
@@ -41,12 +41,12 @@ class SmallClass {
     const int64_t small = std::min(summary.num_lowest, summary.num_highest);
     return summary.integers && summary.label_span() > 0 &&
            summary.num_lowest + summary.num_highest == summary.num_items &&
-           summary.num_items >= kSmallClassItems && slots.size() <= INT32_MAX &&
-           small <= kSmallClassSize && small * kSmallClassShare <= summary.num_items;
+           summary.num_items >= kMinorityItems && slots.size() <= INT32_MAX &&
+           small <= kMinoritySize && small * kMinorityShare <= summary.num_items;
   }
 
-  SmallClass(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team,
-             Range slots, const Output& output, const ListSummary& summary)
+  Minority(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team, Range slots,
+           const Output& output, const ListSummary& summary)
       : args_(args),
         reader_(reader),
         team_(team),
@@ -99,7 +99,7 @@ class SmallClass {
     // Counters add up to the same in any order, and need no more tiles than there are threads.
     // With P <= n / 8 the arrays take at most 10 n bytes for counts and 13 n for moments (14 n and
     // 17 n of fp64 scores) of the 16 n (32 n) there are.
-    static_assert(kSmallClassShare >= 8 && kPlaceBuckets <= 4);
+    static_assert(kMinorityShare >= 8 && kPlaceBuckets <= 4);
     num_tiles_ = std::min({kCounts ? team_.size() : kIntervalTiles,
                            summary_.num_items / (8 * size_), blocks_.num_stretches_of_items()});
     intervals_ = rest.take<Interval>(num_tiles_ * (size_ + 1));

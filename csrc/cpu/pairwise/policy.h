@@ -32,9 +32,9 @@ inline constexpr int64_t kHalfLevels = 8;
 //   1e5           2.5x  2.2x  1.8x  1.5x  1.3x
 //   1e6           2.9x  2.4x  1.8x  1.5x  1.4x
 //   1e7           3.2x  2.7x  1.3x  1.05x 0.97x, where the table outgrows the cache
-inline constexpr int64_t kSmallClassItems = 1 << 12;
-inline constexpr int64_t kSmallClassShare = 8;
-inline constexpr int64_t kSmallClassSize = 1 << 20;
+inline constexpr int64_t kMinorityItems = 1 << 12;
+inline constexpr int64_t kMinorityShare = 8;
+inline constexpr int64_t kMinoritySize = 1 << 20;
 
 // Buckets for each key that a search among them begins with, and the most of them. Tiles of the
 // other class whose sums of gaps are kept apart, so that the order of additions is the same on any

@@ -21,18 +21,18 @@
 
 namespace fused_rankloss::cpu::pairwise {
 
-inline bool may_be_half_list(const PairwiseArgs& args, Range slots) {
-  return is_half(args.score_type) && slots.size() >= kHalfList;
+inline bool may_be_histogram_list(const PairwiseArgs& args, Range slots) {
+  return is_half(args.score_type) && slots.size() >= kHistogramList;
 }
 
-inline bool has_half_levels(const ListSummary& summary) {
-  return summary.num_items > 0 && summary.countable() && summary.num_levels() <= kHalfLevels;
+inline bool has_histogram_levels(const ListSummary& summary) {
+  return summary.num_items > 0 && summary.countable() && summary.num_levels() <= kHistogramLevels;
 }
 
-class HalfList {
+class Histogram {
  public:
-  HalfList(const PairwiseArgs& args, const ListReader<float>& reader, Range slots,
-           const ListSummary& summary, const Team& team)
+  Histogram(const PairwiseArgs& args, const ListReader<float>& reader, Range slots,
+            const ListSummary& summary, const Team& team)
       : reader_(reader),
         // What the two types have in common is all that is asked for.
         scores_(static_cast<const Half*>(args.scores) + slots.begin),

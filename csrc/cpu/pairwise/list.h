@@ -165,7 +165,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
 
   void solve_long() {
     if constexpr (kCounts && std::is_same_v<Score, float>) {
-      if (may_be_half_list(args_, slots_) && solve_halves()) return;
+      if (may_be_histogram_list(args_, slots_) && solve_histogram()) return;
     }
     const ListSummary summary = summarize(reader_, slots_, team_);
     finite_ = summary.finite;
@@ -204,10 +204,10 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   }
 
   // False where there are too many levels.
-  bool solve_halves() {
+  bool solve_histogram() {
     const ListSummary summary = summarize_labels(reader_, slots_, team_);
-    if (!has_half_levels(summary)) return false;
-    const HalfList list(args_, reader_, slots_, summary, team_);
+    if (!has_histogram_levels(summary)) return false;
+    const Histogram list(args_, reader_, slots_, summary, team_);
     poisoned_ = list.poisoned();
     finite_ = list.finite();
     take_pairs(list.pairs());

@@ -13,15 +13,15 @@ inline constexpr int kDirectCounts = 512;
 inline constexpr int kDirectMoments = 256;
 
 // Lists of so many slots whose scores have 16 bits are counted by score instead of being sorted, as
-// long as they have at most kHalfLevels levels, whose tables of 256 KB fit the second-level cache.
-// Measured on one thread of an AVX-512 Xeon, other work beside it, with Gaussian scores and 2 and 5
-// levels: sorting takes this many times as long,
+// long as they have at most kHistogramLevels levels, whose tables of 256 KB fit the second-level
+// cache. Measured on one thread of an AVX-512 Xeon, other work beside it, with Gaussian scores and
+// 2 and 5 levels: sorting takes this many times as long,
 //
 //   items    16,384       100,000      1,000,000
 //   bf16     1.3, 1.6     3.0, 3.5     4.2, 8.4
 //   fp16     0.8, 1.1     2.1, 3.0     4.4, 6.9
-inline constexpr int64_t kHalfList = 1 << 15;
-inline constexpr int64_t kHalfLevels = 8;
+inline constexpr int64_t kHistogramList = 1 << 15;
+inline constexpr int64_t kHistogramLevels = 8;
 
 // Lists of at least so many items in two levels, one of which holds at most this share of them and
 // at most so many, have that one sorted alone and the other one's items searched for in it

@@ -95,11 +95,11 @@ class Minority {
     items_ = radix_sort(items_, rest.take<Item<Key>>(size_), size_, team_);
     scores_ = rest.take<Score>(size_ + 1);
     entries_ = kCounts ? nullptr : rest.take<GapMoments>(size_ + 1);
-    const PlaceTableMaker<Score> tables(rest, size_);
+    const BucketTableMaker<Score> tables(rest, size_);
     // Counters add up to the same in any order, and need no more tiles than there are threads.
     // With P <= n / 8 the arrays take at most 10 n bytes for counts and 13 n for moments (14 n and
     // 17 n of fp64 scores) of the 16 n (32 n) there are.
-    static_assert(kMinorityShare >= 8 && kPlaceBuckets <= 4);
+    static_assert(kMinorityShare >= 8 && kBucketsPerKey <= 4);
     num_tiles_ = std::min({kCounts ? team_.size() : kIntervalTiles,
                            summary_.num_items / (8 * size_), blocks_.num_stretches_of_items()});
     intervals_ = rest.take<Interval>(num_tiles_ * (size_ + 1));
@@ -180,13 +180,13 @@ class Minority {
   // Calls visit(block, slot, places, the tile's intervals, stretch) for all blocks, and leaves the
   // sum of the tiles' intervals in those of the first.
   template <typename Visit>
-  void visit_places(const PlaceTableMaker<Score>& tables, double margin, bool inclusive,
+  void visit_places(const BucketTableMaker<Score>& tables, double margin, bool inclusive,
                     Visit&& visit) const {
-    const PlaceTable<Score> table = tables.make(mirrored_, [&](int64_t r) {
+    const BucketTable<Score> table = tables.make(mirrored_, [&](int64_t r) {
       if (!mirrored_) return items_[r].key;
       return static_cast<Key>(ordered_key(reach(scores_[r + 1], margin, inclusive)) ^ flip());
     });
-    const PlaceLoopsOf<Score>& loops = place_loops().of<Score>();
+    const BucketLoopsOf<Score>& loops = bucket_loops().of<Score>();
     const int64_t stretches = blocks_.num_stretches_of_items();
     team_.run(num_tiles_, [&](int64_t tile, int) {
       Interval* intervals = intervals_ + tile * (size_ + 1);
@@ -195,8 +195,8 @@ class Minority {
       const int64_t end = stretches * (tile + 1) / num_tiles_;
       for (int64_t part = stretches * tile / num_tiles_; part < end; ++part) {
         blocks_.visit(part, [&](const Block<Score>& block, int64_t slot) {
-          const PlaceQuery<Score> query{block.score, block.label, block.size, small_label_,
-                                        margin,      inclusive,   mirrored_};
+          const BucketQuery<Score> query{block.score, block.label, block.size, small_label_,
+                                         margin,      inclusive,   mirrored_};
           loops.find(query, table, places.keys, places.place);
           loops.measure(query, places.place, scores_, places.gap);
           visit(block, slot, places, intervals, part);
@@ -212,11 +212,11 @@ class Minority {
     });
   }
 
-  void count_round(int64_t k, const PlaceTableMaker<Score>& tables) const {
+  void count_round(int64_t k, const BucketTableMaker<Score>& tables) const {
     const double margin = output_.margin(k);
     Sum* grad = output_.sums(k);
     const Sum sign = mirrored_ ? -1 : 1;
-    const auto sum = place_loops().of<Score>().sum;
+    const auto sum = bucket_loops().of<Score>().sum;
     std::vector<PairSums> parts(blocks_.num_stretches_of_items());
     visit_places(tables, margin, output_.inclusive(),
                  [&](const Block<Score>& block, int64_t slot, const Places& places,
@@ -251,7 +251,7 @@ class Minority {
     });
   }
 
-  void moments_round(int64_t k, const PlaceTableMaker<Score>& tables, bool inclusive,
+  void moments_round(int64_t k, const BucketTableMaker<Score>& tables, bool inclusive,
                      double factor) const {
     const double margin = output_.margin(k);
     double* grad = output_.sums(k);

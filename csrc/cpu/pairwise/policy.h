@@ -39,8 +39,8 @@ inline constexpr int64_t kMinoritySize = 1 << 20;
 // Buckets for each key that a search among them begins with, and the most of them. Tiles of the
 // other class whose sums of gaps are kept apart, so that the order of additions is the same on any
 // number of threads.
-inline constexpr int64_t kPlaceBuckets = 4;
-inline constexpr int64_t kMaxPlaceBuckets = 1 << 17;
+inline constexpr int64_t kBucketsPerKey = 4;
+inline constexpr int64_t kMaxBuckets = 1 << 17;
 inline constexpr int64_t kIntervalTiles = 16;
 
 }  // namespace fused_rankloss::cpu::pairwise

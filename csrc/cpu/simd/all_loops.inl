@@ -31,8 +31,8 @@ namespace triplet {
 // Constants, so that no instruction of this set runs before the choice is made.
 extern const PairLoops kPairLoops;
 constinit const PairLoops kPairLoops = pair::loops_for(FRL_ISA, PairLosses{});
-extern const PlaceLoops kPlaceLoops;
-constinit const PlaceLoops kPlaceLoops{bucket::loops_of<float>(), bucket::loops_of<double>()};
+extern const BucketLoops kBucketLoops;
+constinit const BucketLoops kBucketLoops{bucket::loops_of<float>(), bucket::loops_of<double>()};
 extern const LambdaLoops kLambdaLoops;
 constinit const LambdaLoops kLambdaLoops = lambda::make_lambda_loops();
 extern const ListwiseLoops kListwiseLoops;

@@ -13,14 +13,14 @@
 namespace fused_rankloss::cpu {
 
 // Items a loop works on at a time: sizes are rounded up to a multiple of it.
-inline constexpr int64_t kPlaceChunk = 64;
+inline constexpr int64_t kBucketChunk = 64;
 
 // The distinct keys of the small class in order, and where to begin a search among them: a monotone
 // function maps keys to buckets, and the place of any key of a bucket lies less than 2^steps beyond
 // its start. Linear in scores suits most lists; where a few far ones leave one bucket to all
 // others, buckets are linear in keys, much as in logarithms.
 template <typename Score>
-struct PlaceTable {
+struct BucketTable {
   using Key = decltype(ordered_key(Score{}));
 
   const Key* keys;        // [distinct + 2^steps], the largest Key beyond the last
@@ -36,7 +36,7 @@ struct PlaceTable {
 
 // Any two keys a <= b of scores, and key 0, have bucket(a) <= bucket(b).
 template <typename Score, typename Key>
-inline int32_t place_bucket(const PlaceTable<Score>& table, Key key, bool by_scores) {
+inline int32_t bucket_of(const BucketTable<Score>& table, Key key, bool by_scores) {
   if (by_scores) {
     const Score first = value_of_key(static_cast<Key>(table.lowest ^ table.flip));
     const Score score = value_of_key(static_cast<Key>(key ^ table.flip));
@@ -54,7 +54,7 @@ inline int32_t place_bucket(const PlaceTable<Score>& table, Key key, bool by_sco
 // A block of the list's items, some of which belong to the small class. A mirrored search runs from
 // the highest score down: keys are complemented.
 template <typename Score>
-struct PlaceQuery {
+struct BucketQuery {
   const Score* scores;
   const int64_t* labels;
   int64_t size;
@@ -65,29 +65,29 @@ struct PlaceQuery {
 };
 
 template <typename Score>
-struct PlaceLoopsOf {
+struct BucketLoopsOf {
   using Key = decltype(ordered_key(Score{}));
 
   // places[t] = the number of items of the small class that item t forms a violated pair with, 0
   // for items of that class. `keys` is scratch; both are [size], rounded up.
-  void (*find)(const PlaceQuery<Score>& query, const PlaceTable<Score>& table, Key* keys,
+  void (*find)(const BucketQuery<Score>& query, const BucketTable<Score>& table, Key* keys,
                int32_t* places);
 
   // gaps[t] = distance from the last of them, whose score is small_scores[places[t]]; anything
   // where there is none. Beyond the block's size, places are 0.
-  void (*measure)(const PlaceQuery<Score>& query, const int32_t* places, const Score* small_scores,
+  void (*measure)(const BucketQuery<Score>& query, const int32_t* places, const Score* small_scores,
                   double* gaps);
 
   // sum places * gaps, over eight fixed lanes.
   double (*sum)(const int32_t* places, const double* gaps, int64_t size);
 };
 
-struct PlaceLoops {
-  PlaceLoopsOf<float> floats;
-  PlaceLoopsOf<double> doubles;
+struct BucketLoops {
+  BucketLoopsOf<float> floats;
+  BucketLoopsOf<double> doubles;
 
   template <typename Score>
-  const PlaceLoopsOf<Score>& of() const {
+  const BucketLoopsOf<Score>& of() const {
     if constexpr (std::is_same_v<Score, float>) {
       return floats;
     } else {
@@ -97,6 +97,6 @@ struct PlaceLoops {
 };
 
 // Those of the chosen instruction set (cpu/simd/isa.h).
-const PlaceLoops& place_loops();
+const BucketLoops& bucket_loops();
 
 }  // namespace fused_rankloss::cpu

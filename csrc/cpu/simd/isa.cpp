@@ -66,7 +66,7 @@ Isa chosen_isa() {
 #endif
 
 FRL_LOOPS_OF_CHOSEN_ISA(PairLoops, kPairLoops, pair_loops)
-FRL_LOOPS_OF_CHOSEN_ISA(PlaceLoops, kPlaceLoops, place_loops)
+FRL_LOOPS_OF_CHOSEN_ISA(BucketLoops, kBucketLoops, bucket_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(LambdaLoops, kLambdaLoops, lambda_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(ListwiseLoops, kListwiseLoops, listwise_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(TripletKernels, kTripletKernels, triplet_kernels)

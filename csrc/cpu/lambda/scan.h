@@ -14,7 +14,7 @@
 // and then merged, as in merge_rounds.h. Levels of few items share a run, within which pairs are
 // compared directly. ndcg_loss1 knows no labels: it sweeps the list against itself once.
 //
-// Determinism: sweeps are cut into stretches that depend on sizes alone.
+// Determinism: sweeps are cut into chunks that depend on sizes alone.
 #pragma once
 
 #include <algorithm>
@@ -171,23 +171,23 @@ class LambdaScan {
   // All walks over all pairs of runs. `merged`: the events in the order of ranks are needed.
   LambdaSums sweep_round(const LambdaProblem& problem, const std::vector<RunPair>& pairs,
                          bool merged, const Team& team) {
-    std::vector<Stretch> stretches;
+    std::vector<SweepChunk> chunks;
     for (size_t pair = 0; pair < pairs.size(); ++pair) {
-      append_stretches(static_cast<int64_t>(pair), pairs[pair].size(), stretches);
+      append_chunks(static_cast<int64_t>(pair), pairs[pair].size(), chunks);
     }
     const ScanPasses passes = scan_passes(problem);
     const bool by_rank = merged || std::any_of(passes.at, passes.at + passes.size,
                                                [](const ScanPass& pass) { return pass.by_rank; });
     const double margin = problem.term.margin;
-    team.run(stretches.size(), [&](int64_t task, int) {
-      const Stretch& stretch = stretches[task];
-      const RunPair& pair = pairs[stretch.pair];
+    team.run(chunks.size(), [&](int64_t task, int) {
+      const SweepChunk& chunk = chunks[task];
+      const RunPair& pair = pairs[chunk.pair];
       if (by_rank) {
-        merge(pair, stretch, events_,
+        merge(pair, chunk, events_,
               [&](int64_t i, int64_t j) { return pair.more.ranks[i] < pair.less.ranks[j]; });
       }
       if (margin_events_ != nullptr) {
-        merge(pair, stretch, margin_events_, [&](int64_t i, int64_t j) {
+        merge(pair, chunk, margin_events_, [&](int64_t i, int64_t j) {
           return problem.score[pair.more.ranks[i]] - problem.score[pair.less.ranks[j]] > margin;
         });
       }
@@ -197,19 +197,19 @@ class LambdaScan {
       const ScanPass& pass = passes.at[at];
       const uint32_t* events = pass.by_rank ? events_ : margin_events_;
       sums.add(dispatch_features(problem.weight, [&](auto features) {
-        return sweep<decltype(features)>(problem, pass, pairs, stretches, events, team);
+        return sweep<decltype(features)>(problem, pass, pairs, chunks, events, team);
       }));
     }
     return sums;
   }
 
-  // Writes the stretch's events, from the highest score to the lowest.
+  // Writes the chunk's events, from the highest score to the lowest.
   template <typename Order>
-  static void merge(const RunPair& pair, const Stretch& stretch, uint32_t* events,
+  static void merge(const RunPair& pair, const SweepChunk& chunk, uint32_t* events,
                     Order&& more_first) {
-    Cut at = cut_at(pair.more.size, pair.less.size, stretch.begin, more_first);
-    const Cut to = cut_at(pair.more.size, pair.less.size, stretch.end, more_first);
-    uint32_t* out = events + pair.first + stretch.begin;
+    Cut at = cut_at(pair.more.size, pair.less.size, chunk.begin, more_first);
+    const Cut to = cut_at(pair.more.size, pair.less.size, chunk.end, more_first);
+    uint32_t* out = events + pair.first + chunk.begin;
     while (at.more < to.more && at.less < to.less) {
       const bool is_more = more_first(at.more, at.less);
       *out++ = is_more ? pair.more.ranks[at.more] | kMoreEvent : pair.less.ranks[at.less];
@@ -222,17 +222,17 @@ class LambdaScan {
 
   template <typename Features>
   LambdaSums sweep(const LambdaProblem& problem, const ScanPass& pass,
-                   const std::vector<RunPair>& pairs, const std::vector<Stretch>& stretches,
+                   const std::vector<RunPair>& pairs, const std::vector<SweepChunk>& chunks,
                    const uint32_t* events, const Team& team) const {
     using Walk = ScanWalk<Features>;
     const Walk walk(problem, pass, less_grad_ != nullptr ? less_grad_ : problem.grad);
-    const int64_t size = static_cast<int64_t>(stretches.size());
+    const int64_t size = static_cast<int64_t>(chunks.size());
     const auto events_of = [&](int64_t task) {
-      const Stretch& stretch = stretches[task];
-      return EventRange{events + pairs[stretch.pair].first, stretch.begin, stretch.end,
-                        pairs[stretch.pair].size()};
+      const SweepChunk& chunk = chunks[task];
+      return EventRange{events + pairs[chunk.pair].first, chunk.begin, chunk.end,
+                        pairs[chunk.pair].size()};
     };
-    // What the walks have passed when they come to a stretch, down and up.
+    // What the walks have passed when they come to a chunk, down and up.
     std::vector<ScanState> down(size), up(wants_grad_ ? size : 0);
     team.run(size, [&](int64_t task, int) {
       const EventRange range = events_of(task);

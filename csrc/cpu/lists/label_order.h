@@ -135,22 +135,20 @@ void for_blocks(const ListReader<Score>& reader, int64_t first_slot, int64_t beg
   }
 }
 
-// The stretch of a list's slots that a task reads.
-inline Range stretch(int64_t task, int64_t num_slots) {
-  const int64_t begin = task * kReadStretch;
-  return {begin, std::min(begin + kReadStretch, num_slots)};
+// The chunk of a list's slots that a task reads.
+inline Range chunk(int64_t task, int64_t num_slots) {
+  const int64_t begin = task * kReadChunk;
+  return {begin, std::min(begin + kReadChunk, num_slots)};
 }
 
-inline int64_t num_stretches(int64_t num_slots) {
-  return (num_slots + kReadStretch - 1) / kReadStretch;
-}
+inline int64_t num_chunks(int64_t num_slots) { return (num_slots + kReadChunk - 1) / kReadChunk; }
 
 // Of what read(slot, count, block) reads.
 template <typename Score, typename Read>
 ListSummary summarize(Range slots, const Team& team, Read&& read) {
-  std::vector<ListSummary> parts(num_stretches(slots.size()));
+  std::vector<ListSummary> parts(num_chunks(slots.size()));
   team.run(parts.size(), [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     Block<Score> block;
     for (int64_t slot = range.begin; slot < range.end; slot += kBlock) {
       const int count = static_cast<int>(std::min<int64_t>(kBlock, range.end - slot));
@@ -245,10 +243,10 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
   const bool descending = order == LabelOrder::kDescending;
   constexpr uint16_t kPadding = UINT16_MAX;
   const int64_t num_buckets = summary.num_levels() * bins.count();
-  const int64_t tasks = num_stretches(slots.size());
+  const int64_t tasks = num_chunks(slots.size());
   std::vector<int64_t> position(tasks * num_buckets);
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     int64_t* counts = position.data() + task * num_buckets;
     std::fill(buckets + range.begin, buckets + range.end, kPadding);
     for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
@@ -274,7 +272,7 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
   }
   starts[num_buckets] = next;
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     int64_t* out = position.data() + task * num_buckets;
     Score scores[kBlock];
     for (int64_t begin = range.begin; begin < range.end; begin += kBlock) {
@@ -304,17 +302,17 @@ Item<Key>* order_by_sorting(const ListReader<Score>& reader, Range slots,
   const uint64_t base = summary.integers   ? static_cast<uint64_t>(summary.min_label)
                         : sizeof(Key) == 4 ? 0
                                            : 0x8000000000000000ull;
-  const int64_t tasks = num_stretches(slots.size());
+  const int64_t tasks = num_chunks(slots.size());
   std::vector<int64_t> position(tasks + 1);
   std::vector<char> has_nan(tasks);
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     for_blocks(reader, slots.begin, range.begin, range.end, keys,
                [&](const Block<Score>& block, int64_t) { position[task + 1] += block.size; });
   });
   for (int64_t task = 0; task < tasks; ++task) position[task + 1] += position[task];
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     Item<Key>* out = items + position[task];
     for_blocks(reader, slots.begin, range.begin, range.end, keys,
                [&](const Block<Score>& block, int64_t slot) {

@@ -20,7 +20,7 @@
 // at the last of them, and an item of `less` that sees them advances a copy by its own gap to it;
 // on the way down the other way round.
 //
-// A merge is cut into stretches of events for several threads; cuts depend on sizes alone.
+// A merge is cut into chunks of events for several threads; cuts depend on sizes alone.
 #pragma once
 
 #include <algorithm>
@@ -175,12 +175,12 @@ PairSums sum_counts(const SweepPair<Key>& pair, int64_t begin, int64_t end, Coun
   return {value, static_cast<double>(violations)};
 }
 
-// The moments that one stretch of events passes on to the next: going up, of more relevant items at
+// The moments that one chunk of events passes on to the next: going up, of more relevant items at
 // the last of them, and going down, of less relevant items at the lowest of them.
 struct Carry {
   GapMoments up;
   GapMoments down;
-  // From the last such item before the stretch, in walking order, to the last one up to its end.
+  // From the last such item before the chunk, in walking order, to the last one up to its end.
   double up_distance = 0;
   double down_distance = 0;
 };
@@ -223,7 +223,7 @@ void walk_down(const SweepPair<Key>& pair, int64_t begin, int64_t end, Visit&& v
   }
 }
 
-// What a stretch adds to the moments, starting from none.
+// What a chunk adds to the moments, starting from none.
 template <typename Key, typename Score>
 Carry carry_of(const SweepPair<Key>& pair, const ListWeights<Score>& weights, int64_t begin,
                int64_t end) {

@@ -20,8 +20,8 @@ inline constexpr int64_t kBinItems = 1 << 13;
 inline constexpr int64_t kMaxStreams = 1 << 10;
 
 // Slots that one task reads, and events that one task sweeps.
-inline constexpr int64_t kReadStretch = 1 << 15;
-inline constexpr int64_t kSweepStretch = 1 << 15;
+inline constexpr int64_t kReadChunk = 1 << 15;
+inline constexpr int64_t kSweepChunk = 1 << 15;
 
 // Slots that one task of short lists holds.
 inline constexpr int64_t kTaskSlots = 1 << 12;

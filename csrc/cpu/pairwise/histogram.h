@@ -157,8 +157,8 @@ class Histogram {
 
   template <typename Count>
   void store(const std::vector<Count>& gradients, Count* grad) const {
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+    team_.run(num_chunks(slots_.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots_.size());
       if (masked_) std::fill(grad + range.begin, grad + range.end, Count{0});
       for_cells(range, [&](int64_t slot, const Block<float>& block, const uint32_t* cell) {
         for (int t = 0; t < block.size; ++t) grad[slot + block.position[t]] = gradients[cell[t]];

@@ -280,8 +280,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     take_pairs(counter.pairs());
     if (reinterpret_cast<const std::byte*>(labels) == halves[0]) std::swap(halves[0], halves[1]);
     auto* items = reinterpret_cast<Item<Key>*>(halves[0]);
-    team_.run(num_stretches(summary.num_items), [&](int64_t task, int) {
-      const Range range = stretch(task, summary.num_items);
+    team_.run(num_chunks(summary.num_items), [&](int64_t task, int) {
+      const Range range = chunk(task, summary.num_items);
       for (int64_t t = range.begin; t < range.end; ++t) {
         const Key index = static_cast<Key>(labels[t].index);
         items[t] = {ordered_key(reader_.score(slots_.begin + index)), index};

@@ -70,7 +70,7 @@ class Minority {
     struct Weights {
       double of[2] = {};
     };
-    std::vector<Weights> parts(blocks_.num_stretches_of_items());
+    std::vector<Weights> parts(blocks_.num_chunks_of_items());
     team_.run(parts.size(), [&](int64_t task, int) {
       blocks_.visit(task, [&](const Block<Score>& block, int64_t slot) {
         for (int t = 0; t < block.size; ++t) {
@@ -101,7 +101,7 @@ class Minority {
     // 17 n of fp64 scores) of the 16 n (32 n) there are.
     static_assert(kMinorityShare >= 8 && kBucketsPerKey <= 4);
     num_tiles_ = std::min({kCounts ? team_.size() : kIntervalTiles,
-                           summary_.num_items / (8 * size_), blocks_.num_stretches_of_items()});
+                           summary_.num_items / (8 * size_), blocks_.num_chunks_of_items()});
     intervals_ = rest.take<Interval>(num_tiles_ * (size_ + 1));
     for (int64_t r = 0; r < size_; ++r) {
       scores_[r + 1] = value_of_key(static_cast<Key>(items_[r].key ^ flip()));
@@ -156,9 +156,9 @@ class Minority {
 
   // The items of the small class in the order of slots, at the front of `items_`.
   void collect() const {
-    std::vector<int64_t> found(num_stretches(slots_.size()));
+    std::vector<int64_t> found(num_chunks(slots_.size()));
     team_.run(found.size(), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+      const Range range = chunk(task, slots_.size());
       for_blocks(reader_, slots_.begin, range.begin, range.end, LabelKeys::kIntegers,
                  [&](const Block<Score>& block, int64_t slot) {
                    for (int t = 0; t < block.size; ++t) {
@@ -171,13 +171,13 @@ class Minority {
     });
     int64_t end = 0;
     for (size_t task = 0; task < found.size(); ++task) {
-      const Item<Key>* from = items_ + stretch(task, slots_.size()).begin;
+      const Item<Key>* from = items_ + chunk(task, slots_.size()).begin;
       std::copy(from, from + found[task], items_ + end);
       end += found[task];
     }
   }
 
-  // Calls visit(block, slot, places, the tile's intervals, stretch) for all blocks, and leaves the
+  // Calls visit(block, slot, places, the tile's intervals, chunk) for all blocks, and leaves the
   // sum of the tiles' intervals in those of the first.
   template <typename Visit>
   void visit_places(const BucketTableMaker<Score>& tables, double margin, bool inclusive,
@@ -187,13 +187,13 @@ class Minority {
       return static_cast<Key>(ordered_key(reach(scores_[r + 1], margin, inclusive)) ^ flip());
     });
     const BucketLoopsOf<Score>& loops = bucket_loops().of<Score>();
-    const int64_t stretches = blocks_.num_stretches_of_items();
+    const int64_t chunks = blocks_.num_chunks_of_items();
     team_.run(num_tiles_, [&](int64_t tile, int) {
       Interval* intervals = intervals_ + tile * (size_ + 1);
       std::fill_n(intervals, size_ + 1, Interval{});
       Places places;
-      const int64_t end = stretches * (tile + 1) / num_tiles_;
-      for (int64_t part = stretches * tile / num_tiles_; part < end; ++part) {
+      const int64_t end = chunks * (tile + 1) / num_tiles_;
+      for (int64_t part = chunks * tile / num_tiles_; part < end; ++part) {
         blocks_.visit(part, [&](const Block<Score>& block, int64_t slot) {
           const BucketQuery<Score> query{block.score, block.label, block.size, small_label_,
                                          margin,      inclusive,   mirrored_};
@@ -203,8 +203,8 @@ class Minority {
         });
       }
     });
-    team_.run(num_stretches(size_ + 1), [&](int64_t task, int) {
-      const Range range = stretch(task, size_ + 1);
+    team_.run(num_chunks(size_ + 1), [&](int64_t task, int) {
+      const Range range = chunk(task, size_ + 1);
       for (int64_t tile = 1; tile < num_tiles_; ++tile) {
         const Interval* from = intervals_ + tile * (size_ + 1);
         for (int64_t r = range.begin; r < range.end; ++r) intervals_[r].add(from[r]);
@@ -217,7 +217,7 @@ class Minority {
     Sum* grad = output_.sums(k);
     const Sum sign = mirrored_ ? -1 : 1;
     const auto sum = bucket_loops().of<Score>().sum;
-    std::vector<PairSums> parts(blocks_.num_stretches_of_items());
+    std::vector<PairSums> parts(blocks_.num_chunks_of_items());
     visit_places(tables, margin, output_.inclusive(),
                  [&](const Block<Score>& block, int64_t slot, const Places& places,
                      Counter* intervals, int64_t part) {
@@ -243,8 +243,8 @@ class Minority {
     if (grad == nullptr) return;
     // From here on interval r + 1 holds all that lie beyond item r.
     for (int64_t r = size_ - 1; r > 0; --r) intervals_[r].add(intervals_[r + 1]);
-    team_.run(num_stretches(size_), [&](int64_t task, int) {
-      const Range range = stretch(task, size_);
+    team_.run(num_chunks(size_), [&](int64_t task, int) {
+      const Range range = chunk(task, size_);
       for (int64_t r = range.begin; r < range.end; ++r) {
         grad[items_[r].index] = -sign * static_cast<Sum>(intervals_[r + 1].total());
       }
@@ -260,7 +260,7 @@ class Minority {
     for (int64_t r = 0; r < size_; ++r) {
       entries_[r + 1] = next_entry(entries_[r], gap_before(r), small_weight(r));
     }
-    std::vector<PairSums> parts(blocks_.num_stretches_of_items());
+    std::vector<PairSums> parts(blocks_.num_chunks_of_items());
     visit_places(tables, margin, inclusive,
                  [&](const Block<Score>& block, int64_t slot, const Places& places,
                      GapMoments* intervals, int64_t part) {

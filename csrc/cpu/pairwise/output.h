@@ -80,8 +80,8 @@ class PairwiseOutput {
   }
 
   void clear_sums() const {
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+    team_.run(num_chunks(slots_.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots_.size());
       for (int64_t k = 0; k < args_.num_margins; ++k) {
         std::fill(sums(k) + range.begin, sums(k) + range.end, Sum{0});
       }
@@ -91,8 +91,8 @@ class PairwiseOutput {
   // Counts are in their place already.
   void store_sums() const {
     if (kCounts || !wants_grad()) return;
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+    team_.run(num_chunks(slots_.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots_.size());
       for (int64_t k = 0; k < args_.num_margins; ++k) {
         for (int64_t t = range.begin; t < range.end; ++t) store(k, t, sums(k)[t]);
       }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The ops triplet_forward and triplet_backward on the CPU: one pass over the rows each, in
-// stretches of rows for all threads.
+// chunks of rows for all threads.
 //
 // Memory: the forward pass keeps two or three distances and a slope a row; the backward pass takes
 // the differences again. Numerics: fp64 throughout, rounded once. Determinism: a row is solved by
-// one thread, and sums over rows are those of fixed stretches.
+// one thread, and sums over rows are those of fixed chunks.
 #include <cmath>
 #include <vector>
 
@@ -37,8 +37,8 @@ void store_row(void* rows, int64_t row, const double* values, int64_t dim) {
 }
 
 // Rows a task: enough numbers to be worth handing over.
-struct Stretches {
-  explicit Stretches(const TripletRows& rows)
+struct Chunks {
+  explicit Chunks(const TripletRows& rows)
       : rows_each(std::max<int64_t>(1, kTripletTaskNumbers / std::max<int64_t>(1, rows.dim))),
         num_rows(rows.num_rows),
         count((num_rows + rows_each - 1) / rows_each) {}
@@ -98,14 +98,14 @@ void forward(const TripletArgs& args) {
   const Pairs<Real> pairs(rows.distance, rows.dim);
   const ExplicitDistance<Real> distance(rows, pairs);
   const TripletTerm term = args.term.term();
-  const Stretches stretches(rows);
-  std::vector<TermSums> sums(stretches.count);
+  const Chunks chunks(rows);
+  std::vector<TermSums> sums(chunks.count);
   Loss* loss = static_cast<Loss*>(args.loss);
   const bool none = args.reduction == TripletReduction::kNone;
 
-  stretches.team().run(stretches.count, [&](int64_t task, int) {
+  chunks.team().run(chunks.count, [&](int64_t task, int) {
     TripletReader<Stored> read(rows, pairs);
-    const Range range = stretches[task];
+    const Range range = chunks[task];
     TermSums sum;
     for (int64_t r = range.begin; r < range.end; ++r) {
       const Triplet<Real> triplet = read(r);
@@ -146,15 +146,15 @@ void backward(const TripletBackwardArgs& args) {
   const int64_t num_rows = rows.num_rows, dim = rows.dim;
   const Pairs<Real> pairs(rows.distance, dim);
   const ExplicitDistance<Real> distance(rows, pairs);
-  const Stretches stretches(rows);
+  const Chunks chunks(rows);
 
-  stretches.team().run(stretches.count, [&](int64_t task, int) {
+  chunks.team().run(chunks.count, [&](int64_t task, int) {
     TripletReader<Stored> read(rows, pairs);
     std::vector<double> grads(3 * dim);
     double* const anchor = grads.data();
     double* const positive = anchor + dim;
     double* const negative = positive + dim;
-    const Range range = stretches[task];
+    const Range range = chunks[task];
     for (int64_t r = range.begin; r < range.end; ++r) {
       const double weight = args.grad_loss(r) * args.slope[r];
       std::fill(grads.begin(), grads.end(), 0.0);

@@ -56,7 +56,7 @@ template <typename Real>
 Frame make_frame(const Problem<Real>& problem, const std::vector<const Embeddings<Real>*>& sides) {
   const int64_t dim = problem.batch.dim;
   const RowKernels<Real>& kernels = triplet_kernels().rows<Real>();
-  // Sums of rows and their squares over stretches of fixed size, added up in order.
+  // Sums of rows and their squares over chunks of fixed size, added up in order.
   struct Moments {
     std::vector<double> sum;
     double squares = 0;

@@ -31,7 +31,8 @@ class LambdaDirect {
   }
 
   // The pairs within levels [begin, end).
-  LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end, const Team& team) {
+  LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end,
+                   const ThreadTeam& team) {
     LambdaSums sums;
     const int64_t all = problem.size;
     if (problem.top >= problem.size) {
@@ -76,7 +77,7 @@ class LambdaDirect {
 
   // Rows and columns of ranks in the two ranges.
   LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end, Range row_ranks,
-                   Range column_ranks, const Team& team) {
+                   Range column_ranks, const ThreadTeam& team) {
     const auto within = [](Range range, int32_t rank) {
       return rank >= range.begin && rank < range.end;
     };
@@ -105,7 +106,8 @@ class LambdaDirect {
     return sums;
   }
 
-  LambdaSums sum_rows(const LambdaProblem& problem, int64_t num_pairs, const Team& team) const {
+  LambdaSums sum_rows(const LambdaProblem& problem, int64_t num_pairs,
+                      const ThreadTeam& team) const {
     const auto loop =
         lambda_loops().sum_pairs[static_cast<int>(problem.loss)][static_cast<int>(problem.weight)]
                                 [problem.normalized];

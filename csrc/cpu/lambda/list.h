@@ -60,7 +60,7 @@ class LambdaList {
     return list.always_factors() ? kSharedList : kSharedPairs;
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
     double* statistics = args_.statistics == nullptr ? nullptr : args_.statistics + 3 * b;

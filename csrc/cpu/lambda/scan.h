@@ -43,7 +43,7 @@ class LambdaScan {
         less_grad_(args.scheme == Scheme::kNdcgLoss1 ? workspace.take<double>(items) : nullptr) {}
 
   LambdaSums solve(const LambdaProblem& problem, LambdaDirect& direct, bool finite,
-                   const Team& team) {
+                   const ThreadTeam& team) {
     LambdaProblem own = problem;
     if (!finite) own.score = finite_scores(problem);
     LambdaSums sums;
@@ -129,7 +129,7 @@ class LambdaScan {
 
   // Cuts the levels into runs, and adds up the pairs within each.
   LambdaSums solve_leaves(const LambdaProblem& problem, LambdaDirect& direct,
-                          std::vector<int64_t>& bounds, const Team& team) {
+                          std::vector<int64_t>& bounds, const ThreadTeam& team) {
     LambdaSums sums;
     const int32_t* starts = problem.level_starts;
     bounds.push_back(0);
@@ -170,7 +170,7 @@ class LambdaScan {
 
   // All walks over all pairs of runs. `merged`: the events in the order of ranks are needed.
   LambdaSums sweep_round(const LambdaProblem& problem, const std::vector<RunPair>& pairs,
-                         bool merged, const Team& team) {
+                         bool merged, const ThreadTeam& team) {
     std::vector<SweepChunk> chunks;
     for (size_t pair = 0; pair < pairs.size(); ++pair) {
       append_chunks(static_cast<int64_t>(pair), pairs[pair].size(), chunks);
@@ -223,7 +223,7 @@ class LambdaScan {
   template <typename Features>
   LambdaSums sweep(const LambdaProblem& problem, const ScanPass& pass,
                    const std::vector<RunPair>& pairs, const std::vector<SweepChunk>& chunks,
-                   const uint32_t* events, const Team& team) const {
+                   const uint32_t* events, const ThreadTeam& team) const {
     using Walk = ScanWalk<Features>;
     const Walk walk(problem, pass, less_grad_ != nullptr ? less_grad_ : problem.grad);
     const int64_t size = static_cast<int64_t>(chunks.size());

@@ -58,7 +58,7 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
     check(lists.valid(b), call.kOp, ": expected the lengths or offsets of the forward pass");
   }
   const int64_t tasks = (lists.num_slots + kReadChunk - 1) / kReadChunk;
-  const Team team = tasks > 1 ? Team::all() : Team::single();
+  const ThreadTeam team = tasks > 1 ? ThreadTeam::all() : ThreadTeam::single();
   dispatch_scores(dtype, call.kOp, [&](auto stored) {
     dispatch_raw_grad(call.args.raw_type, [&](auto raw) {
       team.run(tasks, [&](int64_t task, int) {

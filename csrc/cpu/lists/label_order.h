@@ -145,7 +145,7 @@ inline int64_t num_chunks(int64_t num_slots) { return (num_slots + kReadChunk - 
 
 // Of what read(slot, count, block) reads.
 template <typename Score, typename Read>
-ListSummary summarize(Range slots, const Team& team, Read&& read) {
+ListSummary summarize(Range slots, const ThreadTeam& team, Read&& read) {
   std::vector<ListSummary> parts(num_chunks(slots.size()));
   team.run(parts.size(), [&](int64_t task, int) {
     const Range range = chunk(task, slots.size());
@@ -165,7 +165,7 @@ ListSummary summarize(Range slots, const Team& team, Read&& read) {
 }
 
 template <typename Score>
-ListSummary summarize(const ListReader<Score>& reader, Range slots, const Team& team) {
+ListSummary summarize(const ListReader<Score>& reader, Range slots, const ThreadTeam& team) {
   return summarize<Score>(slots, team, [&](int64_t slot, int count, Block<Score>& block) {
     reader.read(slot, count, LabelKeys::kIntegers, block);
   });
@@ -173,7 +173,7 @@ ListSummary summarize(const ListReader<Score>& reader, Range slots, const Team& 
 
 // The same of the labels alone: `finite` is not looked for.
 template <typename Score>
-ListSummary summarize_labels(const ListReader<Score>& reader, Range slots, const Team& team) {
+ListSummary summarize_labels(const ListReader<Score>& reader, Range slots, const ThreadTeam& team) {
   return summarize<Score>(slots, team, [&](int64_t slot, int count, Block<Score>& block) {
     reader.read_labels(slot, count, LabelKeys::kIntegers, block);
   });
@@ -238,7 +238,7 @@ enum class LabelOrder { kAscending, kDescending };
 template <typename Score, typename Key>
 std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range slots,
                                        const ListSummary& summary, const ScoreBins<Score>& bins,
-                                       Item<Key>* items, uint16_t* buckets, const Team& team,
+                                       Item<Key>* items, uint16_t* buckets, const ThreadTeam& team,
                                        LabelOrder order = LabelOrder::kAscending) {
   const bool descending = order == LabelOrder::kDescending;
   constexpr uint16_t kPadding = UINT16_MAX;
@@ -293,7 +293,7 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
 template <typename Score, typename Key>
 Item<Key>* order_by_sorting(const ListReader<Score>& reader, Range slots,
                             const ListSummary& summary, LabelType type, Item<Key>* items,
-                            Item<Key>* scratch, const Team& team,
+                            Item<Key>* scratch, const ThreadTeam& team,
                             LabelOrder order = LabelOrder::kAscending) {
   const Key flipped = order == LabelOrder::kDescending ? ~Key{0} : Key{0};
   const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;

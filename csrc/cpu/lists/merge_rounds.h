@@ -83,7 +83,7 @@ std::vector<SweepChunk> sweep_chunks(const Runs<Key>& runs, double margin) {
 
 // Fills scratch[j].key with the sort key of reach(s_j, margin) for all less relevant items.
 template <typename Key>
-void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const Team& team) {
+void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const ThreadTeam& team) {
   std::vector<SweepChunk> chunks;
   for (int64_t pair = 0; pair < runs.num_pairs(); ++pair) {
     append_chunks(pair, runs.less(pair).size, chunks);
@@ -99,7 +99,7 @@ void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const Team
 
 template <typename Key, typename Count>
 PairSums sweep_round_counts(const Runs<Key>& runs, double margin, bool inclusive, Count* grad,
-                            const Team& team) {
+                            const ThreadTeam& team) {
   fill_reach(runs, margin, inclusive, team);
   const std::vector<SweepChunk> chunks = sweep_chunks(runs, margin);
   team.run(chunks.size(), [&](int64_t task, int) {
@@ -137,7 +137,7 @@ inline void scan_carries(const std::vector<SweepChunk>& chunks, std::vector<Carr
 template <typename Loss, typename Key, typename Score>
 PairSums sweep_round_moments(const Runs<Key>& runs, const ListWeights<Score>& weights,
                              double margin, bool inclusive, double factor, double* grad,
-                             const Team& team) {
+                             const ThreadTeam& team) {
   fill_reach(runs, margin, inclusive, team);
   const std::vector<SweepChunk> chunks = sweep_chunks(runs, margin);
   std::vector<Carry> carries(chunks.size());
@@ -161,7 +161,7 @@ PairSums sweep_round_moments(const Runs<Key>& runs, const ListWeights<Score>& we
 
 // Merges neighbours into `scratch`, which becomes `items`.
 template <typename Key>
-void merge_round(Runs<Key>& runs, const Team& team) {
+void merge_round(Runs<Key>& runs, const ThreadTeam& team) {
   std::vector<SweepChunk> chunks;
   for (int64_t pair = 0; pair < runs.num_pairs(); ++pair) {
     append_chunks(pair, runs.end(pair) - runs.begin(pair), chunks);

@@ -26,10 +26,10 @@ void run_tasks(int64_t num_tasks, TaskFunction function, void* context);
 
 // Runs `body(task, worker)` for every task on all threads, or on this one when it is told to, as
 // inside a task. What a body throws arrives at the caller.
-class Team {
+class ThreadTeam {
  public:
-  static Team all() { return Team(num_workers()); }
-  static Team single() { return Team(1); }
+  static ThreadTeam all() { return ThreadTeam(num_workers()); }
+  static ThreadTeam single() { return ThreadTeam(1); }
 
   int size() const { return size_; }
 
@@ -51,7 +51,7 @@ class Team {
   }
 
  private:
-  explicit Team(int size) : size_(size) {}
+  explicit ThreadTeam(int size) : size_(size) {}
   int size_;
 };
 

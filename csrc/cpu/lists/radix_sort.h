@@ -86,7 +86,7 @@ inline void positions(std::vector<Counters>& parts, Digit digit) {
 // Sorts `items` by key; equal keys keep their order. `scratch` has the same size. Returns the one
 // of the two that holds the result.
 template <typename Key>
-Item<Key>* radix_sort(Item<Key>* items, Item<Key>* scratch, int64_t size, const Team& team) {
+Item<Key>* radix_sort(Item<Key>* items, Item<Key>* scratch, int64_t size, const ThreadTeam& team) {
   if (size < radix::kComparisonSort) {
     std::stable_sort(items, items + size,
                      [](const Item<Key>& a, const Item<Key>& b) { return a.key < b.key; });

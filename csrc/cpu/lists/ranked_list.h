@@ -38,7 +38,7 @@ class RankedList {
         distinct_(workspace.take<int64_t>(slots)) {}
 
   // False if a NaN, or what is no weight, poisons the list.
-  bool read(const ListReader<Score>& reader, Range slots, LabelType type, const Team& team) {
+  bool read(const ListReader<Score>& reader, Range slots, LabelType type, const ThreadTeam& team) {
     size = 0;
     finite = true;
     num_levels = 0;

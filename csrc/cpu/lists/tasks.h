@@ -19,7 +19,7 @@ namespace fused_rankloss::cpu {
 template <typename Bytes, typename Allocate, typename Solve>
 void run_lists(const Lists& lists, int64_t shared, Bytes&& bytes, Allocate&& allocate,
                Solve&& solve) {
-  const Team team = Team::all(), single = Team::single();
+  const ThreadTeam team = ThreadTeam::all(), single = ThreadTeam::single();
   std::vector<Range> tasks;  // of short lists
   std::vector<int64_t> long_lists;
   int64_t longest = 0, longest_shared = 0, task_slots = kTaskSlots;

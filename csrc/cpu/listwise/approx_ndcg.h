@@ -31,7 +31,7 @@ class ApproxNdcgList {
     return ApproxNdcgList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
     if (!list_.read(reader_, slots, args_.label_type, team) || !list_.finite ||

@@ -48,7 +48,7 @@ class ListMleList {
     return ListMleList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     slots_ = args_.lists.slots(b);
     clear_raw_grad_of_padding(args_, b);
     if (!read(team)) {
@@ -119,7 +119,7 @@ class ListMleList {
   // ---- The order of labels -------------------------------------------------
 
   // False if the list is poisoned.
-  bool read(const Team& team) {
+  bool read(const ThreadTeam& team) {
     const ListSummary summary = summarize(reader_, slots_, team);
     size_ = summary.num_items;
     if (!summary.finite) return false;
@@ -129,7 +129,7 @@ class ListMleList {
     return narrow ? sort_labels<uint32_t>(summary, team) : sort_labels<uint64_t>(summary, team);
   }
 
-  bool count_labels(const ListSummary& summary, const Team& team) {
+  bool count_labels(const ListSummary& summary, const ThreadTeam& team) {
     static const ScoreBins<Score> kOneBin;
     auto* items = reinterpret_cast<Item<Key>*>(items_);
     order_by_counting(reader_, slots_, summary, kOneBin, items,
@@ -142,7 +142,7 @@ class ListMleList {
   }
 
   template <typename LabelKey>
-  bool sort_labels(const ListSummary& summary, const Team& team) {
+  bool sort_labels(const ListSummary& summary, const ThreadTeam& team) {
     const Item<LabelKey>* items = order_by_sorting(
         reader_, slots_, summary, args_.label_type, reinterpret_cast<Item<LabelKey>*>(items_),
         reinterpret_cast<Item<LabelKey>*>(scratch_), team, LabelOrder::kDescending);
@@ -156,7 +156,7 @@ class ListMleList {
 
   // Copies what take(t, slot) finds, with weights and extremes. False if a weight is none.
   template <typename Take>
-  bool take_order(const Team& team, Take&& take) {
+  bool take_order(const ThreadTeam& team, Take&& take) {
     chunks_.resize((size_ + kListChunk - 1) / kListChunk);
     const PositionWeights positions{args_.position_weights, args_.num_position_weights,
                                     args_.exponential_positions};
@@ -200,13 +200,13 @@ class ListMleList {
 
   // Runs body(number) for the chunks that do not go item by item.
   template <typename Body>
-  void run_chunks(const Team& team, Body&& body) {
+  void run_chunks(const ThreadTeam& team, Body&& body) {
     team.run(num_chunks(), [&](int64_t number, int) {
       if (!chunks_[number].by_items) body(number);
     });
   }
 
-  void sum_exponentials(const Team& team) {
+  void sum_exponentials(const ThreadTeam& team) {
     double below = score_[size_ - 1];
     for (int64_t number = num_chunks() - 1; number >= 0; --number) {
       Chunk& chunk = chunks_[number];
@@ -242,7 +242,7 @@ class ListMleList {
     }
   }
 
-  double sum_terms(const Team& team) {
+  double sum_terms(const ThreadTeam& team) {
     run_chunks(team, [&](int64_t number) {
       Chunk& chunk = chunks_[number];
       const ListMleSums sums =
@@ -273,7 +273,7 @@ class ListMleList {
   }
 
   template <typename Real>
-  void store_gradients(Real* grad, const Team& team) {
+  void store_gradients(Real* grad, const ThreadTeam& team) {
     run_chunks(team, [&](int64_t number) {
       Real own[kListChunk];
       const ListMleChunk chunk = loop_args(number);

@@ -39,7 +39,7 @@ class ListNetList {
     return ListNetList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     clear_raw_grad_of_padding(args_, b);
     read(args_.lists.slots(b), team);
     if (poisoned_) {
@@ -86,11 +86,11 @@ class ListNetList {
   };
 
   // Items in a row, whatever lies between them: where a chunk's go depends on those before.
-  void read(Range slots, const Team& team) {
+  void read(Range slots, const ThreadTeam& team) {
     const int64_t chunks = num_chunks(slots.size());
     std::vector<int64_t> starts(chunks + 1);
     const bool dense = args_.lists.mask == nullptr;
-    (dense ? Team::single() : team).run(chunks, [&](int64_t number, int) {
+    (dense ? ThreadTeam::single() : team).run(chunks, [&](int64_t number, int) {
       const Range range = chunk(number, slots.size());
       starts[number + 1] = dense ? range.size() : count(slots, range);
     });
@@ -146,7 +146,7 @@ class ListNetList {
             label_ + range.begin, weight_ == nullptr ? nullptr : weight_ + range.begin};
   }
 
-  ListNetSums sum_chunks(const Team& team) const {
+  ListNetSums sum_chunks(const ThreadTeam& team) const {
     std::vector<ListNetSums> parts(num_chunks(size_));
     team.run(parts.size(), [&](int64_t number, int) {
       parts[number] = listwise_loops().list_net_sums[kWide](items(number));
@@ -157,7 +157,7 @@ class ListNetList {
   }
 
   void store_gradients(int64_t first_slot, double score_factor, double target_factor,
-                       const Team& team) const {
+                       const ThreadTeam& team) const {
     visit_raw_grad(args_, first_slot, [&](auto* grad) {
       using Real = std::remove_pointer_t<decltype(grad)>;
       team.run(num_chunks(size_), [&](int64_t number, int) {

@@ -32,7 +32,7 @@ inline bool has_histogram_levels(const ListSummary& summary) {
 class Histogram {
  public:
   Histogram(const PairwiseArgs& args, const ListReader<float>& reader, Range slots,
-            const ListSummary& summary, const Team& team)
+            const ListSummary& summary, const ThreadTeam& team)
       : reader_(reader),
         // What the two types have in common is all that is asked for.
         scores_(static_cast<const Half*>(args.scores) + slots.begin),
@@ -173,7 +173,7 @@ class Histogram {
   int64_t num_levels_;
   bool masked_;
   bool poisoned_ = false;
-  const Team& team_;
+  const ThreadTeam& team_;
   std::vector<uint32_t> key_;    // of the distinct scores, ascending
   std::vector<float> score_;     // the same
   std::vector<uint32_t> below_;  // [distinct scores + 1, levels]

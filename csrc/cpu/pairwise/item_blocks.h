@@ -17,7 +17,8 @@ template <typename Score>
 class ItemBlocks {
  public:
   // Slots are positions in a block: fewer than 2^31 of them.
-  ItemBlocks(const ListReader<Score>& reader, Range slots, int64_t num_items, const Team& team)
+  ItemBlocks(const ListReader<Score>& reader, Range slots, int64_t num_items,
+             const ThreadTeam& team)
       : reader_(reader), slots_(slots), num_items_(num_items) {
     if (is_dense()) return;
     starts_.resize(num_chunks(slots.size()) + 1);

@@ -52,7 +52,7 @@ void gather_leaf(const Leaf& leaf, const LevelTable<Key>& table, const Item<Key>
 }
 
 template <typename Key>
-void sort_piece(const Range& piece, const Runs<Key>& runs, const Team& team) {
+void sort_piece(const Range& piece, const Runs<Key>& runs, const ThreadTeam& team) {
   Item<Key>* items = runs.items + piece.begin;
   const Item<Key>* sorted = radix_sort(items, runs.scratch + piece.begin, piece.size(), team);
   if (sorted != items) std::copy(sorted, sorted + piece.size(), items);
@@ -60,7 +60,7 @@ void sort_piece(const Range& piece, const Runs<Key>& runs, const Team& team) {
 
 // Long pieces one after another by all threads together, the others by one thread each.
 template <typename Key>
-void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const Team& team) {
+void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const ThreadTeam& team) {
   const auto is_shared = [&](const Range& piece) {
     return team.size() > 1 && piece.size() >= radix::kParallelSort;
   };
@@ -68,7 +68,7 @@ void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const 
     if (is_shared(piece)) sort_piece(piece, runs, team);
   }
   team.run(pieces.size(), [&](int64_t task, int) {
-    if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, Team::single());
+    if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, ThreadTeam::single());
   });
 }
 

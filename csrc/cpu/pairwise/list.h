@@ -57,7 +57,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   }
 
   // `value` and `slope` point at [K] numbers that lie `margin_stride` apart.
-  PairwiseList(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team)
+  PairwiseList(const PairwiseArgs& args, const ListReader<Score>& reader, const ThreadTeam& team)
       : Output(args, reader, team) {}
 
   ListSums solve(Range slots, std::byte* workspace, double* value, double* slope) {

@@ -45,8 +45,8 @@ class Minority {
            small <= kMinoritySize && small * kMinorityShare <= summary.num_items;
   }
 
-  Minority(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team, Range slots,
-           const Output& output, const ListSummary& summary)
+  Minority(const PairwiseArgs& args, const ListReader<Score>& reader, const ThreadTeam& team,
+           Range slots, const Output& output, const ListSummary& summary)
       : args_(args),
         reader_(reader),
         team_(team),
@@ -289,7 +289,7 @@ class Minority {
 
   const PairwiseArgs& args_;
   const ListReader<Score>& reader_;
-  const Team& team_;
+  const ThreadTeam& team_;
   const Range slots_;
   const Output& output_;
   const ListSummary& summary_;

@@ -18,7 +18,7 @@ class PairwiseOutput {
  public:
   static constexpr bool kCounts = std::is_integral_v<Sum>;
 
-  PairwiseOutput(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team)
+  PairwiseOutput(const PairwiseArgs& args, const ListReader<Score>& reader, const ThreadTeam& team)
       : args_(args), reader_(reader), team_(team) {}
 
   // `value` and `slope` point at [K] numbers that lie num_lists apart. `memory` holds fp64 sums of
@@ -102,7 +102,7 @@ class PairwiseOutput {
  protected:
   const PairwiseArgs& args_;
   const ListReader<Score>& reader_;
-  const Team& team_;
+  const ThreadTeam& team_;
   Range slots_{0, 0};
 
  private:

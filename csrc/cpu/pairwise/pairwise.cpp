@@ -46,7 +46,7 @@ void solve_lists(const PairwiseCall& call, const ListReader<Score>& reader, Batc
         workspace = new_tensor(*call.loss, {bytes}, ScalarType::Byte);
         return static_cast<std::byte*>(workspace->mutable_data_ptr());
       },
-      [&](const Team& team, int64_t b, std::byte* memory) {
+      [&](const ThreadTeam& team, int64_t b, std::byte* memory) {
         List list(args, reader, team);
         sums.lists[b] =
             list.solve(args.lists.slots(b), memory, &sums.value[b], &args.margin_slope[b]);

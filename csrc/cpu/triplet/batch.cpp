@@ -19,7 +19,7 @@ void dispatch_embeddings(const Tensor& embeddings, const std::string& op, Body&&
 
 template <typename Stored, typename Real>
 void forward(const BatchTripletArgs& args) {
-  const Team team = is_small(args.batch) ? Team::single() : Team::all();
+  const ThreadTeam team = is_small(args.batch) ? ThreadTeam::single() : ThreadTeam::all();
   const Problem<Real> problem(std::type_identity<Stored>{}, args.batch, args.term.term(), team);
   ForwardPass<Real>(args, problem).run();
 }
@@ -43,7 +43,7 @@ std::vector<MinedPair> picked_pairs(const BatchTripletBackwardArgs& args,
 template <typename Stored, typename Real>
 void backward(const BatchTripletBackwardArgs& args) {
   const TripletBatch& batch = args.batch;
-  const Team team = is_small(batch) ? Team::single() : Team::all();
+  const ThreadTeam team = is_small(batch) ? ThreadTeam::single() : ThreadTeam::all();
   const auto upstream = [&](int64_t anchor) { return args.grad_loss(anchor) * *args.anchor_scale; };
   if (batch.mining == Mining::kHard) {
     // Needs no label order.

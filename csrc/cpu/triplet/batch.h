@@ -113,7 +113,8 @@ class SemiHardPairs {
 // The gradients of pairs, rounded to `Stored`. Without references, `refs` are the anchors.
 template <typename Stored, typename Real>
 void gather(const Pairs<Real>& pairs, const Embeddings<Real>& anchors, const Embeddings<Real>& refs,
-            const std::vector<MinedPair>& mined, const Team& team, void* grad, void* grad_refs) {
+            const std::vector<MinedPair>& mined, const ThreadTeam& team, void* grad,
+            void* grad_refs) {
   const bool self = &refs == &anchors;
   const Gather<Stored, Real> gather(pairs, anchors, refs, mined);
   gather.anchors_to(grad, self, team);

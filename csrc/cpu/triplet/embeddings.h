@@ -18,7 +18,7 @@ template <typename Real>
 class Embeddings {
  public:
   template <typename Stored>
-  Embeddings(const Stored* stored, int64_t size, const Pairs<Real>& pairs, const Team& team)
+  Embeddings(const Stored* stored, int64_t size, const Pairs<Real>& pairs, const ThreadTeam& team)
       : size_(size), dim_(pairs.dim()) {
     constexpr bool kCopied = !std::is_same_v<Stored, Real>;
     if constexpr (kCopied) {

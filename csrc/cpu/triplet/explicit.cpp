@@ -47,7 +47,7 @@ struct Chunks {
     return {task * rows_each, std::min((task + 1) * rows_each, num_rows)};
   }
 
-  Team team() const { return count > 1 ? Team::all() : Team::single(); }
+  ThreadTeam team() const { return count > 1 ? ThreadTeam::all() : ThreadTeam::single(); }
 
   int64_t rows_each;
   int64_t num_rows;

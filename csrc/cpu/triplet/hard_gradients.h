@@ -48,7 +48,7 @@ class Gather {
   }
 
   // The gradients of all anchors; of both sides where `both`, as the references are the anchors.
-  void anchors_to(void* grads, bool both, const Team& team) const {
+  void anchors_to(void* grads, bool both, const ThreadTeam& team) const {
     for_rows(anchors_.size(), grads, team, [&](int64_t row, double* grad) {
       for (int64_t t = anchor_first_[row]; t < anchor_first_[row + 1]; ++t) {
         const MinedPair& pair = mined_[t];
@@ -58,7 +58,7 @@ class Gather {
     });
   }
 
-  void refs_to(void* grads, const Team& team) const {
+  void refs_to(void* grads, const ThreadTeam& team) const {
     for_rows(refs_.size(), grads, team, [&](int64_t row, double* grad) { add_as_ref(row, grad); });
   }
 
@@ -71,7 +71,7 @@ class Gather {
   }
 
   template <typename Body>
-  void for_rows(int64_t size, void* grads, const Team& team, const Body& body) const {
+  void for_rows(int64_t size, void* grads, const ThreadTeam& team, const Body& body) const {
     const int64_t dim = pairs_.dim();
     const int64_t each = std::max<int64_t>(1, kTripletTaskNumbers / std::max<int64_t>(1, dim));
     Stored* out = static_cast<Stored*>(grads);

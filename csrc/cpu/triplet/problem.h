@@ -22,7 +22,7 @@ struct Problem {
   // Of embeddings that are stored as `Stored`.
   template <typename Stored>
   Problem(std::type_identity<Stored>, const TripletBatch& batch, const TripletTerm& term,
-          const Team& team)
+          const ThreadTeam& team)
       : batch(batch),
         term(term),
         team(team),
@@ -36,7 +36,7 @@ struct Problem {
 
   const TripletBatch& batch;
   TripletTerm term;
-  Team team;
+  ThreadTeam team;
   Pairs<Real> pairs;
   LabelOrder labels;
   Embeddings<Real> embeddings;

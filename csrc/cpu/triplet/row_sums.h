@@ -15,7 +15,7 @@ namespace fused_rankloss::cpu::triplet {
 template <typename Real>
 class RowSums {
  public:
-  RowSums(const Panels<Real>& panels, const Team& team)
+  RowSums(const Panels<Real>& panels, const ThreadTeam& team)
       : width((panels.dim + kWideColumns - 1) / kWideColumns * kWideColumns),
         // Rows at a power of two apart would share a few sets of the cache.
         stride(width + 64 / sizeof(Real)),

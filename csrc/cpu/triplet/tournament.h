@@ -31,7 +31,7 @@ struct RoundPlayed {
 
 // Calls body(i, j, worker) once for every pair of blocks i <= j < num_blocks.
 template <typename Body>
-void run_tournament(const Team& team, int64_t num_blocks, const Body& body) {
+void run_tournament(const ThreadTeam& team, int64_t num_blocks, const Body& body) {
   if (num_blocks == 0) return;
   const int64_t rounds = num_blocks | 1, tasks_each = (rounds + 1) / 2;
   std::vector<std::atomic<int64_t>> played(rounds);  // rounds that a block is through with

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The op lists_backward on the CPU. One pass over the slots, in chunks for all threads.
+// The op lists_backward on the CPU: one pass over the slots, in chunks, by all threads.
 #include <algorithm>
 
 #include "bind/lists_backward.h"
@@ -10,8 +10,7 @@
 namespace fused_rankloss::cpu {
 namespace {
 
-// The list that `slot` lies in (of several that start there, the last, which is the one with
-// slots).
+// The list that contains `slot`. Of several lists that start there, the last: the others are empty.
 int64_t list_of(const Lists& lists, int64_t slot) {
   if (!lists.offsets) return slot / lists.width;
   int64_t low = 0, high = lists.num_lists - 1;
@@ -34,7 +33,7 @@ void scale_chunk(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
     const Range slots = lists.slots(list);
     const int64_t real_end = std::clamp(slots.end, slot, end);
     if (args.num_margins == 1 && lists.mask == nullptr) {
-      // grad() with all that does not depend on the slot taken out of the loop.
+      // grad() with all that does not depend on the slot hoisted out of the loop.
       const double scale = args.list_scale[list], upstream = args.upstream(0, list);
       const Raw* raw = static_cast<const Raw*>(args.raw_grad);
       for (; slot < real_end; ++slot) {

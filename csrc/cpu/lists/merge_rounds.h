@@ -31,8 +31,8 @@ struct Runs {
   Run<Key> less(int64_t pair) const { return {items + begin(pair), middle(pair) - begin(pair)}; }
   Run<Key> more(int64_t pair) const { return {items + middle(pair), end(pair) - middle(pair)}; }
 
-  // The neighbours with what can take part in no violated pair left out: less relevant items at
-  // minus and more relevant ones at plus infinity, whose distance to others is infinite.
+  // The neighbours without the items that can be in no violated pair: less relevant items at minus
+  // infinity and more relevant ones at plus infinity, whose distance to others is infinite.
   SweepPair<Key> sweep(int64_t pair, double margin) const {
     SweepPair<Key> result{more(pair), less(pair), scratch + middle(pair), scratch + begin(pair),
                           margin};
@@ -114,7 +114,8 @@ PairSums sweep_round_counts(const Runs<Key>& runs, double margin, bool inclusive
   return sum_of(parts);
 }
 
-// Turns what each chunk adds into what comes before it, from below and from above.
+// Replaces what each chunk adds by the sum over all chunks before it, from below and from above:
+// two exclusive scans.
 inline void scan_carries(const std::vector<SweepChunk>& chunks, std::vector<Carry>& carries) {
   const int64_t size = static_cast<int64_t>(chunks.size());
   const std::vector<Carry> own = carries;
@@ -133,7 +134,7 @@ inline void scan_carries(const std::vector<SweepChunk>& chunks, std::vector<Carr
   }
 }
 
-// `factor` scales what is added: a boundary slope between 0 and 1 takes two rounds.
+// `factor` scales what is added: a boundary slope between 0 and 1 takes two sweeps.
 template <typename Loss, typename Key, typename Score>
 PairSums sweep_round_moments(const Runs<Key>& runs, const ListWeights<Score>& weights,
                              double margin, bool inclusive, double factor, double* grad,

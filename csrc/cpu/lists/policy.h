@@ -8,14 +8,15 @@
 
 namespace fused_rankloss::cpu {
 
-// Integer labels that span at most this many values are counted into levels; others are sorted.
+// Integer labels that span at most this many values are counted into grades; others are sorted.
 inline constexpr int64_t kCountedLevels = 256;
 
-// Lists of this many slots are worked on by all threads together, shorter ones by one thread each.
+// Lists of at least this many slots are solved by all threads together, shorter ones by one thread
+// each.
 inline constexpr int64_t kSharedList = 1 << 16;
 
-// Long levels are cut into bins of about this many items by score, which fit the cache when they
-// are sorted, as long as a counting pass writes to at most kMaxStreams places at a time.
+// Long grades are cut by score into bins of about this many items, which fit the cache when they
+// are sorted, as long as a counting pass writes to at most kMaxStreams positions at a time.
 inline constexpr int64_t kBinItems = 1 << 13;
 inline constexpr int64_t kMaxStreams = 1 << 10;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// ApproxNDCG over one list, with gradient: -sum_i w_i g_i / log2(1 + r_i) with soft ranks
-// r_i = 1 + sum_j sigmoid((s_j - s_i) / T), see soft_ranks.h. g are gains over the maximal DCG.
+// ApproxNDCG over one list, with gradient: -sum_i w_i g_i / log2(1 + r_i) with soft ranks r_i = 1 +
+// sum_j sigmoid((s_j - s_i) / T), see soft_ranks.h. The g_i are gains divided by the maximal DCG.
 //
-// Everything is fp64 and in the order of the scores, by one thread; memory is O(n).
+// Everything is fp64, in the order of the scores, and on one thread; memory is O(n).
 //
 // Source: Qin et al., "A general approximation framework for direct optimization of information
 // retrieval measures" (2010).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Makes the table that places are searched in (simd/bucket_loops.h).
+// Builds the bucket table of a search among sorted keys (simd/bucket_loops.h).
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ class BucketTableMaker {
         totals_(workspace.take<int32_t>(size + 1)),
         starts_(workspace.take<int32_t>(num_buckets_)) {}
 
-  // Of key_at(0) <= key_at(1) <= ..., complemented if `mirrored`.
+  // For key_at(0) <= key_at(1) <= ..., complemented if `mirrored`.
   template <typename KeyAt>
   BucketTable<Score> make(bool mirrored, KeyAt&& key_at) const {
     const int64_t distinct = load_keys(key_at);

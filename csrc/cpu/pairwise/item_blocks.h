@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A list's items in blocks of kBlock and chunks of kReadChunk, counted in items: sums over
-// blocks and chunks are the same whatever padding lies between the items.
+// A list's items in blocks of kBlock and chunks of kReadChunk, counted in items: sums over blocks
+// and chunks do not depend on the padding between the items.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace fused_rankloss::cpu::pairwise {
 template <typename Score>
 class ItemBlocks {
  public:
-  // Slots are positions in a block: fewer than 2^31 of them.
+  // Slots must be below 2^31: they are the positions in a block.
   ItemBlocks(const ListReader<Score>& reader, Range slots, int64_t num_items,
              const ThreadTeam& team)
       : reader_(reader), slots_(slots), num_items_(num_items) {
@@ -73,7 +73,7 @@ class ItemBlocks {
   const ListReader<Score>& reader_;
   const Range slots_;
   const int64_t num_items_;
-  std::vector<int64_t> starts_;  // first item of each chunk of slots, where there is padding
+  std::vector<int64_t> starts_;  // first item of each chunk of slots, if there is padding
 };
 
 }  // namespace fused_rankloss::cpu::pairwise

@@ -96,8 +96,8 @@ class Minority {
     scores_ = rest.take<Score>(size_ + 1);
     entries_ = kCounts ? nullptr : rest.take<GapMoments>(size_ + 1);
     const BucketTableMaker<Score> tables(rest, size_);
-    // Counts have the same sum in any order, and need no more tiles than there are threads. With P
-    // <= n / 8 the arrays take at most 10 n bytes for counts and 13 n for moments (14 n and 17 n
+    // Counts have the same sum in any order, and need no more tiles than there are threads. For
+    // P <= n / 8 the arrays take at most 10 n bytes for counts and 13 n for moments (14 n and 17 n
     // for fp64 scores), of the 16 n (32 n) bytes of the workspace.
     static_assert(kMinorityShare >= 8 && kBucketsPerKey <= 4);
     num_tiles_ = std::min({kCounts ? team_.size() : kIntervalTiles,

@@ -2,8 +2,8 @@
 //
 // All inner loops for one instruction set. Included by <isa>.cpp inside a namespace of that
 // instruction set, after all_loops.h, with two macros: FRL_ISA, its name as a string, and
-// FRL_VECTOR_BYTES. No standard header may be included here: its inline functions would be
-// compiled for that instruction set too, and the linker could pick them for everyone.
+// FRL_VECTOR_BYTES. No standard header may be included here: its inline functions would be compiled
+// for that instruction set too, and the linker could pick them for all callers.
 
 // clang-format off: in this order
 namespace {

@@ -25,7 +25,7 @@ void load_keys(const BucketQuery<Score>& query, Key* __restrict keys) {
   for (int64_t t = size; t < rounded_up(size); ++t) keys[t] = 0;
 }
 
-// out[t] = from[index[t]] for a chunk. Left to the compiler: gathers are slow on many processors.
+// out[t] = from[index[t]] for a chunk. No intrinsics: gathers are slow on many processors.
 template <typename T>
 void gather(const T* from, const int32_t* index, T* __restrict out) {
   for (int64_t t = 0; t < kBucketChunk; ++t) out[t] = from[index[t]];
@@ -39,7 +39,7 @@ void load_starts(const BucketTable<Score>& table, const Key* keys, int32_t* __re
   gather(fixed.starts, buckets, places);
 }
 
-// A search for all items of a chunk in step: no branch, and no load waits for the one before.
+// Searches for all items of a chunk in lockstep: without branches, and with independent loads.
 template <typename Score, typename Key>
 void find(const BucketQuery<Score>& query, const BucketTable<Score>& table, Key* keys,
           int32_t* __restrict places) {
@@ -84,7 +84,7 @@ void measure(const BucketQuery<Score>& query, const int32_t* places, const Score
 inline double sum_products(const int32_t* places, const double* gaps, int64_t size) {
   double sums[kLanes] = {};
   const auto add = [&](int64_t t, int64_t lane) {
-    // Of nothing, or over no distance, even where the other is infinite or NaN.
+    // 0 if one factor is 0, even if the other is infinite or NaN.
     const double term = places[t] * gaps[t];
     sums[lane] += ((places[t] > 0) & (gaps[t] > 0)) ? term : 0;
   };

@@ -34,8 +34,8 @@ Isa chosen_isa() {
   return chosen;
 }
 
-// Declares the table `name` of inner loops of each instruction set, which <isa>.cpp
-// defines, and defines `const Table& function()`, which returns the chosen one. For this namespace.
+// Declares the table `name` of inner loops of each instruction set, which <isa>.cpp defines.
+// Defines `const Table& function()` in this namespace, which returns the table of the chosen one.
 #if defined(__x86_64__)
 #define FRL_LOOPS_OF_CHOSEN_ISA(Table, name, function) \
   namespace baseline {                                 \

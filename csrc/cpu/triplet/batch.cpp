@@ -10,7 +10,7 @@
 namespace fused_rankloss::cpu::triplet {
 namespace {
 
-// Calls `body` with a value of the stored type and one of the type rows are worked on in.
+// Calls `body` with a value of the stored type and one of the compute type of rows.
 template <typename Body>
 void dispatch_embeddings(const Tensor& embeddings, const std::string& op, Body&& body) {
   dispatch_scores(embeddings.scalar_type(), op,
@@ -24,7 +24,7 @@ void forward(const BatchTripletArgs& args) {
   ForwardPass<Real>(args, problem).run();
 }
 
-// "hard": the picks of the forward pass.
+// "hard": the pairs that the forward pass picked.
 template <typename Upstream>
 std::vector<MinedPair> picked_pairs(const BatchTripletBackwardArgs& args,
                                     const Upstream& upstream) {
@@ -84,7 +84,7 @@ void backward(const BatchTripletBackwardArgs& args) {
   differentiate_directly<Stored>(problem, upstream, args.grad_embeddings, args.grad_refs);
 }
 
-// The picks become addresses.
+// The picks are used as indices, so that they must be in range.
 void check_picks(const BatchTripletBackwardArgs& args, const std::string& op) {
   for (int64_t a = 0; a < args.batch.num_anchors; ++a) {
     for (const int64_t pick : {args.positive[a], args.negative[a]}) {

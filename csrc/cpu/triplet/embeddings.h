@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The embeddings of a batch as rows to work on: fp32 or fp64 as they are, 16-bit types as an fp32
-// copy (exact), with their inverse norms for cosine.
+// The embeddings of a batch in their compute type: fp32 or fp64 as they are, 16-bit types as an
+// fp32 copy (exact), with inverse norms for cosine.
 #pragma once
 
 #include <algorithm>

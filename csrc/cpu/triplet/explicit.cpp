@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops triplet_forward and triplet_backward on the CPU: one pass over the rows each, in
-// chunks of rows for all threads.
+// The ops triplet_forward and triplet_backward on the CPU: one pass over the rows each, in chunks
+// of rows for all threads.
 //
-// Memory: the forward pass keeps two or three distances and a slope a row; the backward pass takes
-// the differences again. Numerics: fp64 throughout, rounded once. Determinism: a row is solved by
-// one thread, and sums over rows are those of fixed chunks.
+// Memory: the forward pass stores two or three distances and a slope per row, and the backward pass
+// recomputes the differences. Numerics: fp64 throughout, rounded once. Determinism: a row is solved
+// by one thread, and sums over rows are those of fixed chunks.
 #include <cmath>
 #include <vector>
 
@@ -18,7 +18,7 @@
 namespace fused_rankloss::cpu::triplet {
 namespace {
 
-// A stored row as one to work on: 16-bit types by way of `buffer`.
+// A stored row in its compute type; 16-bit types are converted into `buffer`.
 template <typename Stored>
 const row_t<Stored>* load_row(const void* rows, int64_t row, int64_t dim, row_t<Stored>* buffer) {
   const Stored* stored = static_cast<const Stored*>(rows) + row * dim;
@@ -36,7 +36,7 @@ void store_row(void* rows, int64_t row, const double* values, int64_t dim) {
   for (int64_t d = 0; d < dim; ++d) stored[d] = round_to<Stored>(values[d]);
 }
 
-// Rows a task: enough numbers to be worth handing over.
+// Rows per task: enough elements to be worth a task.
 struct Chunks {
   explicit Chunks(const TripletRows& rows)
       : rows_each(std::max<int64_t>(1, kTripletTaskNumbers / std::max<int64_t>(1, rows.dim))),
@@ -60,7 +60,7 @@ struct Triplet {
   Row<Real> anchor, positive, negative;
 };
 
-// Reads triplet after triplet of one task.
+// Reads the triplets of one task.
 template <typename Stored>
 class TripletReader {
  public:
@@ -161,7 +161,7 @@ void backward(const TripletBackwardArgs& args) {
       if (weight != 0) {
         const Triplet<Real> triplet = read(r);
         const double to_negative = args.distances[num_rows + r];
-        double share = 1;  // of (a, n) in the negative's distance; the rest is (p, n)'s
+        double share = 1;  // weight of (a, n) in the negative's distance; (p, n) has the rest
         if (rows.swap) {
           const double other = args.distances[2 * num_rows + r];
           share = to_negative == other ? 0.5 : (to_negative > other ? 0.0 : 1.0);

@@ -157,7 +157,7 @@ class RankedList {
             std::lower_bound(distinct_, distinct_ + count, keys_[position[r]]) - distinct_);
       }
     }
-    // Counting sort: counts, then where each level ends, then filled from the back.
+    // Counting sort: counts, then where each grade ends, then filled from the back.
     std::fill(level_starts, level_starts + num_levels + 1, 0);
     for (int64_t r = 0; r < size; ++r) ++level_starts[level[r]];
     for (int64_t t = 1; t < num_levels; ++t) level_starts[t] += level_starts[t - 1];

@@ -116,7 +116,7 @@ def main():
 
 def print_float_series():
     """The polynomials whose coefficients are fp32 numbers."""
-    print("// For arithmetic in fp32, without what rounding the coefficients adds.")
+    print("// For fp32 arithmetic. Errors exclude the rounding of the coefficients.")
     print("struct FloatSeries {")
     for function, constant, formula, of_x, interval, terms in FLOAT_FUNCTIONS:
         coefficients, error = fit(of_x, terms, interval)

@@ -7,7 +7,7 @@
 
 namespace fused_rankloss {
 
-// What every loss over lists reads. Arrays are contiguous; N is the number of slots.
+// The inputs of every loss over lists. Arrays are contiguous; N is the number of slots.
 struct ListInputs {
   Lists lists;
   const void* scores = nullptr;  // [N] of `score_type`

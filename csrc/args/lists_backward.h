@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The backward pass of every loss over lists, stated once:
+// The backward pass of every loss over lists, defined once:
 //
 //   grad_scores[t] = list_scale[b] * sum_k grad_loss[k, b] * raw_grad[k, t]
 //

@@ -6,7 +6,7 @@
 
 namespace fused_rankloss {
 
-// One call of `pairwise_forward` without torch: what the kernels of both sides read and write.
+// One call of `pairwise_forward` without torch: inputs and outputs of the kernels of both devices.
 // Every array is contiguous. N is the number of slots, B of lists, K of margins.
 struct PairwiseArgs : ListInputs {
   // inputs
@@ -22,16 +22,17 @@ struct PairwiseArgs : ListInputs {
   double* list_scale = nullptr;    // [B]
   double* margin_slope = nullptr;  // [K, B]; null: not wanted
 
-  // The gradient is a number of pairs: raw_grad is int32, or int64 when `wide_counts`. Otherwise it
-  // is fp32, fp64 for fp64 scores.
+  // If `counts`, the gradient is a number of pairs: raw_grad is int32, or int64 if `wide_counts`.
+  // Otherwise it is fp32, or fp64 for fp64 scores.
   bool counts = false;
   bool wide_counts = false;
 
-  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the exponents of the lists' largest
-  // weights as fp64 has them, 0 where there are none. Null: all units are 1.
+  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the biased fp64 exponents of the lists'
+  // largest weights, 0 if a list has none. Null: all units are 1.
   const uint32_t* weight_exponents = nullptr;
 
-  // What raw_grad and margin_slope of a list are divided by, and list_scale multiplied by.
+  // The unit of a list: raw_grad and margin_slope are divided by it, and list_scale is multiplied
+  // by it.
   FRL_HD double unit(int64_t list) const {
     if (weight_exponents == nullptr || weight_exponents[list] == 0) return 1;
     constexpr int64_t kBias = 1023;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Calls of the triplet ops without torch: what the kernels of both devices read and write. Every
+// Calls of the triplet ops without torch: inputs and outputs of the kernels of both devices. Every
 // array is contiguous.
 #pragma once
 
@@ -17,7 +17,8 @@ enum class TripletReduction : int32_t {
   kMeanNonzero,  // sum / number of terms that are not 0
 };
 
-// d loss / d (sum of an anchor's terms): the same number for every anchor, 0 when nothing counts.
+// d loss / d (sum of an anchor's terms): the same number for every anchor, 0 if there are no terms
+// to average.
 FRL_HD double reduction_scale(TripletReduction reduction, double terms, double nonzero_terms) {
   switch (reduction) {
     case TripletReduction::kMean:
@@ -29,7 +30,8 @@ FRL_HD double reduction_scale(TripletReduction reduction, double terms, double n
   }
 }
 
-// Margins and kinks. `margin_tensor`, where there is one, lives on the device and overrides.
+// Margin and slope at the boundary. `margin_tensor`, if given, lives on the device and overrides
+// `margin`.
 struct TripletTermArgs {
   const double* margin_tensor = nullptr;  // [1]
   double margin = 0;
@@ -42,7 +44,7 @@ struct TripletTermArgs {
   }
 };
 
-// d result / d loss as it arrives: one number, or one a row.
+// grad_output: d result / d loss, one number or one per row.
 struct UpstreamGrad {
   const void* values = nullptr;  // [1] or [rows], fp32 or fp64
   bool per_row = false;
@@ -55,7 +57,7 @@ struct UpstreamGrad {
   }
 };
 
-// Explicit triplets: row r of the three tensors is one.
+// Explicit triplets: row r of the three tensors is one triplet.
 struct TripletRows {
   const void* anchor = nullptr;    // [R, D] of `type`
   const void* positive = nullptr;  // [R, D]
@@ -69,7 +71,7 @@ struct TripletRows {
   double eps = 0;
   bool swap = false;  // the negative's distance is the smaller of its two
 
-  // Whether the norm is another than the Euclidean one between the points themselves.
+  // Whether the norm is not the Euclidean norm of the difference itself.
   FRL_HD bool is_shifted_norm() const {
     return distance == Distance::kEuclidean && (p != 2 || eps != 0);
   }
@@ -109,7 +111,7 @@ struct TripletBatch {
   const void* refs = nullptr;        // [M, D] of `type`; the embeddings where `self`
   const void* ref_labels = nullptr;  // [M] of `ref_label_type`
   LabelType ref_label_type{};
-  bool self = false;  // the references are the embeddings: nobody is paired with itself
+  bool self = false;  // the references are the embeddings: no row is paired with itself
   ScoreType type{};
   int64_t num_anchors = 0;  // N
   int64_t num_refs = 0;     // M
@@ -123,8 +125,8 @@ struct BatchTripletArgs {
   TripletTermArgs term;
   TripletReduction reduction = TripletReduction::kMean;
   bool needs_grad = false;
-  // Whether anybody asks for the anchors' greatest terms. Where they would be work of their own,
-  // positive, negative and distances may else be those of an anchor without a triplet.
+  // Whether the caller needs the greatest term of every anchor. If not, and if finding them is
+  // extra work, positive, negative and distances may be those of an anchor without a triplet.
   bool needs_mined = true;
 
   // outputs
@@ -134,7 +136,7 @@ struct BatchTripletArgs {
   double* distances = nullptr;     // [2, N], of these two; NaN without a triplet
   double* slope = nullptr;         // [N], d anchor_sum / d margin
   double* anchor_scale = nullptr;  // [1], d loss / d anchor_sum
-  // With `needs_grad`: d loss / d embeddings, of the type of the loss, which then is one number.
+  // With `needs_grad`: d loss / d embeddings, in the dtype of the loss, which then is one number.
   void* grad = nullptr;       // [N, D], both sides where `batch.self`
   void* grad_refs = nullptr;  // [M, D]; null where `batch.self`
 };

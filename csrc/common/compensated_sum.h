@@ -7,7 +7,7 @@
 
 namespace fused_rankloss {
 
-// Constants, since device code may not call the constexpr functions of the host's library.
+// Constants, since device code must not call the constexpr functions of the host's library.
 template <typename Real>
 inline constexpr Real kNan = std::numeric_limits<Real>::quiet_NaN();
 template <typename Real>
@@ -18,11 +18,11 @@ FRL_HD bool is_finite(Real value) {
   return value - value == 0;
 }
 
-// A sum in fp64 that also carries its rounding errors (Neumaier's variant of Kahan summation): its
+// A sum in fp64 that also carries its rounding errors (Neumaier's variant of Kahan summation). Its
 // error is of the order eps^2 sum |terms|, so that large terms may cancel and leave correct digits.
 //
-// Every sum and product is a rounded number of its own (common/rounding.h): contracted into one
-// rounding, the errors computed here would be those of another expression.
+// Every sum and product is rounded separately (common/rounding.h): with FMA contraction, the errors
+// computed here would be those of another expression.
 struct CompensatedSum {
   double high = 0;
   double low = 0;

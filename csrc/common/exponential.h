@@ -7,10 +7,10 @@
 
 namespace fused_rankloss {
 
-// exp(-x) for x >= 0 without a branch or a call, so that loops over it become vector instructions:
-// exp(-x) = 2^n exp(r) with |r| <= ln(2) / 2, and a Taylor polynomial for exp(r). Its relative
-// error is below 3e-10 for degree 8 and below 1e-17, besides a few roundings, for degree 13. From
-// x = 708 on, where the result leaves the normal range, it stays at 3e-308.
+// exp(-x) for x >= 0 without a branch or a call, so that loops over it vectorise: exp(-x) = 2^n
+// exp(r) with |r| <= ln(2) / 2, and a Taylor polynomial for exp(r). Its relative error is below
+// 3e-10 for degree 8 and below 1e-17, besides a few roundings, for degree 13. For x >= 708, where
+// the result leaves the normal range, it stays at 3e-308.
 template <int kDegree>
 FRL_HD double exp_of_negative(double x) {
   constexpr double kInverseFactorials[] = {1.0,

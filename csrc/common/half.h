@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The 16-bit floats as bits, with the conversions both sides need. Kernels load them into fp32,
-// work there, and round to nearest even on the way out.
+// The 16-bit floats as bits, with the conversions for host and device. Kernels load them as fp32,
+// compute in it, and round to nearest even when they store.
 #pragma once
 
 #include "common/ordered.h"
 
 namespace fused_rankloss {
 
-// What scores and embeddings are stored in.
+// The dtype in which scores and embeddings are stored.
 enum class ScoreType : int32_t { kHalf, kBFloat16, kFloat, kDouble };
 
 struct BFloat16 {
@@ -27,8 +27,8 @@ FRL_HD float to_float(Half value) {
   const uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000u) << 16;
   const uint32_t magnitude = value.bits & 0x7fffu;
   if (magnitude >= 0x7c00u) return bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  // Shifting the half's fields into fp32 leaves the exponent 112 too low: a product with 2^112
-  // mends it, and makes subnormal halves normal on the way.
+  // Shifting the half's fields into fp32 leaves the exponent 112 too low. A product with 2^112
+  // corrects it, and also normalises subnormal halves.
   const float scaled = bit_cast<float>(magnitude << 13) * 0x1p112f;
   return bit_cast<float>(sign | bit_cast<uint32_t>(scaled));
 }
@@ -85,7 +85,7 @@ FRL_HD float to_compute(T value) {
   return to_float(value);
 }
 
-// Rounds an fp64 result once to the type it is stored in (fp16 and bf16 by way of fp32).
+// Rounds an fp64 result to the type it is stored in (fp16 and bf16 via fp32).
 template <typename T>
 FRL_HD T round_to(double value) {
   return from_float<T>(static_cast<float>(value));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Scores of 16 bits, fp16 or bf16, as numbers below 2^16 that sort as the scores do: so few
-// different scores can be counted, where others must be sorted.
+// 16-bit scores, fp16 or bf16, as integers below 2^16 that sort as the scores do. So few different
+// scores can be counted in a histogram, where others must be sorted.
 #pragma once
 
 #include "common/half.h"
@@ -14,13 +14,13 @@ FRL_HD bool is_half(ScoreType type) {
   return type == ScoreType::kHalf || type == ScoreType::kBFloat16;
 }
 
-// -0.0 comes just below 0.0, which it equals in every comparison. Without branches: signs are a
-// coin toss.
+// -0.0 comes just below 0.0, which it equals in every comparison. Without branches: signs are
+// random.
 FRL_HD uint32_t half_key(uint16_t bits) {
   return bits ^ (0x8000u | (0x7fffu & (0u - (uint32_t{bits} >> 15))));
 }
 
-// Of keys, those of NaN are the lowest and the highest.
+// The smallest and the largest keys are those of NaN.
 FRL_HD float value_of_half_key(uint32_t key, ScoreType type) {
   const uint16_t bits = static_cast<uint16_t>(key ^ (key >> 15 ? 0x8000u : 0xffffu));
   return type == ScoreType::kHalf ? to_float(Half{bits}) : to_float(BFloat16{bits});

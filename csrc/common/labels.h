@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Labels of any dtype as int64 keys that sort as the labels do: integers are their own key, floats
-// go through their ordered bits. Keys of one list come from one dtype, so they compare exactly; no
+// become their ordered bits. Keys of one list come from one dtype, so they compare exactly; no
 // label is ever rounded to a common float type.
 #pragma once
 
@@ -24,7 +24,7 @@ enum class LabelType : int32_t {
   kDouble,
 };
 
-// A byte that is false when 0 and true otherwise; reading a C++ bool of another value is undefined.
+// A byte that is false if 0 and true otherwise; reading a C++ bool of another value is undefined.
 struct Bool {
   uint8_t byte;
 };
@@ -62,7 +62,7 @@ FRL_HD double label_number(Label label) {
   }
 }
 
-// The value of the label that a key is of.
+// The value of the label with that key.
 FRL_HD double label_value(int64_t key, LabelType type) {
   if (type < LabelType::kHalf) return static_cast<double>(key);
   if (type == LabelType::kDouble) {

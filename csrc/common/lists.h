@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One description of a batch of ragged lists for every input form: a flat run of `num_slots` slots
-// cut into `num_lists` lists. Raw pointers only, so that kernels on both sides take it by value.
+// One description of a batch of ragged lists for every input form: `num_slots` consecutive slots,
+// cut into `num_lists` lists. Raw pointers only, so that kernels on both devices take it by value.
 //
 //   one list [N]      num_lists = 1, width = N
-//   padded   [B, N]   list b starts at slot b * width; `lengths` or `mask` say what is real
+//   padded   [B, N]   list b starts at slot b * width; `lengths` or `mask` mark the real items
 //   flat     [T]      list b is [offsets[b], offsets[b + 1])
 //
-// A slot that is no real item is padding: whatever it holds, it takes part in nothing.
+// A slot that is no real item is padding: its contents have no effect.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace fused_rankloss {
 
-// int32 or int64 indices, as the caller has them.
+// int32 or int64 indices, as the caller passes them.
 struct IndexArray {
   const void* data = nullptr;
   bool is_int64 = true;
@@ -37,14 +37,14 @@ struct Range {
 struct Lists {
   int64_t num_lists = 0;
   int64_t num_slots = 0;
-  int64_t width = 0;              // slots a list in the padded form; unused with offsets
+  int64_t width = 0;              // slots per list in the padded form; unused with offsets
   IndexArray offsets;             // [num_lists + 1] or null
   IndexArray lengths;             // [num_lists] or null
   const uint8_t* mask = nullptr;  // [num_slots] or null; non-zero marks a real item
 
-  // The slots that may hold real items of a list. Clamped, so that offsets or lengths that nobody
-  // could check (on a GPU that would cost a synchronisation) never lead out of the arrays; `valid`
-  // tells whether clamping was needed.
+  // The slots that may hold real items of a list. Clamped, so that unchecked offsets or lengths (on
+  // a GPU, a check would cost a synchronisation) never lead out of the arrays; `valid` returns
+  // whether clamping was unnecessary.
   FRL_HD Range slots(int64_t list) const {
     if (offsets) {
       const int64_t begin = clamp(offsets[list], 0, num_slots);

@@ -3,18 +3,18 @@
 // Exact comparisons in the storage precision.
 //
 // A pair (i, j) with label_i > label_j violates the margin when s_i < s_j + m. Evaluating s_j + m
-// in the precision of the scores rounds it and flips pairs that sit near the boundary; evaluating
-// every pair in fp64 costs half the vector lanes on a CPU and far more on a GPU. Instead
-// `reach(s_j, m)` rounds the fp64 sum once per item, downwards, to the precision of the scores. For
-// every s_i of that precision
+// in the precision of the scores rounds it and flips pairs near the boundary. Evaluating every pair
+// in fp64 costs half the vector lanes on a CPU and far more on a GPU. Instead, `reach(s_j, m)`
+// rounds the fp64 sum once per item, downwards, to the precision of the scores. For every s_i of
+// that precision
 //
 //   s_i <= s_j + m  <=>  s_i <= reach(s_j, m, inclusive = true)
 //   s_i <  s_j + m  <=>  s_i <= reach(s_j, m, inclusive = false)
 //
-// so one comparison a pair, in fp32 or even between integer sort keys, gives the fp64 answer. Where
-// s_i is the rounded sum itself, the rounded difference s_i - s_j decides: beside scores of 1e17 a
-// margin of 1 is lost in the sum, yet equal scores are closer than it. reach never falls as s_j
-// rises.
+// so one comparison per pair, in fp32 or even between integer sort keys, gives the fp64 answer. If
+// s_i is the rounded sum itself, the rounded difference s_i - s_j decides: next to scores of 1e17 a
+// margin of 1 is lost in the sum, yet equal scores are closer than the margin. reach never falls as
+// s_j rises.
 #pragma once
 
 #include <cstdint>
@@ -52,8 +52,8 @@ FRL_HD double value_of_key(uint64_t key) {
   return bit_cast<double>(key ^ ((key >> 63) ? 0x8000000000000000ull : 0xffffffffffffffffull));
 }
 
-// The next smaller number; below -infinity comes a NaN, which compares false as it should. Towards
-// zero the bits of a positive number fall, those of a negative one rise.
+// The next smaller number. Below -infinity comes a NaN, which compares false, as required. Towards
+// zero the bits of a positive number fall, and those of a negative one rise.
 FRL_HD float previous(float value) {
   const int32_t bits = bit_cast<int32_t>(value);
   return bit_cast<float>(value == 0.0f ? static_cast<int32_t>(0x80000001u)
@@ -75,7 +75,7 @@ FRL_HD bool sum_is_too_far(double sum, double score, double margin, bool inclusi
 FRL_HD float reach(float score, double margin, bool inclusive) {
   const double sum = static_cast<double>(score) + margin;
   const float rounded = static_cast<float>(sum);
-  // Rounding goes either way as a coin falls: choose by arithmetic, no branch predictor can.
+  // The direction of rounding is random, so select without a branch.
   const bool too_far = (static_cast<double>(rounded) > sum) |
                        ((static_cast<double>(rounded) == sum) &
                         sum_is_too_far(sum, static_cast<double>(score), margin, inclusive));
@@ -84,7 +84,8 @@ FRL_HD float reach(float score, double margin, bool inclusive) {
   return bit_cast<float>(bits ^ ((bits ^ bit_cast<uint32_t>(previous(rounded))) & mask));
 }
 
-// fp64 scores have no wider type to be exact in: here s_j + m is rounded to nearest by definition.
+// There is no wider type in which sums of fp64 scores are exact: by definition, s_j + m is rounded
+// to nearest.
 FRL_HD double reach(double score, double margin, bool inclusive) {
   const double sum = score + margin;
   return sum_is_too_far(sum, score, margin, inclusive) ? previous(sum) : sum;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-// FRL_HD marks what both sides call: the maths is stated once and compiled for host and device.
+// FRL_HD marks functions of both devices: the maths is written once and compiled for host and
+// device.
 #ifdef __CUDACC__
 #define FRL_HD __host__ __device__ __forceinline__
 #else
 #define FRL_HD inline
 #endif
 
-// Unrolls the loop that follows, in the words of whichever compiler it is.
+// Unrolls the following loop, with the pragma of the compiler.
 #define FRL_PRAGMA(words) _Pragma(#words)
 #ifdef __CUDACC__
 #define FRL_UNROLL(times) FRL_PRAGMA(unroll)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// How sums over pairs of single lists become the loss. The loss is always
+// The reduction of sums over pairs of single lists to the loss, which is always
 //
 //   sum_b scale_b * list_sum_b      (or the list sums themselves for kNone)
 //
-// so `scale_b` is all that the backward pass needs. Lists without a pair add exactly 0.
+// so that the backward pass needs only `scale_b`. Lists without a pair add exactly 0.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ enum class Reduction : int32_t {
   kBatchMean,  // sum / B
 };
 
-// The power of two that weighted sums of a list are kept in units of: near its summed pair weight,
-// so that what a mean divides by it neither leaves the range of fp32 before nor after.
+// The unit in which weighted sums of a list are stored: a power of two near its summed pair weight,
+// so that they stay in the range of fp32 both before and after a mean divides by that weight.
 FRL_HD double weight_unit(double pairs) {
   if (!(pairs > 0)) return 1;
   constexpr uint64_t kExponent = 0x7ff0000000000000u, kSmallest = 0x0010000000000000u;
@@ -31,14 +31,14 @@ FRL_HD double weight_unit(double pairs) {
   return bit_cast<double>(power > kSmallest ? power : kSmallest);
 }
 
-// dividend / divisor; 0 where there is nothing to divide, NaN where the divisor has overflowed.
+// dividend / divisor; 0 if the divisor is 0, NaN if it has overflowed.
 FRL_HD double share_of(double dividend, double divisor) {
   if (!(divisor > 0)) return 0;
   return dividend / divisor + (divisor - divisor);
 }
 
-// scale_b of a list with `pairs` (weighted) pairs, in a batch of `num_lists` lists that have
-// `total` pairs together and of which `lists_with_pairs` have any; for a sum in units of `unit`.
+// scale_b of a list with `pairs` (weighted) pairs, for a sum in units of `unit`. The batch has
+// `num_lists` lists with `total` pairs, of which `lists_with_pairs` have any.
 FRL_HD double reduction_scale(Reduction reduction, double pairs, double total,
                               double lists_with_pairs, double num_lists, double unit = 1) {
   switch (reduction) {

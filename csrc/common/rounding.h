@@ -7,8 +7,8 @@
 
 namespace fused_rankloss {
 
-// Compilers do not reorder sums of floats, but nvcc contracts a product that meets a sum; where the
-// product must be a rounded number of its own, this says so.
+// Compilers do not reorder float sums, but nvcc contracts a product and a sum into one FMA. These
+// functions round the product or the sum separately.
 FRL_HD float rounded_product(float a, float b) {
 #ifdef __CUDA_ARCH__
   return __fmul_rn(a, b);

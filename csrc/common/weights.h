@@ -5,8 +5,8 @@
 
 namespace fused_rankloss {
 
-// Weights are finite and not negative. Any other makes its list NaN, whether or not the item is in
-// a pair.
+// Weights are finite and not negative. Any other weight makes its list NaN, even if the item is in
+// no pair.
 FRL_HD bool is_weight(double weight) { return weight >= 0 && weight - weight == 0; }
 
 }  // namespace fused_rankloss

@@ -5,8 +5,8 @@
 
 namespace fused_rankloss {
 
-// Hands out arrays from one piece of memory. Without memory it only adds up how much they take, so
-// that one function both lays arrays out and says how large they are.
+// A bump allocator for arrays in one block of memory. Without memory it only adds up the sizes, so
+// that one function both lays arrays out and computes their total size.
 class Workspace {
  public:
   explicit Workspace(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
@@ -21,7 +21,7 @@ class Workspace {
   int64_t bytes() const { return bytes_; }
 
  private:
-  // A cache line of a GPU, two of a CPU.
+  // One cache line of a GPU, two of a CPU.
   static constexpr int64_t kAlignment = 128;
 
   char* memory_;

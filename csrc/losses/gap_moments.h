@@ -9,9 +9,9 @@ namespace fused_rankloss {
 //
 //   count = sum_i w_i        first = sum_i w_i (x - s_i)        second = sum_i w_i (x - s_i)^2
 //
-// Sweeping sorted scores needs nothing else for any pair loss that is a polynomial of degree <= 2
-// in the gap. Every term is non-negative, so nothing cancels, whatever offset the scores carry. Two
-// consecutive stretches combine (`advance` over the later one, then `add`), which makes the sweep a
+// A sweep over sorted scores needs only these for any pair loss that is a polynomial of degree <= 2
+// in the gap. Every term is non-negative, so nothing cancels, whatever offset the scores have. Two
+// consecutive ranges combine (`advance` over the later one, then `add`), which makes the sweep a
 // parallel scan.
 struct GapMoments {
   double count = 0;
@@ -19,7 +19,7 @@ struct GapMoments {
   double second = 0;
 
   FRL_HD void advance(double distance) {
-    // Nothing to do between equal positions, two equal infinities (distance NaN) among them.
+    // No change between equal positions, including two equal infinities (distance NaN).
     if (!(distance > 0)) return;
     second += distance * (2 * first + count * distance);
     first += count * distance;

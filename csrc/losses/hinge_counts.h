@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The unweighted hinge of a list with few different scores, by counting. Items of one level and
-// one score have the same partners. With n_l(a, b) the number of items of level l whose score is
-// at least the a-th and below the b-th of the distinct ones, an item of level l with the t-th score
-// violates the margin with
+// The unweighted hinge of a list with few different scores, by counting. Items of one grade and one
+// score form pairs with the same items. With n_l(a, b) the number of items of grade l whose score
+// is at least the a-th and below the b-th of the distinct ones, an item of grade l with the t-th
+// score violates the margin with
 //
 //   c_l = sum_{l' < l} n_l'(first, end)     less relevant items, `first` the first score that with
 //                                           the margin reaches the t-th
-//   k_l = sum_{l' > l} n_l'(0, last)        more relevant items, `last` the first score beyond what
-//                                           the t-th one reaches                               (1)
+//   k_l = sum_{l' > l} n_l'(0, last)        more relevant items, `last` the first score beyond the
+//                                           reach of the t-th one                              (1)
 //
-// so that its gradient is k_l - c_l, and with N_l = n_l(t, t + 1) the items of that score add
+// so that its gradient is k_l - c_l. With N_l = n_l(t, t + 1), the items of that score add
 //
 //   m sum_l N_l c_l  +  s_t sum_l N_l (k_l - c_l)                                              (2)
 //
-// to the loss: both sums are integers, and all that is rounded is their products with m and s_t.
-// Which scores reach which is decided exactly (common/ordered.h).
+// to the loss. Both sums are integers; only their products with m and s_t are rounded. Which scores
+// reach which is decided exactly (common/ordered.h).
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@
 
 namespace fused_rankloss {
 
-// Where the stretches of (1) end.
+// The bounds of the ranges of scores in (1).
 struct ScoreReach {
   uint32_t first;
   uint32_t last;
@@ -41,9 +41,9 @@ struct HingeCounts {
   }
 
  private:
-  // Numbers of pairs may need more bits than fp64 has.
+  // Numbers of pairs may need more bits than the mantissa of fp64 has.
   FRL_HD static void add_product(int64_t count, double factor, CompensatedSum& value) {
-    if (count == 0) return;  // or else 0 times infinity
+    if (count == 0) return;  // avoids 0 times infinity
     const double high = static_cast<double>(count);
     value.add_product(high, factor);
     const int64_t low = count - static_cast<int64_t>(high);
@@ -51,9 +51,8 @@ struct HingeCounts {
   }
 };
 
-// (1) for the t-th of `num_scores` distinct scores: calls store(level, gradient) for all levels.
-// below(level, t) is the number of the level's items that are below the t-th score, for
-// t <= num_scores.
+// (1) for the t-th of `num_scores` distinct scores: calls store(level, gradient) for all grades.
+// below(level, t) is the number of the grade's items below the t-th score, for t <= num_scores.
 template <typename Below, typename Store>
 FRL_HD HingeCounts count_violations(int num_levels, uint32_t num_scores, uint32_t t,
                                     ScoreReach reach, Below&& below, Store&& store) {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pair weights as sums of products: what an item pushes for those that see it later, and what it
-// multiplies what it sees with. With i the more and j the less relevant item:
+// Pair weights as sums of products: the features that an item pushes for later items, and the
+// factors by which it multiplies the sums that it queries. With i the more and j the less relevant
+// item:
 //
 //   none, ndcg_loss1   w_i w_j                              1 feature
 //   arp                w_i w_j (y_i - y_j)                  2
 //   lambdarank         w_i w_j (g_i - g_j)(d_i - d_j)       4
 //
-// Feature f of an item is its weight, times its gain (the label for arp) in odd ones, times its
-// discount in those with bit 1.
+// Feature f of an item is its weight, times its gain (the label for arp) if f is odd, times its
+// discount if f has bit 1.
 #pragma once
 
 #include "losses/lambda_weights.h"
@@ -37,7 +38,7 @@ FRL_HD double pushed_feature(int feature, double weight, double gain, double dis
   return product;
 }
 
-// By what the item multiplies the sum of feature `feature` of `features`: what that lacks of the
+// The factor of the querying item for the sum of feature `feature` of `features`: the rest of the
 // product, with the sign of the difference.
 FRL_HD double queried_feature(int features, int feature, bool is_more, double weight, double gain,
                               double discount) {

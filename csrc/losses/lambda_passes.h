@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What sweeps over two sides, the more and the less relevant items of some pairs, add up to a
-// lambda loss whose weights factor (lambda_features.h).
+// The sweeps over two sides, the more and the less relevant items of some pairs, that sum a lambda
+// loss whose weights factor (lambda_features.h).
 //
-// (g_i - g_j)(d_i - d_j) has the sign of the *ranks*, which is that of the scores but for ties: a
-// pair that the ranks order wrongly counts with a factor of -1. The logistic loss knows those pairs
-// anyway, in a sweep by rank. The hinges take two sweeps, one over all pairs within the margin, in
-// the order of s_i and s_j + margin, and one over those in the wrong order of ranks, with factor
-// -2.
+// (g_i - g_j)(d_i - d_j) has the sign of the *ranks*, which is that of the scores except for ties:
+// a pair in the wrong order of ranks counts with a factor of -1. The logistic loss distinguishes
+// those pairs anyway, in a sweep by rank. The hinges take two sweeps: one over all pairs within the
+// margin, in the order of s_i and s_j + margin, and one over those in the wrong order of ranks,
+// with factor -2.
 //
-// Truncation. Of two ranks the upper one must lie in the top. Sweeping from the highest score, only
-// the top is passed on; sweeping back, only the top looks. Pairs within a margin have no upper one:
-// two sweeps, for the top as the more relevant item against all, and for the rest against the top
-// as the less relevant one.
+// Truncation. The upper one of two ranks must lie in the top. In the sweep from the highest score,
+// only items of the top push; in the sweep back, only items of the top query. Pairs within a margin
+// have no upper item. They take two sweeps: one for the top as the more relevant items against all,
+// and one for the rest against the top as the less relevant items.
 #pragma once
 
 #include "common/platform.h"
@@ -28,12 +28,12 @@ FRL_HD bool is_in(RankPart part, bool in_top) {
 struct ScanPass {
   bool by_rank;         // else in the order of s_i and s_j + margin
   double right;         // factor of pairs in the right order
-  double wrong;         // and in the wrong order, or within the margin
-  RankPart more_ranks;  // that take part as the more relevant item
-  RankPart less_ranks;  // and as the less relevant one
-  bool upper_in_top;    // of the two
-  double shift;         // of the less relevant items' positions
-  double margin;        // of the gaps, besides the shift
+  double wrong;         // factor of pairs in the wrong order, or within the margin
+  RankPart more_ranks;  // ranks of the more relevant items
+  RankPart less_ranks;  // ranks of the less relevant items
+  bool upper_in_top;    // whether the upper rank of a pair must lie in the top
+  double shift;         // added to the positions of less relevant items
+  double margin;        // added to the gaps, besides the shift
 };
 
 struct ScanPasses {
@@ -43,7 +43,7 @@ struct ScanPasses {
   int size = 0;
 };
 
-// `is_signed`: the weights are those of lambdarank. `truncated`: there may be ranks beyond the top.
+// `is_signed`: the weights are those of lambdarank. `truncated`: some ranks may be beyond the top.
 FRL_HD ScanPasses scan_passes(bool is_logistic, bool is_signed, bool truncated, double margin) {
   constexpr RankPart kAll = RankPart::kAll, kTop = RankPart::kTop, kRest = RankPart::kRest;
   ScanPasses passes;
@@ -52,7 +52,7 @@ FRL_HD ScanPasses scan_passes(bool is_logistic, bool is_signed, bool truncated, 
     add({true, 1, is_signed ? -1.0 : 1.0, kAll, kAll, true, 0, 0});
     return passes;
   }
-  // Below a margin < 0 lie pairs in the wrong order alone.
+  // For a margin < 0, all violated pairs are in the wrong order.
   const double within = is_signed && margin < 0 ? -1 : 1;
   add({false, 0, within, truncated ? kTop : kAll, kAll, false, margin, 0});
   if (truncated) add({false, 0, within, kRest, kTop, false, margin, 0});

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One pair's term of a lambda loss. The hinges are those of hinge.h and squared_hinge.h with the
-// slope at the boundary that torch.clamp has. Two scores are subtracted before the margin comes in,
-// which would be lost in a large one.
+// One pair's term of a lambda loss. The hinges are those of hinge.h and squared_hinge.h, with the
+// slope of torch.clamp at the boundary. The scores are subtracted before the margin is added: a
+// large margin would absorb small differences.
 #pragma once
 
 #include "losses/hinge.h"

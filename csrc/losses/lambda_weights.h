@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a pair (i, j) counts in a lambda loss, from gains g (over the maximal DCG), ranks r and
-// discounts d of the two items:
+// The weight of a pair (i, j) in a lambda loss, from gains g (divided by the maximal DCG), ranks r
+// and discounts d of the two items:
 //
 //   none         1
 //   arp          y_i - y_j
@@ -29,14 +29,15 @@ enum class Truncation : int32_t {
   kDiscount,  // as kEither, and no discount beyond k
 };
 
-// What a kernel knows of an item besides its score.
+// The attributes of an item besides its score.
 struct LambdaItem {
   double gain;
   double discount;
   int32_t rank;
 };
 
-// The schemes by what a kernel must load. The item weights take in what depends on one item only.
+// The schemes by the attributes that a kernel must load. Item weights include all factors that
+// depend on one item only.
 
 // none, ndcg_loss1
 struct UnitWeight {
@@ -59,8 +60,8 @@ struct DeltaNdcgWeight {
   }
 };
 
-// ndcg_loss2 (with discounts of 0) and ndcg_loss2++; `delta`, an array or what can be asked as one,
-// holds the factor mu.
+// ndcg_loss2 (with discounts of 0) and ndcg_loss2++. `delta`, an array or an object with
+// operator[], contains the factor mu.
 struct RankDistanceWeight {
   template <typename Delta>
   FRL_HD static double of(const LambdaItem& i, const LambdaItem& j, const Delta& delta) {
@@ -69,8 +70,8 @@ struct RankDistanceWeight {
   }
 };
 
-// What a list's sum is multiplied with when lists are normalised, from the summed size of its
-// slopes, each counted for both items.
+// The factor of a list's sum with list normalisation, from the sum of absolute slopes, each counted
+// for both items.
 FRL_HD double list_normalizer(double slopes) { return slopes > 0 ? log2(1 + slopes) / slopes : 1; }
 
 }  // namespace fused_rankloss

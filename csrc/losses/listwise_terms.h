@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the items of a listwise loss are worth. The sums that they need of their lists are made by
+// The terms of items in a listwise loss. The sums over lists that they need are computed in
 // cpu/listwise/listnet.h, cpu/listwise/list_mle.h, cpu/listwise/approx_ndcg.h and
 // cuda/listwise/sums.cuh.
 #pragma once
@@ -22,7 +22,7 @@ FRL_HD double power_of_half(int64_t n) {
   return bit_cast<double>(static_cast<uint64_t>(1023 - n) << 52);
 }
 
-// The weights of the positions of the order by labels, which are counted from 0.
+// The weights of the positions in the order by labels, counted from 0.
 struct PositionWeights {
   const double* given;  // [num_given], 0 beyond; or null
   int64_t num_given;
@@ -36,8 +36,8 @@ struct PositionWeights {
   }
 };
 
-// An item of score s in front of others. With their log of the sum of exponentials l' and
-// behind = l' - s, adding the item makes l = max(l', s) + tail, without cancellation anywhere.
+// Adds an item of score s in front of others. With l' the log of their sum of exponentials and
+// behind = l' - s, the new log is l = max(l', s) + tail, without cancellation.
 struct LogSumStep {
   double tail;
   double decay;  // exp(l' - l)
@@ -54,10 +54,10 @@ struct LogSumStep {
   FRL_HD double term(double behind) const { return (behind > 0 ? behind : 0) + tail; }
 };
 
-// The term l - s of such an item from sums of exponentials below a score `distance` above its own:
-// `own` is its exponential, `behind` the others' and `sum` both. Small terms are log(1 + behind /
-// own), whose rounded argument is made good; the others would be, too, but their exponential may
-// have left the range of numbers.
+// The term l - s of such an item from sums of exponentials, relative to a score `distance` above
+// its own: `own` is its exponential, `behind` that of the others and `sum` both. Small terms are
+// log(1 + behind / own), corrected for the rounding of the argument. Large terms use the log of
+// `sum`: their own exponential may have underflowed.
 template <int kLogTerms>
 FRL_HD double log_sum_term(double distance, double own, double behind, double sum) {
   const double ratio = behind / own, rounded = 1 + ratio;
@@ -82,7 +82,7 @@ FRL_HD double sigmoid_slope(double x) {
   return u / ((1 + u) * (1 + u));
 }
 
-// Of an item with a gain, in units of the maximal DCG, at a soft rank.
+// The term of an item with a gain, in units of the maximal DCG, at a soft rank.
 struct SoftRankTerm {
   double value;
   double slope;  // d value / d rank

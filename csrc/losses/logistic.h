@@ -6,9 +6,8 @@
 //   D >= 0   value = ln(1 + u)        slope = -d value / d (sigma D) = u / (1 + u)
 //   D <  0   value = ln(1 + u) + x    slope = 1 / (1 + u)
 //
-// Nothing overflows or cancels at any distance. ln(1 + u) is a polynomial in u, which is also what
-// makes sums over many pairs fast: u^k = exp(-k x) factors over the two items
-// (cpu/lambda/scan.h).
+// Nothing overflows or cancels at any distance. ln(1 + u) is a polynomial in u, which also makes
+// sums over many pairs fast: u^k = exp(-k x) factors over the two items (cpu/lambda/scan.h).
 //
 // Source: Burges et al., "Learning to rank using gradient descent" (2005).
 #pragma once
@@ -32,7 +31,7 @@ struct Logistic {
     const double x = fabs(scaled);
     const double u = exponential(x);
     double sum = Series::softplus(Series::kTerms - 1);
-    // Unrolled, or no loop over pairs becomes vector instructions.
+    // Must be unrolled, or loops over pairs do not vectorise.
     FRL_UNROLL(32)
     for (int k = Series::kTerms - 2; k >= 0; --k) sum = sum * u + Series::softplus(k);
     const bool violated = scaled < 0;
@@ -40,7 +39,7 @@ struct Logistic {
   }
 };
 
-// Relative errors below 1e-9, for scores of up to fp32, and of a few roundings.
+// Relative errors below 1e-9 (narrow, for scores of up to fp32), and of a few roundings (wide).
 using NarrowLogistic = Logistic<NarrowSeries, 8>;
 using WideLogistic = Logistic<WideSeries, 13>;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The logistic pair loss of fp32 scores, with the transcendental part in fp32 arithmetic: about 35
-// instructions a pair, on GPUs of which many have 64 fp32 units for one in fp64.
+// instructions per pair. Many GPUs have 64 fp32 units per fp64 unit.
 //
 // With a = |s_i - s_j| in fp32, and x = sigma a as in logistic.h,
 //
@@ -11,9 +11,9 @@
 //
 // Numerics     Besides a, which is rounded once, m is off by less than 1.6 units of 2^-24, the
 //              value by 3.2 and the slope by 4.6, or 3.8 for x below 0.7. Results are fp64 numbers
-//              with fp32's digits: 2^n goes into their exponent, so that a pair's loss of 1e-200 is
-//              as exact as one of 1, and x is added in fp64, so that none overflows. Below
-//              2^-1021, exponentials stay there. `sigma` is taken to lie within 3e-36 .. 1e37.
+//              with the precision of fp32. 2^n goes into their exponent, so that a pair's loss of
+//              1e-200 is as exact as one of 1. x is added in fp64, so that it does not overflow.
+//              Exponentials are at least 2^-1021. `sigma` is clamped to 3e-36 .. 1e37.
 // Non-finite   An infinite gap has loss 0 or infinity, and slope 0 or 1, up to 2^-1021.
 #pragma once
 
@@ -28,7 +28,7 @@ namespace fused_rankloss {
 
 struct FloatLogistic {
   FRL_HD static LambdaTerm term(float more, float less, const LambdaTermArgs& args) {
-    // Of the call, not of the pair: compilers take it out of the loop.
+    // Depends on the call, not on the pair: compilers hoist it out of the loop.
     const double sigma = args.sigma < 3e-36 ? 3e-36 : (args.sigma > 1e37 ? 1e37 : args.sigma);
     const double unit = sigma * 0x1.71547652b82fep0;
     const float high = static_cast<float>(unit);
@@ -52,7 +52,7 @@ struct FloatLogistic {
       growth = fmaf(growth, fraction, FloatSeries::exp2_growth(k));
     }
     const float m = fmaf(growth, fraction, 1.0f);
-    // Where it is no normal fp32 number, it no longer counts beside 1.
+    // If u is below the normal fp32 range, it is negligible beside 1.
     const float u =
         exponent > -126 ? bit_cast<float>(bit_cast<int32_t>(m) + exponent * (1 << 23)) : 0.0f;
     float excess = FloatSeries::softplus_excess(FloatSeries::kExcessTerms - 1);
@@ -69,7 +69,7 @@ struct FloatLogistic {
   }
 
  private:
-  // Of numbers from 1 to 2, to about half a unit in the last place.
+  // For numbers from 1 to 2, to about half a unit in the last place.
   FRL_HD static float reciprocal(float value) {
 #ifdef __CUDA_ARCH__
     const float guess = __fdividef(1.0f, value);
@@ -79,8 +79,8 @@ struct FloatLogistic {
 #endif
   }
 
-  // value 2^exponent, for positive numbers whose exponents stay within fp64's: three integer
-  // instructions, where a conversion and a product would take the place of eight and two.
+  // value 2^exponent, for positive numbers whose exponents stay within fp64's. Three integer
+  // instructions; a conversion and a product would take eight and two.
   FRL_HD static double widen(float value, int exponent) {
     const uint64_t bits = static_cast<uint64_t>(bit_cast<uint32_t>(value)) << 29;
     return bit_cast<double>(bits + (static_cast<uint64_t>(int64_t{exponent} + 896) << 52));

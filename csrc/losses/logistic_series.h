@@ -123,7 +123,7 @@ struct WideSeries {
   }
 };
 
-// For arithmetic in fp32, without what rounding the coefficients adds.
+// For fp32 arithmetic. Errors exclude the rounding of the coefficients.
 struct FloatSeries {
   static constexpr int kGrowthTerms = 6;
 

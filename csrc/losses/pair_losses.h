@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pair losses, listed once: both devices' kernels are made for every entry.
+// The list of pair losses: the kernels of both devices are instantiated for every entry.
 #pragma once
 
 #include <stdexcept>
@@ -38,7 +38,7 @@ decltype(auto) dispatch_loss(LossList<First, Rest...>, std::string_view name, Bo
   }
 }
 
-// Calls `body` with a value of the struct of the pair loss of that name.
+// Calls `body` with a value of the struct of the pair loss with that name.
 template <typename Body>
 decltype(auto) dispatch_pair_loss(std::string_view name, Body&& body) {
   return dispatch_loss(PairLosses{}, name, body);

@@ -7,7 +7,7 @@
 
 namespace fused_rankloss {
 
-// One triplet's term in the loss. With gap = distance(a, p) - distance(a, n) + margin:
+// The term of one triplet in the loss. With gap = distance(a, p) - distance(a, n) + margin:
 //
 //   hinge      value = max(0, gap)           slope = [gap > 0] + boundary * [gap = 0]
 //   softplus   value = ln(1 + e^gap)         slope = 1 / (1 + e^-gap)              (margin 0)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pairs compared one by one. The items of some levels, in ascending order of level, are the columns
-// `less`, and again the rows `more`: a row forms pairs with the columns before its level. With
-// truncation to ranks below `top`, rows of the top meet all columns, and the other rows the columns
-// of the top.
+// Pairs compared one by one. The items of some grades, in ascending order of grade, are both the
+// columns `less` and the rows `more`: a row forms pairs with the columns of lower grades. With
+// truncation to ranks below `top`, rows of the top form pairs with all columns, and the other rows
+// with the columns of the top.
 //
-// Time O(pairs), memory O(n). Many pairs are cut into parts of rows for several threads, which sum
-// the gradients of columns apart; parts depend on sizes alone.
+// Time O(pairs), memory O(n). Many pairs are split by rows into chunks (`parts`) for several
+// threads, which sum the gradients of columns separately. The chunks depend on sizes alone.
 #pragma once
 
 #include <algorithm>
@@ -30,8 +30,9 @@ class LambdaDirect {
                                     : workspace.take<double>((items + kSidePadding) * kPairParts)) {
   }
 
-  // The pairs within levels [begin, end).
-  LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end, const Team& team) {
+  // The pairs within grades [begin, end).
+  LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end,
+                   const ThreadTeam& team) {
     LambdaSums sums;
     const int64_t all = problem.size;
     if (problem.top >= problem.size) {
@@ -55,7 +56,7 @@ class LambdaDirect {
             workspace.take<int32_t>(items)};
   }
 
-  // Appends the item of a rank.
+  // Appends the item at a rank.
   static void append(const LambdaProblem& problem, int32_t rank, const double* weight,
                      LambdaSide& side) {
     const int64_t at = side.size++;
@@ -74,9 +75,9 @@ class LambdaDirect {
     std::fill_n(side.rank + side.size, kSidePadding, 0);
   }
 
-  // Rows and columns of ranks in the two ranges.
+  // The pairs of rows and columns whose ranks lie in the two ranges.
   LambdaSums solve(const LambdaProblem& problem, int64_t begin, int64_t end, Range row_ranks,
-                   Range column_ranks, const Team& team) {
+                   Range column_ranks, const ThreadTeam& team) {
     const auto within = [](Range range, int32_t rank) {
       return rank >= range.begin && rank < range.end;
     };
@@ -105,14 +106,15 @@ class LambdaDirect {
     return sums;
   }
 
-  LambdaSums sum_rows(const LambdaProblem& problem, int64_t num_pairs, const Team& team) const {
+  LambdaSums sum_rows(const LambdaProblem& problem, int64_t num_pairs,
+                      const ThreadTeam& team) const {
     const auto loop =
         lambda_loops().sum_pairs[static_cast<int>(problem.loss)][static_cast<int>(problem.weight)]
                                 [problem.normalized];
     LambdaPairs pairs{more_, less_, counts_, problem.delta, problem.term};
     if (parts_ == nullptr || less_.size < kSharedPairs) return loop(pairs);
 
-    // Rows with about equally many pairs each.
+    // Chunks of rows with about equally many pairs.
     int64_t bounds[kPairParts + 1] = {};
     int64_t passed = 0, part = 1;
     for (int64_t i = 0; i < more_.size; ++i) {
@@ -147,7 +149,7 @@ class LambdaDirect {
   LambdaSide more_;
   LambdaSide less_;
   int32_t* counts_;
-  double* parts_;  // [kPairParts][items and padding]
+  double* parts_;  // [kPairParts][items + kSidePadding]
 };
 
 }  // namespace fused_rankloss::cpu::lambda

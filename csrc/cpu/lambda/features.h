@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The features of losses/lambda_features.h, of the items of a problem.
+// The features of losses/lambda_features.h for the items of a problem.
 #pragma once
 
 #include "cpu/lambda/problem.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A lambda loss over one list, with gradient and statistics: rank the items, weigh them, add up the
-// pairs by the engine that fits (direct.h, scan.h), scale.
+// A lambda loss over one list, with gradient and statistics: rank the items, compute their weights,
+// sum the pairs with the faster engine (direct.h, scan.h), scale.
 //
 // Ranks, gains, discounts and normalisers are constants of the loss. Everything is fp64; memory is
 // O(n).
@@ -20,7 +20,7 @@
 
 namespace fused_rankloss::cpu::lambda {
 
-// What depends on ranks alone, for lists of up to `longest` items.
+// Tables by rank, for lists of up to `longest` items.
 struct RankTables {
   RankTables(const LambdaArgs& args, int64_t longest)
       : discount(longest + 1), weight_discount(longest + 1), delta(longest + 1) {
@@ -35,9 +35,9 @@ struct RankTables {
     }
   }
 
-  std::vector<double> discount;         // true ones, by rank from 0
-  std::vector<double> weight_discount;  // in the weights
-  std::vector<double> delta;            // by distance of ranks
+  std::vector<double> discount;         // by rank from 0
+  std::vector<double> weight_discount;  // as it enters the weights of pairs
+  std::vector<double> delta;            // by difference of ranks
   bool falling = true;                  // weight_discount never rises
 };
 
@@ -53,14 +53,15 @@ class LambdaList {
     return LambdaList(args, reader, tables, Workspace(), slots).workspace_.bytes();
   }
 
-  // From how many slots on a list is worth all threads: scans are short work for them.
+  // Lists of at least this many slots are solved by all threads together. The threshold of scans is
+  // higher: they are little work per item.
   static int64_t shared_slots(const LambdaArgs& args, const ListReader<Score>& reader,
                               const RankTables& tables) {
     const LambdaList list(args, reader, tables, Workspace(), 0);
     return list.always_factors() ? kSharedList : kSharedPairs;
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
     double* statistics = args_.statistics == nullptr ? nullptr : args_.statistics + 3 * b;
@@ -113,12 +114,12 @@ class LambdaList {
 
   static constexpr bool kWide = sizeof(Score) == sizeof(double);
 
-  // Ranks that a pair needs one or both of.
+  // The number of ranks of which a pair needs one, or both.
   int64_t top() const { return args_.top(list_.size); }
   bool both() const { return args_.both(); }
   bool all_pairs() const { return args_.all_pairs(); }
 
-  // Two equal infinities in a pair that is kept.
+  // Whether a kept pair consists of two equal infinities.
   bool infinities_poison() const {
     if (list_.finite) return false;
     const int64_t end = both() ? top() : list_.size;
@@ -141,8 +142,8 @@ class LambdaList {
     return {std::nan(""), 0, true};
   }
 
-  // Reads the gains that the loss or its statistics need, over the maximal DCG, and leaves the NDCG
-  // in the statistics. False if the loss has to do with a gain that is not finite.
+  // Reads the gains that the loss or its statistics need, divides them by the maximal DCG, and
+  // writes the NDCG to the statistics. False if the loss uses a gain that is not finite.
   bool read_gains(int64_t first_slot, double* statistics) {
     std::fill_n(list_.gain, list_.size, 0.0);
     if (args_.weighs_gains() || statistics != nullptr) {
@@ -157,7 +158,7 @@ class LambdaList {
     return args_.scheme != Scheme::kArp || list_.read_labels_as_gains();
   }
 
-  // Divides the gains by the maximal DCG, and leaves the NDCG in the statistics.
+  // Divides the gains by the maximal DCG, and writes the NDCG to the statistics.
   void divide_gains(double* statistics) {
     const double* discount = tables_.discount.data();
     const double maximum = max_dcg(list_, discount, top(), args_.gains == nullptr, scratch_);
@@ -201,7 +202,7 @@ class LambdaList {
     return problem;
   }
 
-  // Takes the items of ranks beyond the top out of the levels.
+  // Removes the items of ranks beyond the top from the grades.
   void keep_top(int64_t top) {
     int32_t kept = 0;
     for (int64_t level = 0; level < list_.num_levels; ++level) {
@@ -239,9 +240,10 @@ class LambdaList {
     }
   }
 
-  // The summed item weights of the pairs; then the factor of ndcg_loss1 enters them.
+  // Returns the summed item weights of the pairs. Afterwards multiplies the weights by the factor
+  // of ndcg_loss1.
   double sum_pair_weights(const LambdaProblem& problem) {
-    // Of the top and of the rest.
+    // Items of the top and of the rest.
     double more[2] = {}, less[2] = {}, pairs = 0;
     const auto take_level = [&](const double (&more)[2]) {
       pairs += more[0] * (less[0] + less[1]) + more[1] * less[0];
@@ -268,11 +270,12 @@ class LambdaList {
     return pairs;
   }
 
-  // Whether a scheme's weights factor at all, whatever the list, and for this one.
+  // Whether the weights of the scheme factor for some lists (scannable), for all lists
+  // (always_factors), and whether this list is solved by a scan (use_scan).
   bool scannable() const {
     return weight_loop() != WeightLoop::kRankDistance && !args_.score_normalization;
   }
-  // A top of k has as few pairs as a list of about 2 k items.
+  // Truncation to k leaves as few pairs as a list of about 2 k items has.
   bool few_pairs(int64_t size) const {
     return size <= scan_threshold() || (args_.k > 0 && !both() && 2 * args_.k <= scan_threshold());
   }

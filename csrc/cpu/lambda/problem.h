@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of one list as both engines take them: direct.h compares all pairs, and
-// scan.h adds up those whose weights factor.
+// The pairs of one list as both engines take them: direct.h enumerates all pairs, scan.h sums those
+// whose weights factor.
 #pragma once
 
 #include "args/lambda.h"
@@ -9,26 +9,26 @@
 
 namespace fused_rankloss::cpu::lambda {
 
-// Arrays are indexed by rank, from 0. An item is only here if it can be in a pair that is kept.
+// Arrays are indexed by rank, from 0. The problem contains only items that can be in a kept pair.
 struct LambdaProblem {
   int64_t size = 0;
-  int64_t top = 0;  // of the two ranks of a pair, at least one lies below
+  int64_t top = 0;  // at least one of the two ranks of a pair is below
   const double* score = nullptr;
-  const double* gain = nullptr;         // over the maximal DCG; the label for arp
-  const double* discount = nullptr;     // 0 where the weight has none
-  const double* more_weight = nullptr;  // in the role of the more relevant item
+  const double* gain = nullptr;         // divided by the maximal DCG; the label for arp
+  const double* discount = nullptr;     // 0 if the weight has none
+  const double* more_weight = nullptr;  // as the more relevant item
   const double* less_weight = nullptr;
-  double* grad = nullptr;  // d list_sum / d score, over sigma for the logistic loss; added to
+  double* grad = nullptr;  // accumulates d list_sum / d score, over sigma for the logistic loss
 
   const int32_t* level = nullptr;
-  const int32_t* by_level = nullptr;      // ranks in ascending order of level, then of rank
+  const int32_t* by_level = nullptr;      // ranks in ascending order of grade, then of rank
   const int32_t* level_starts = nullptr;  // [num_levels + 1], in by_level
   int64_t num_levels = 0;
-  bool all_pairs = false;  // whatever the labels, an item with itself too
+  bool all_pairs = false;  // for any labels, and also each item with itself
 
   LossLoop loss{};
   WeightLoop weight{};
-  bool normalized = false;  // weights over 0.01 + |D|
+  bool normalized = false;  // weights are divided by 0.01 + |D|
   const double* delta = nullptr;
   LambdaTermArgs term{};
 };

@@ -3,18 +3,19 @@
 // Lambda losses whose pair weights factor, in O(n log n) instead of O(n^2) time.
 //
 // Sums. With x the distance of two scores, a pair's term is a sum of exponentials exp(-k x)
-// (logistic.h; plus x itself where the pair is in the wrong order) or a polynomial of x (hinges).
-// Walking over items in the order of their scores, sums of these over all items passed follow from
-// the step before: A_k <- exp(-k step) A_k + push. All decays are <= 1, and nothing overflows.
+// (logistic.h; plus x itself if the pair is in the wrong order) or a polynomial of x (hinges). A
+// walk over items in the order of their scores carries sums of these terms over all items passed.
+// Each step updates them: A_k <- exp(-k step) A_k + push. All decays are <= 1, and nothing
+// overflows.
 //
-// Weights are sums of products of what belongs to one item each (losses/lambda_features.h), and one
-// to three walks add them up (losses/lambda_passes.h).
+// Weights are sums of products with one factor per item (losses/lambda_features.h). One to three
+// walks sum the pairs (losses/lambda_passes.h).
 //
 // Pairs. Runs of items in ascending label order, each in the order of ranks, are swept two by two
-// and then merged, as in merge_rounds.h. Levels of few items share a run, within which pairs are
-// compared directly. ndcg_loss1 knows no labels: it sweeps the list against itself once.
+// and then merged, as in merge_rounds.h. Small grades share a run, within which pairs are compared
+// directly. ndcg_loss1 ignores labels: it sweeps the list against itself once.
 //
-// Determinism: sweeps are cut into stretches that depend on sizes alone.
+// Determinism: sweeps are cut into chunks that depend on sizes alone.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,7 @@ class LambdaScan {
         less_grad_(args.scheme == Scheme::kNdcgLoss1 ? workspace.take<double>(items) : nullptr) {}
 
   LambdaSums solve(const LambdaProblem& problem, LambdaDirect& direct, bool finite,
-                   const Team& team) {
+                   const ThreadTeam& team) {
     LambdaProblem own = problem;
     if (!finite) own.score = finite_scores(problem);
     LambdaSums sums;
@@ -59,7 +60,7 @@ class LambdaScan {
       for (bool last = bounds.size() <= 2; !last;) {
         last = bounds.size() == 3;
         sums.add(sweep_round(own, neighbours(bounds), !last, team));
-        // Nothing reads the last merge.
+        // The last merge is not needed.
         if (!last) take_merged(bounds);
       }
     }
@@ -86,7 +87,7 @@ class LambdaScan {
     return args.scheme == Scheme::kNdcgLoss1 ? 2 : 1;
   }
 
-  // Infinite scores as finite ones that are as good as infinitely far from all others.
+  // Replaces infinite scores by finite ones so far from all others that terms are the same.
   const double* finite_scores(const LambdaProblem& problem) {
     double low = 0, high = 0;
     bool any = false;
@@ -105,12 +106,13 @@ class LambdaScan {
     return scores_;
   }
 
-  // Whether a kept pair in the wrong order is infinitely far apart. Infinities above share a level,
-  // or the list is poisoned; those below need not where they lie beyond the top.
+  // Whether a kept pair in the wrong order is infinitely far apart. Items at plus infinity have the
+  // same grade, or the list is poisoned. Items at minus infinity may differ in grade if they lie
+  // beyond the top.
   static bool infinite_loss(const LambdaProblem& problem) {
     const double infinity = std::numeric_limits<double>::infinity();
-    int64_t finite = problem.size;  // ranks before those below
-    int32_t highest = -1;           // level below
+    int64_t finite = problem.size;  // number of ranks before those at minus infinity
+    int32_t highest = -1;           // grade at minus infinity
     bool counts = false;
     for (; finite > 0 && problem.score[finite - 1] == -infinity; --finite) {
       highest = std::max(highest, problem.level[finite - 1]);
@@ -127,9 +129,9 @@ class LambdaScan {
     return problem.score[0] == infinity && highest > problem.level[0];
   }
 
-  // Cuts the levels into runs, and adds up the pairs within each.
+  // Cuts the grades into runs, and sums the pairs within each.
   LambdaSums solve_leaves(const LambdaProblem& problem, LambdaDirect& direct,
-                          std::vector<int64_t>& bounds, const Team& team) {
+                          std::vector<int64_t>& bounds, const ThreadTeam& team) {
     LambdaSums sums;
     const int32_t* starts = problem.level_starts;
     bounds.push_back(0);
@@ -157,7 +159,7 @@ class LambdaScan {
     return pairs;
   }
 
-  // The events in the order of ranks are the runs of the next round.
+  // Makes the events in the order of ranks the runs of the next round.
   void take_merged(std::vector<int64_t>& bounds) {
     const size_t runs = bounds.size() - 1;
     const int64_t paired = bounds[runs - runs % 2];
@@ -168,26 +170,26 @@ class LambdaScan {
     bounds = std::move(merged);
   }
 
-  // All walks over all pairs of runs. `merged`: the events in the order of ranks are needed.
+  // All walks over all pairs of runs. `merged`: the caller needs the events in the order of ranks.
   LambdaSums sweep_round(const LambdaProblem& problem, const std::vector<RunPair>& pairs,
-                         bool merged, const Team& team) {
-    std::vector<Stretch> stretches;
+                         bool merged, const ThreadTeam& team) {
+    std::vector<SweepChunk> chunks;
     for (size_t pair = 0; pair < pairs.size(); ++pair) {
-      append_stretches(static_cast<int64_t>(pair), pairs[pair].size(), stretches);
+      append_chunks(static_cast<int64_t>(pair), pairs[pair].size(), chunks);
     }
     const ScanPasses passes = scan_passes(problem);
     const bool by_rank = merged || std::any_of(passes.at, passes.at + passes.size,
                                                [](const ScanPass& pass) { return pass.by_rank; });
     const double margin = problem.term.margin;
-    team.run(stretches.size(), [&](int64_t task, int) {
-      const Stretch& stretch = stretches[task];
-      const RunPair& pair = pairs[stretch.pair];
+    team.run(chunks.size(), [&](int64_t task, int) {
+      const SweepChunk& chunk = chunks[task];
+      const RunPair& pair = pairs[chunk.pair];
       if (by_rank) {
-        merge(pair, stretch, events_,
+        merge(pair, chunk, events_,
               [&](int64_t i, int64_t j) { return pair.more.ranks[i] < pair.less.ranks[j]; });
       }
       if (margin_events_ != nullptr) {
-        merge(pair, stretch, margin_events_, [&](int64_t i, int64_t j) {
+        merge(pair, chunk, margin_events_, [&](int64_t i, int64_t j) {
           return problem.score[pair.more.ranks[i]] - problem.score[pair.less.ranks[j]] > margin;
         });
       }
@@ -197,19 +199,19 @@ class LambdaScan {
       const ScanPass& pass = passes.at[at];
       const uint32_t* events = pass.by_rank ? events_ : margin_events_;
       sums.add(dispatch_features(problem.weight, [&](auto features) {
-        return sweep<decltype(features)>(problem, pass, pairs, stretches, events, team);
+        return sweep<decltype(features)>(problem, pass, pairs, chunks, events, team);
       }));
     }
     return sums;
   }
 
-  // Writes the stretch's events, from the highest score to the lowest.
+  // Writes the chunk's events, from the highest score to the lowest.
   template <typename Order>
-  static void merge(const RunPair& pair, const Stretch& stretch, uint32_t* events,
+  static void merge(const RunPair& pair, const SweepChunk& chunk, uint32_t* events,
                     Order&& more_first) {
-    Cut at = cut_at(pair.more.size, pair.less.size, stretch.begin, more_first);
-    const Cut to = cut_at(pair.more.size, pair.less.size, stretch.end, more_first);
-    uint32_t* out = events + pair.first + stretch.begin;
+    Cut at = cut_at(pair.more.size, pair.less.size, chunk.begin, more_first);
+    const Cut to = cut_at(pair.more.size, pair.less.size, chunk.end, more_first);
+    uint32_t* out = events + pair.first + chunk.begin;
     while (at.more < to.more && at.less < to.less) {
       const bool is_more = more_first(at.more, at.less);
       *out++ = is_more ? pair.more.ranks[at.more] | kMoreEvent : pair.less.ranks[at.less];
@@ -222,17 +224,17 @@ class LambdaScan {
 
   template <typename Features>
   LambdaSums sweep(const LambdaProblem& problem, const ScanPass& pass,
-                   const std::vector<RunPair>& pairs, const std::vector<Stretch>& stretches,
-                   const uint32_t* events, const Team& team) const {
+                   const std::vector<RunPair>& pairs, const std::vector<SweepChunk>& chunks,
+                   const uint32_t* events, const ThreadTeam& team) const {
     using Walk = ScanWalk<Features>;
     const Walk walk(problem, pass, less_grad_ != nullptr ? less_grad_ : problem.grad);
-    const int64_t size = static_cast<int64_t>(stretches.size());
+    const int64_t size = static_cast<int64_t>(chunks.size());
     const auto events_of = [&](int64_t task) {
-      const Stretch& stretch = stretches[task];
-      return EventRange{events + pairs[stretch.pair].first, stretch.begin, stretch.end,
-                        pairs[stretch.pair].size()};
+      const SweepChunk& chunk = chunks[task];
+      return EventRange{events + pairs[chunk.pair].first, chunk.begin, chunk.end,
+                        pairs[chunk.pair].size()};
     };
-    // What the walks have passed when they come to a stretch, down and up.
+    // The states of the walks at the start of each chunk, down and up.
     std::vector<ScanState> down(size), up(wants_grad_ ? size : 0);
     team.run(size, [&](int64_t task, int) {
       const EventRange range = events_of(task);
@@ -267,9 +269,9 @@ class LambdaScan {
   bool wants_grad_;
   uint32_t* runs_;
   uint32_t* events_;         // in the order of ranks
-  uint32_t* margin_events_;  // in the order of s_i and s_j + margin, told by s_i - s_j
+  uint32_t* margin_events_;  // in the order of s_i and s_j + margin, decided by s_i - s_j
   double* scores_;
-  double* less_grad_;  // in the role of the less relevant item, where items have both
+  double* less_grad_;  // gradients as the less relevant item, if items have both roles
 };
 
 }  // namespace fused_rankloss::cpu::lambda

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One walk of scan.h over events, the items of two runs by score: down, from the highest
-// score, or up. Each event adds what it sees of the other run's items that were passed, and is
-// passed itself. Going down, a more relevant item sees less relevant ones above it, pairs in the
-// wrong order, and a less relevant item sees pairs in the right order; going up it is the other way
-// round. Every pair is seen once on the way down, which adds up the loss, and once on the way up;
-// each of its two items gets its gradient where it looks.
+// One walk of scan.h over events, which are the items of two runs in score order: down, from the
+// highest score, or up. Each event first queries the state: the sums over the items of the other
+// run passed so far. Then it pushes its own terms. Going down, a more relevant item queries less
+// relevant ones above it, which are pairs in the wrong order; a less relevant item queries pairs in
+// the right order. Going up it is the other way round. Every pair is counted once on the way down,
+// which also sums the loss, and once on the way up. Each of its two items receives its gradient in
+// the walk where it makes the query.
 #pragma once
 
 #include <algorithm>
@@ -74,12 +75,12 @@ class ScanWalk {
                                                                            : 3];
   }
 
-  // The state behind a range of events, from none before it.
+  // The state after a range of events, starting from an empty one.
   void pass(const EventRange& range, bool down, ScanState& state) const {
     walk<false>(range, down, position(range, down ? range.begin : range.end - 1), state);
   }
 
-  // Adds the gradients of a range of events, given the state behind the event before it.
+  // Adds the gradients of a range of events, given the state after the event before it.
   LambdaSums look(const EventRange& range, bool down, ScanState& state) const {
     const int64_t first = down ? range.begin : range.end - 1;
     const int64_t before = down ? first - 1 : first + 1;
@@ -87,7 +88,7 @@ class ScanWalk {
     return walk<true>(range, down, position(range, starts ? first : before), state);
   }
 
-  // The distance from the event before a range to its last one.
+  // The distance from the event before a range to the range's last event.
   double distance_down(const EventRange& range) const {
     if (range.begin == 0) return 0;
     return distance(position(range, range.begin - 1), position(range, range.end - 1));
@@ -97,7 +98,7 @@ class ScanWalk {
     return distance(position(range, range.end), position(range, range.begin));
   }
 
-  // state + what it was `distance` ago.
+  // Adds to `state` the state that lies `distance` before it.
   void combine(const ScanState& before, ScanState& state, double distance) const {
     const double decay = std::exp(-distance);
     for (int lane = 0; lane < kScanLanes; ++lane) {
@@ -116,7 +117,7 @@ class ScanWalk {
   }
 
  private:
-  // Not added up: large scores would swallow the shift.
+  // Kept as two numbers: large scores would absorb the shift in their sum.
   struct Position {
     double score;
     double shift;
@@ -155,7 +156,7 @@ class ScanWalk {
         before = here;
         double* push = pushes + t * kScanLanes;
         std::fill_n(push, kScanLanes, 0.0);
-        // A factor, not a branch: which run comes next is a coin toss.
+        // A factor, not a branch: which run comes next is random.
         const bool passes = takes_part(is_more, rank) && (!down || may_be_upper(rank));
         Features::push(problem_, is_more, rank, passes, push + is_more * kFeatures);
       }
@@ -167,7 +168,7 @@ class ScanWalk {
     return sums;
   }
 
-  // What an event sees.
+  // The pairs of an event with the items passed before it, from the state in `out`.
   LambdaSums look_at(uint32_t event, bool down, const double* out) const {
     const int64_t rank = rank_of(event);
     const bool is_more = event >= kMoreEvent, wrong = down == is_more;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // How well a list is ordered: the number of its pairs with different labels, and how many of them
-// the scores order rightly, with 1/2 for ties. For two levels their ratio is the AUC.
+// the scores order correctly, with 1/2 for ties. For two grades their ratio is the AUC.
 //
-// One walk in the order of ranks with a Fenwick tree over the levels of the items passed, in
-// O(n log L) time: an item is ordered rightly with all of a higher level above it. Asking before
-// and after its ties have entered the tree counts every tie once of two times.
+// One walk in the order of ranks with a Fenwick tree over the grades of the items passed, in O(n
+// log L) time. An item is in correct order with all items above it of a higher grade. Querying the
+// tree both before and after an item's ties have entered counts every tie once out of two times.
 #pragma once
 
 #include <cmath>
@@ -27,7 +27,7 @@ void count_ordered_pairs(const RankedList<Score>& list, int64_t* tree, double* s
   const auto add = [&](int64_t level) {
     for (int64_t at = level + 1; at <= list.num_levels; at += at & -at) ++tree[at];
   };
-  // Items that entered of a level up to this one.
+  // The number of items in the tree of this grade or a lower one.
   const auto up_to = [&](int64_t level) {
     int64_t count = 0;
     for (int64_t at = level + 1; at > 0; at -= at & -at) count += tree[at];

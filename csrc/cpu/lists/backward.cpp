@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The op lists_backward on the CPU. One pass over the slots, in stretches for all threads.
+// The op lists_backward on the CPU: one pass over the slots, in chunks, by all threads.
 #include <algorithm>
 
 #include "bind/lists_backward.h"
@@ -10,8 +10,7 @@
 namespace fused_rankloss::cpu {
 namespace {
 
-// The list that `slot` lies in (of several that start there, the last, which is the one with
-// slots).
+// The list that contains `slot`. Of several lists that start there, the last: the others are empty.
 int64_t list_of(const Lists& lists, int64_t slot) {
   if (!lists.offsets) return slot / lists.width;
   int64_t low = 0, high = lists.num_lists - 1;
@@ -27,14 +26,14 @@ int64_t list_of(const Lists& lists, int64_t slot) {
 }
 
 template <typename Stored, typename Raw>
-void scale_stretch(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
+void scale_chunk(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
   Stored* out = static_cast<Stored*>(args.grad_scores);
   const Lists& lists = args.lists;
   for (int64_t list = list_of(lists, begin), slot = begin; slot < end; ++list) {
     const Range slots = lists.slots(list);
     const int64_t real_end = std::clamp(slots.end, slot, end);
     if (args.num_margins == 1 && lists.mask == nullptr) {
-      // grad() with all that does not depend on the slot taken out of the loop.
+      // grad() with all that does not depend on the slot hoisted out of the loop.
       const double scale = args.list_scale[list], upstream = args.upstream(0, list);
       const Raw* raw = static_cast<const Raw*>(args.raw_grad);
       for (; slot < real_end; ++slot) {
@@ -57,14 +56,14 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
   for (int64_t b = 0; b < lists.num_lists; ++b) {
     check(lists.valid(b), call.kOp, ": expected the lengths or offsets of the forward pass");
   }
-  const int64_t tasks = (lists.num_slots + kReadStretch - 1) / kReadStretch;
-  const Team team = tasks > 1 ? Team::all() : Team::single();
+  const int64_t tasks = (lists.num_slots + kReadChunk - 1) / kReadChunk;
+  const ThreadTeam team = tasks > 1 ? ThreadTeam::all() : ThreadTeam::single();
   dispatch_scores(dtype, call.kOp, [&](auto stored) {
     dispatch_raw_grad(call.args.raw_type, [&](auto raw) {
       team.run(tasks, [&](int64_t task, int) {
-        const int64_t begin = task * kReadStretch;
-        scale_stretch<decltype(stored), decltype(raw)>(
-            call.args, begin, std::min(begin + kReadStretch, lists.num_slots));
+        const int64_t begin = task * kReadChunk;
+        scale_chunk<decltype(stored), decltype(raw)>(call.args, begin,
+                                                     std::min(begin + kReadChunk, lists.num_slots));
       });
     });
   });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Brings the items of a list into the order of their labels, and cuts the ascending order into
-// leaves: one level, or several small ones whose pairs are cheaper to compare directly than to sort
-// and sweep.
+// leaves. A grade (`level` in identifiers) is the set of items with one label. A leaf is one grade,
+// or several small ones whose pairs are cheaper to compare directly than to sort and sweep.
 #pragma once
 
 #include <algorithm>
@@ -15,12 +15,12 @@
 
 namespace fused_rankloss::cpu {
 
-// What a first look at a list's items tells.
+// What one pass over a list's items finds.
 struct ListSummary {
   int64_t num_items = 0;
   int64_t min_label = INT64_MAX;
   int64_t max_label = INT64_MIN;
-  int64_t num_lowest = 0;  // items of min_label and of max_label, as far as count_ends was asked
+  int64_t num_lowest = 0;  // items of min_label and of max_label, if count_ends was called
   int64_t num_highest = 0;
   bool integers = true;
   bool finite = true;
@@ -48,7 +48,7 @@ struct ListSummary {
     finite &= block.finite;
   }
 
-  // For a summary of this block alone.
+  // Call only on the summary of `block` alone.
   template <typename Score>
   void count_ends(const Block<Score>& block) {
     for (int t = 0; t < block.size; ++t) {
@@ -57,7 +57,7 @@ struct ListSummary {
     }
   }
 
-  // Levels as a difference of labels, exact for the whole int64 range.
+  // The largest minus the smallest label, exact for the whole int64 range.
   uint64_t label_span() const {
     return static_cast<uint64_t>(max_label) - static_cast<uint64_t>(min_label);
   }
@@ -65,7 +65,7 @@ struct ListSummary {
   bool countable() const { return integers && label_span() < kCountedLevels; }
 };
 
-// A run of whole levels: `num_levels` of them from `first_level` on.
+// A range of whole grades: `num_levels` of them from `first_level` on.
 struct Leaf {
   int64_t begin;
   int64_t end;
@@ -73,14 +73,15 @@ struct Leaf {
   int64_t num_levels;
 };
 
-// Where every level starts, the leaves that levels form (as many levels as `direct` items hold, or
-// one), and the pieces in which leaves are sorted by score.
+// Where every grade starts, the leaves that grades form (as many grades as `direct` items hold, or
+// one), and the segments (`pieces`) in which leaves are sorted by score.
 template <typename Key>
 class LevelTable {
  public:
   explicit LevelTable(int64_t direct) : direct_(direct) {}
 
-  // A level that lies in `num_pieces` pieces [starts[p], starts[p + 1]), ordered among each other.
+  // Adds a grade of `num_pieces` segments [starts[p], starts[p + 1]). All scores of a segment are
+  // below those of the next one.
   void add_level(const int64_t* starts, int64_t num_pieces) {
     const int64_t begin = starts[0], end = starts[num_pieces];
     if (begin == end) return;
@@ -107,10 +108,10 @@ class LevelTable {
   int64_t direct_;
 };
 
-// Counts the pairs of a list, given the summed weights of its levels in ascending order.
+// Counts the pairs of a list, given the summed weights of its grades in ascending order.
 class PairCounter {
  public:
-  // NaN once a weight is NaN, and no finite number where weights overflow.
+  // The count becomes NaN with a NaN weight, and infinite or NaN if weights overflow.
   void add_level(double more_weight, double less_weight) {
     pairs_ += more_weight * below_;
     below_ += less_weight;
@@ -122,8 +123,8 @@ class PairCounter {
   double pairs_ = 0;
 };
 
-// Calls body(block) for all blocks of slots [begin, end) of the list that starts at `first_slot`;
-// positions in a block count from body's second argument.
+// Calls body(block, slot) for all blocks of slots [begin, end) of the list that starts at
+// `first_slot`. Positions in a block count from `slot`.
 template <typename Score, typename Body>
 void for_blocks(const ListReader<Score>& reader, int64_t first_slot, int64_t begin, int64_t end,
                 LabelKeys keys, Body&& body) {
@@ -135,22 +136,20 @@ void for_blocks(const ListReader<Score>& reader, int64_t first_slot, int64_t beg
   }
 }
 
-// The stretch of a list's slots that a task reads.
-inline Range stretch(int64_t task, int64_t num_slots) {
-  const int64_t begin = task * kReadStretch;
-  return {begin, std::min(begin + kReadStretch, num_slots)};
+// The chunk of a list's slots that one task reads.
+inline Range chunk(int64_t task, int64_t num_slots) {
+  const int64_t begin = task * kReadChunk;
+  return {begin, std::min(begin + kReadChunk, num_slots)};
 }
 
-inline int64_t num_stretches(int64_t num_slots) {
-  return (num_slots + kReadStretch - 1) / kReadStretch;
-}
+inline int64_t num_chunks(int64_t num_slots) { return (num_slots + kReadChunk - 1) / kReadChunk; }
 
-// Of what read(slot, count, block) reads.
+// The summary of the blocks that read(slot, count, block) fills.
 template <typename Score, typename Read>
-ListSummary summarize(Range slots, const Team& team, Read&& read) {
-  std::vector<ListSummary> parts(num_stretches(slots.size()));
+ListSummary summarize(Range slots, const ThreadTeam& team, Read&& read) {
+  std::vector<ListSummary> parts(num_chunks(slots.size()));
   team.run(parts.size(), [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     Block<Score> block;
     for (int64_t slot = range.begin; slot < range.end; slot += kBlock) {
       const int count = static_cast<int>(std::min<int64_t>(kBlock, range.end - slot));
@@ -167,22 +166,23 @@ ListSummary summarize(Range slots, const Team& team, Read&& read) {
 }
 
 template <typename Score>
-ListSummary summarize(const ListReader<Score>& reader, Range slots, const Team& team) {
+ListSummary summarize(const ListReader<Score>& reader, Range slots, const ThreadTeam& team) {
   return summarize<Score>(slots, team, [&](int64_t slot, int count, Block<Score>& block) {
     reader.read(slot, count, LabelKeys::kIntegers, block);
   });
 }
 
-// The same of the labels alone: `finite` is not looked for.
+// The same from the labels alone: `finite` is not determined.
 template <typename Score>
-ListSummary summarize_labels(const ListReader<Score>& reader, Range slots, const Team& team) {
+ListSummary summarize_labels(const ListReader<Score>& reader, Range slots, const ThreadTeam& team) {
   return summarize<Score>(slots, team, [&](int64_t slot, int count, Block<Score>& block) {
     reader.read_labels(slot, count, LabelKeys::kIntegers, block);
   });
 }
 
-// Monotone bins of score keys, of about equal numbers of items, by a sample of the list. Writing a
-// level bin by bin leaves pieces to sort that fit the cache. Any bins give the same order.
+// Monotone bins of score keys that hold about equal numbers of items, from a sample of the list.
+// Writing a grade bin by bin leaves segments to sort that fit the cache. The sorted order does not
+// depend on the bins.
 template <typename Score>
 class ScoreBins {
  public:
@@ -201,7 +201,7 @@ class ScoreBins {
     std::sort(keys.begin(), keys.end());
     bins.lowest_ = keys.front();
     while ((keys.back() - keys.front()) >> bins.shift_ >= kFineBins) ++bins.shift_;
-    // A fine bin goes to the bin of the quantile where it starts.
+    // A fine bin belongs to the bin of the quantile where it starts.
     for (int64_t fine = 0; fine < kFineBins; ++fine) {
       const Key start = keys.front() + (static_cast<Key>(fine) << bins.shift_);
       const bool beyond = static_cast<Key>(fine) > (keys.back() - keys.front()) >> bins.shift_;
@@ -233,22 +233,22 @@ class ScoreBins {
 
 enum class LabelOrder { kAscending, kDescending };
 
-// Counting sort by label, and within a label by score bin, of a list with few levels. `items`
-// receives (score key, slot in the list); `buckets` is scratch for [slots] of what the first pass
-// found, so that the second one need not look at labels and bins again. Returns where each bin of
-// each level starts, [levels * bins + 1].
+// Counting sort by label, and within a label by score bin, of a list with few grades. `items`
+// receives (score key, slot in the list). `buckets` is scratch for [slots]: the first pass writes
+// the bucket of each item, so that the second pass needs neither labels nor bins. Returns where
+// each bin of each grade starts, [levels * bins + 1].
 template <typename Score, typename Key>
 std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range slots,
                                        const ListSummary& summary, const ScoreBins<Score>& bins,
-                                       Item<Key>* items, uint16_t* buckets, const Team& team,
+                                       Item<Key>* items, uint16_t* buckets, const ThreadTeam& team,
                                        LabelOrder order = LabelOrder::kAscending) {
   const bool descending = order == LabelOrder::kDescending;
   constexpr uint16_t kPadding = UINT16_MAX;
   const int64_t num_buckets = summary.num_levels() * bins.count();
-  const int64_t tasks = num_stretches(slots.size());
+  const int64_t tasks = num_chunks(slots.size());
   std::vector<int64_t> position(tasks * num_buckets);
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     int64_t* counts = position.data() + task * num_buckets;
     std::fill(buckets + range.begin, buckets + range.end, kPadding);
     for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
@@ -274,7 +274,7 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
   }
   starts[num_buckets] = next;
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     int64_t* out = position.data() + task * num_buckets;
     Score scores[kBlock];
     for (int64_t begin = range.begin; begin < range.end; begin += kBlock) {
@@ -291,30 +291,30 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
 }
 
 // Radix sort by label of a list with any labels: `items` receives (label key, slot in the list).
-// Returns `items` or `scratch`, whichever holds the result; null if a label is NaN.
+// Returns the one of `items` and `scratch` that holds the result; null if a label is NaN.
 template <typename Score, typename Key>
 Item<Key>* order_by_sorting(const ListReader<Score>& reader, Range slots,
                             const ListSummary& summary, LabelType type, Item<Key>* items,
-                            Item<Key>* scratch, const Team& team,
+                            Item<Key>* scratch, const ThreadTeam& team,
                             LabelOrder order = LabelOrder::kAscending) {
   const Key flipped = order == LabelOrder::kDescending ? ~Key{0} : Key{0};
   const LabelKeys keys = summary.integers ? LabelKeys::kIntegers : LabelKeys::kOrdered;
-  // 32 bits hold the ordered bits of fp32 and narrower labels as they are, others by their distance
-  // from the smallest label; 64 bits hold all of them once the sign is out of the way.
+  // Integer labels become differences from the smallest one. Other labels keep their ordered bits,
+  // with the sign bit flipped back if a key has 64 bits.
   const uint64_t base = summary.integers   ? static_cast<uint64_t>(summary.min_label)
                         : sizeof(Key) == 4 ? 0
                                            : 0x8000000000000000ull;
-  const int64_t tasks = num_stretches(slots.size());
+  const int64_t tasks = num_chunks(slots.size());
   std::vector<int64_t> position(tasks + 1);
   std::vector<char> has_nan(tasks);
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     for_blocks(reader, slots.begin, range.begin, range.end, keys,
                [&](const Block<Score>& block, int64_t) { position[task + 1] += block.size; });
   });
   for (int64_t task = 0; task < tasks; ++task) position[task + 1] += position[task];
   team.run(tasks, [&](int64_t task, int) {
-    const Range range = stretch(task, slots.size());
+    const Range range = chunk(task, slots.size());
     Item<Key>* out = items + position[task];
     for_blocks(reader, slots.begin, range.begin, range.end, keys,
                [&](const Block<Score>& block, int64_t slot) {

@@ -31,8 +31,8 @@ struct Runs {
   Run<Key> less(int64_t pair) const { return {items + begin(pair), middle(pair) - begin(pair)}; }
   Run<Key> more(int64_t pair) const { return {items + middle(pair), end(pair) - middle(pair)}; }
 
-  // The neighbours with what can take part in no violated pair left out: less relevant items at
-  // minus and more relevant ones at plus infinity, whose distance to others is infinite.
+  // The neighbours without the items that can be in no violated pair: less relevant items at minus
+  // infinity and more relevant ones at plus infinity, whose distance to others is infinite.
   SweepPair<Key> sweep(int64_t pair, double margin) const {
     SweepPair<Key> result{more(pair), less(pair), scratch + middle(pair), scratch + begin(pair),
                           margin};
@@ -56,42 +56,42 @@ struct Runs {
 };
 
 // One task of a round: events [begin, end) of a pair of runs.
-struct Stretch {
+struct SweepChunk {
   int64_t pair;
   int64_t begin;
   int64_t end;
 };
 
-inline void append_stretches(int64_t pair, int64_t num_events, std::vector<Stretch>& stretches) {
-  for (int64_t begin = 0; begin < num_events; begin += kSweepStretch) {
-    stretches.push_back({pair, begin, std::min(begin + kSweepStretch, num_events)});
+inline void append_chunks(int64_t pair, int64_t num_events, std::vector<SweepChunk>& chunks) {
+  for (int64_t begin = 0; begin < num_events; begin += kSweepChunk) {
+    chunks.push_back({pair, begin, std::min(begin + kSweepChunk, num_events)});
   }
 }
 
-// The stretches of a round's sweeps.
+// The chunks of a round's sweeps.
 template <typename Key>
-std::vector<Stretch> sweep_stretches(const Runs<Key>& runs, double margin) {
-  std::vector<Stretch> stretches;
+std::vector<SweepChunk> sweep_chunks(const Runs<Key>& runs, double margin) {
+  std::vector<SweepChunk> chunks;
   for (int64_t pair = 0; pair < runs.num_pairs(); ++pair) {
     const SweepPair<Key> sweep = runs.sweep(pair, margin);
     if (sweep.more.size > 0 && sweep.less.size > 0) {
-      append_stretches(pair, sweep.num_events(), stretches);
+      append_chunks(pair, sweep.num_events(), chunks);
     }
   }
-  return stretches;
+  return chunks;
 }
 
 // Fills scratch[j].key with the sort key of reach(s_j, margin) for all less relevant items.
 template <typename Key>
-void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const Team& team) {
-  std::vector<Stretch> stretches;
+void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const ThreadTeam& team) {
+  std::vector<SweepChunk> chunks;
   for (int64_t pair = 0; pair < runs.num_pairs(); ++pair) {
-    append_stretches(pair, runs.less(pair).size, stretches);
+    append_chunks(pair, runs.less(pair).size, chunks);
   }
-  team.run(stretches.size(), [&](int64_t task, int) {
-    const Stretch& stretch = stretches[task];
-    const int64_t first = runs.begin(stretch.pair);
-    for (int64_t t = first + stretch.begin; t < first + stretch.end; ++t) {
+  team.run(chunks.size(), [&](int64_t task, int) {
+    const SweepChunk& chunk = chunks[task];
+    const int64_t first = runs.begin(chunk.pair);
+    for (int64_t t = first + chunk.begin; t < first + chunk.end; ++t) {
       runs.scratch[t].key = ordered_key(reach(value_of_key(runs.items[t].key), margin, inclusive));
     }
   });
@@ -99,78 +99,78 @@ void fill_reach(const Runs<Key>& runs, double margin, bool inclusive, const Team
 
 template <typename Key, typename Count>
 PairSums sweep_round_counts(const Runs<Key>& runs, double margin, bool inclusive, Count* grad,
-                            const Team& team) {
+                            const ThreadTeam& team) {
   fill_reach(runs, margin, inclusive, team);
-  const std::vector<Stretch> stretches = sweep_stretches(runs, margin);
-  team.run(stretches.size(), [&](int64_t task, int) {
-    const Stretch& stretch = stretches[task];
-    count_pairs(runs.sweep(stretch.pair, margin), stretch.begin, stretch.end);
+  const std::vector<SweepChunk> chunks = sweep_chunks(runs, margin);
+  team.run(chunks.size(), [&](int64_t task, int) {
+    const SweepChunk& chunk = chunks[task];
+    count_pairs(runs.sweep(chunk.pair, margin), chunk.begin, chunk.end);
   });
-  std::vector<PairSums> parts(stretches.size());
-  team.run(stretches.size(), [&](int64_t task, int) {
-    const Stretch& stretch = stretches[task];
-    parts[task] = sum_counts(runs.sweep(stretch.pair, margin), stretch.begin, stretch.end, grad);
+  std::vector<PairSums> parts(chunks.size());
+  team.run(chunks.size(), [&](int64_t task, int) {
+    const SweepChunk& chunk = chunks[task];
+    parts[task] = sum_counts(runs.sweep(chunk.pair, margin), chunk.begin, chunk.end, grad);
   });
   return sum_of(parts);
 }
 
-// Turns what each stretch adds into what comes before it, from below and from above.
-inline void scan_carries(const std::vector<Stretch>& stretches, std::vector<Carry>& carries) {
-  const int64_t size = static_cast<int64_t>(stretches.size());
+// Replaces what each chunk adds by the sum over all chunks before it, from below and from above:
+// two exclusive scans.
+inline void scan_carries(const std::vector<SweepChunk>& chunks, std::vector<Carry>& carries) {
+  const int64_t size = static_cast<int64_t>(chunks.size());
   const std::vector<Carry> own = carries;
   GapMoments up, down;
   for (int64_t t = 0; t < size; ++t) {
-    if (stretches[t].begin == 0) up = {};
+    if (chunks[t].begin == 0) up = {};
     carries[t].up = up;
     up.advance(own[t].up_distance);
     up.add(own[t].up);
   }
   for (int64_t t = size - 1; t >= 0; --t) {
-    if (t == size - 1 || stretches[t + 1].pair != stretches[t].pair) down = {};
+    if (t == size - 1 || chunks[t + 1].pair != chunks[t].pair) down = {};
     carries[t].down = down;
     down.advance(own[t].down_distance);
     down.add(own[t].down);
   }
 }
 
-// `factor` scales what is added: a boundary slope between 0 and 1 takes two rounds.
+// `factor` scales what is added: a boundary slope between 0 and 1 takes two sweeps.
 template <typename Loss, typename Key, typename Score>
 PairSums sweep_round_moments(const Runs<Key>& runs, const ListWeights<Score>& weights,
                              double margin, bool inclusive, double factor, double* grad,
-                             const Team& team) {
+                             const ThreadTeam& team) {
   fill_reach(runs, margin, inclusive, team);
-  const std::vector<Stretch> stretches = sweep_stretches(runs, margin);
-  std::vector<Carry> carries(stretches.size());
-  const bool cut = std::any_of(stretches.begin(), stretches.end(),
-                               [](const Stretch& stretch) { return stretch.begin > 0; });
+  const std::vector<SweepChunk> chunks = sweep_chunks(runs, margin);
+  std::vector<Carry> carries(chunks.size());
+  const bool cut = std::any_of(chunks.begin(), chunks.end(),
+                               [](const SweepChunk& chunk) { return chunk.begin > 0; });
   if (cut) {
-    team.run(stretches.size(), [&](int64_t task, int) {
-      const Stretch& stretch = stretches[task];
-      carries[task] =
-          carry_of(runs.sweep(stretch.pair, margin), weights, stretch.begin, stretch.end);
+    team.run(chunks.size(), [&](int64_t task, int) {
+      const SweepChunk& chunk = chunks[task];
+      carries[task] = carry_of(runs.sweep(chunk.pair, margin), weights, chunk.begin, chunk.end);
     });
   }
-  scan_carries(stretches, carries);
-  std::vector<PairSums> parts(stretches.size());
-  team.run(stretches.size(), [&](int64_t task, int) {
-    const Stretch& stretch = stretches[task];
-    parts[task] = sweep_moments<Loss>(runs.sweep(stretch.pair, margin), weights, stretch.begin,
-                                      stretch.end, carries[task], factor, grad);
+  scan_carries(chunks, carries);
+  std::vector<PairSums> parts(chunks.size());
+  team.run(chunks.size(), [&](int64_t task, int) {
+    const SweepChunk& chunk = chunks[task];
+    parts[task] = sweep_moments<Loss>(runs.sweep(chunk.pair, margin), weights, chunk.begin,
+                                      chunk.end, carries[task], factor, grad);
   });
   return sum_of(parts);
 }
 
 // Merges neighbours into `scratch`, which becomes `items`.
 template <typename Key>
-void merge_round(Runs<Key>& runs, const Team& team) {
-  std::vector<Stretch> stretches;
+void merge_round(Runs<Key>& runs, const ThreadTeam& team) {
+  std::vector<SweepChunk> chunks;
   for (int64_t pair = 0; pair < runs.num_pairs(); ++pair) {
-    append_stretches(pair, runs.end(pair) - runs.begin(pair), stretches);
+    append_chunks(pair, runs.end(pair) - runs.begin(pair), chunks);
   }
-  team.run(stretches.size(), [&](int64_t task, int) {
-    const Stretch& stretch = stretches[task];
-    merge_runs(runs.more(stretch.pair), runs.less(stretch.pair), stretch.begin, stretch.end,
-               runs.scratch + runs.begin(stretch.pair));
+  team.run(chunks.size(), [&](int64_t task, int) {
+    const SweepChunk& chunk = chunks[task];
+    merge_runs(runs.more(chunk.pair), runs.less(chunk.pair), chunk.begin, chunk.end,
+               runs.scratch + runs.begin(chunk.pair));
   });
   std::vector<int64_t> bounds;
   for (int64_t pair = 0; pair < runs.num_pairs(); ++pair) bounds.push_back(runs.begin(pair));

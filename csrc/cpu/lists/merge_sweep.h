@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One merge step over two runs of a list: every item of the run `more` is more relevant than every
+// One merge step over two runs of a list. Every item of the run `more` is more relevant than every
 // item of the run `less`, and both are sorted by score. With a_j = s_j + margin ascending, let
 //
-//   k_j = number of i with s_i <= a_j        c_i = number of j with a_j >= s_i (1)
+//   k_j = number of i with s_i <= a_j        c_i = number of j with a_j >= s_i               (1)
 //
-// (or < and > for the other boundary convention). A merge finds them all, and they are the
+// (or < and > for the other boundary convention). A merge finds all of them, and they are the
 // gradients: d/ds_j = +k_j, d/ds_i = -c_i. With n the size of `less`, the sum over the violated
 // pairs is
 //
 //   sum_{i,j} max(0, m - (s_i - s_j)) = sum_i c_i (m - (s_i - s_{n - c_i}))
-//                                     + sum_j k_j (n - 1 - j) (s_{j+1} - s_j) (2)
+//                                     + sum_j k_j (n - 1 - j) (s_{j+1} - s_j)                (2)
 //
-// for item i meets the first j that reaches it and, gap by gap, all that lie above. Every term is
-// non-negative and built from a difference of neighbours, so that nothing cancels, whatever offset
-// the scores carry, and no margin is added to a score that may swallow it. Which of two items comes
-// first is decided by integer keys of `reach` (common/ordered.h). Weights and the squared hinge
-// carry the moments of losses/gap_moments.h along: those of the items of `more` that were passed,
-// at the last of them, and an item of `less` that sees them advances a copy by its own gap to it;
-// on the way down the other way round.
+// The first term pairs item i with the first j that reaches it; the second adds, gap by gap, all j
+// above that one. Every term is non-negative and built from a difference of neighbours. So nothing
+// cancels, whatever offset the scores have, and no margin is added to a score large enough to
+// absorb it. Integer keys of `reach` (common/ordered.h) decide which of two items comes first.
 //
-// A merge is cut into stretches of events for several threads; cuts depend on sizes alone.
+// Weights and the squared hinge carry the moments of losses/gap_moments.h along. On the way up,
+// these are the moments of the items of `more` passed so far, at the last of them. An item of
+// `less` advances a copy of them by its own gap to that item. On the way down the roles are
+// exchanged.
+//
+// Determinism: a merge is cut into chunks of events for several threads; cuts depend on sizes
+// alone.
 #pragma once
 
 #include <algorithm>
@@ -40,8 +43,8 @@ struct Run {
   int64_t size;
 };
 
-// Two runs to sweep, and scratch of the same sizes: `less_scratch[j].key` holds the sort key of
-// reach(s_j, margin), and count_pairs leaves numbers of pairs in both scratches' `index`.
+// Two runs to sweep, and scratch of the same sizes. `less_scratch[j].key` holds the sort key of
+// reach(s_j, margin). count_pairs writes numbers of pairs to `index` of both scratch arrays.
 template <typename Key>
 struct SweepPair {
   Run<Key> more;
@@ -60,7 +63,7 @@ struct SweepPair {
   double gap(int64_t i, int64_t j) const { return margin - (more_at(i) - less_at(j)); }
 };
 
-// Of nothing, or over no distance, even where the other is infinite or NaN.
+// count * distance; 0 if one of them is 0, even if the other is infinite or NaN.
 inline double product_or_zero(double count, double distance) {
   return count > 0 && distance > 0 ? count * distance : 0;
 }
@@ -94,7 +97,7 @@ Cut cut_at(const SweepPair<Key>& pair, int64_t event) {
                 [&](int64_t i, int64_t j) { return pair.more_first(i, j); });
 }
 
-// A merge on its way from one cut to another, counting (1) into the scratches.
+// A merge between two cuts, which writes the counts (1) to the scratch arrays.
 template <typename Key>
 struct CountingMerge {
   Cut at;
@@ -105,8 +108,8 @@ struct CountingMerge {
 
   bool merging() const { return at.more < to.more && at.less < to.less; }
 
-  // Which run comes next is a coin toss that no branch predictor wins, so both cases are the same
-  // instructions: both runs' next items receive their count, and one of them is passed.
+  // Which run comes next is random: branches would be mispredicted. So both cases are the same
+  // instructions: the next items of both runs receive their counts, and one of them is passed.
   void advance(const SweepPair<Key>& pair) {
     const bool is_more = pair.more_first(at.more, at.less);
     pair.less_scratch[at.less].index = static_cast<Key>(at.more);
@@ -129,7 +132,7 @@ struct CountingMerge {
 // The counts (1) for events [begin, end).
 template <typename Key>
 void count_pairs(const SweepPair<Key>& pair, int64_t begin, int64_t end) {
-  // Each step of a merge waits for the one before it: two merges side by side fill the waiting.
+  // Each step of a merge depends on the one before it: two interleaved merges hide the latency.
   const int64_t middle = begin + (end - begin) / 2;
   CountingMerge<Key> first(pair, begin, middle), second(pair, middle, end);
   while (first.merging() && second.merging()) {
@@ -140,14 +143,14 @@ void count_pairs(const SweepPair<Key>& pair, int64_t begin, int64_t end) {
   second.finish(pair);
 }
 
-// Equation (2) for the items [begin, end) of `less` followed by `more`, and their counts added to
-// the gradients. `grad` (or null) is indexed by Item::index.
+// Equation (2) for the items [begin, end) of `less` followed by `more`. Adds their counts to the
+// gradients; `grad` (or null) is indexed by Item::index.
 template <typename Key, typename Count>
 PairSums sum_counts(const SweepPair<Key>& pair, int64_t begin, int64_t end, Count* grad) {
   const int64_t size = pair.less.size;
   double value = 0;
   int64_t violations = 0;
-  // Items lie in the order of scores, their gradients anywhere: ask for them well ahead.
+  // Items are in the order of scores, their gradients in the order of slots: prefetch well ahead.
   const auto prefetch = [grad](const Run<Key>& run, int64_t t) {
     constexpr int64_t kAhead = 32;
     if (grad != nullptr) {
@@ -175,18 +178,19 @@ PairSums sum_counts(const SweepPair<Key>& pair, int64_t begin, int64_t end, Coun
   return {value, static_cast<double>(violations)};
 }
 
-// The moments that one stretch of events passes on to the next: going up, of more relevant items at
-// the last of them, and going down, of less relevant items at the lowest of them.
+// The moments that one chunk of events passes on to the next. Going up, they are those of the more
+// relevant items, at the last of them; going down, those of the less relevant items, at the lowest
+// of them.
 struct Carry {
   GapMoments up;
   GapMoments down;
-  // From the last such item before the stretch, in walking order, to the last one up to its end.
+  // From the last such item before the chunk, in walking order, to the last one up to its end.
   double up_distance = 0;
   double down_distance = 0;
 };
 
-// How far item i of `more` lies from the one that the walk up passed before, and item j of `less`
-// from the one that the walk down passed before.
+// The distance of item i of `more` to its predecessor on the walk up, and of item j of `less` to
+// its predecessor on the walk down.
 template <typename Key>
 double step_up(const SweepPair<Key>& pair, int64_t i) {
   return i > 0 ? pair.more_at(i) - pair.more_at(i - 1) : 0;
@@ -223,7 +227,7 @@ void walk_down(const SweepPair<Key>& pair, int64_t begin, int64_t end, Visit&& v
   }
 }
 
-// What a stretch adds to the moments, starting from none.
+// What a chunk adds to the moments, starting from zero.
 template <typename Key, typename Score>
 Carry carry_of(const SweepPair<Key>& pair, const ListWeights<Score>& weights, int64_t begin,
                int64_t end) {
@@ -244,7 +248,7 @@ Carry carry_of(const SweepPair<Key>& pair, const ListWeights<Score>& weights, in
   return carry;
 }
 
-// The sweep with moments for events [begin, end). `before` holds the moments that come from below
+// The sweep with moments for events [begin, end). `before` holds the moments that arrive from below
 // and from above.
 template <typename Loss, typename Key, typename Score>
 PairSums sweep_moments(const SweepPair<Key>& pair, const ListWeights<Score>& weights, int64_t begin,

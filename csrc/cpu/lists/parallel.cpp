@@ -41,7 +41,7 @@ void run_tasks(int64_t num_tasks, TaskFunction function, void* context) {
   std::atomic<int64_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error;  // written by the worker that set `failed`
-  // One range a worker, and no more workers than tasks: memory is shared out among that many.
+  // One range per worker, and no more workers than tasks: callers divide memory among that many.
   const int64_t workers = std::min<int64_t>(num_workers(), num_tasks);
   torch::stable::parallel_for(0, workers, 1, [&](int64_t worker, int64_t) {
     try {
@@ -50,7 +50,7 @@ void run_tasks(int64_t num_tasks, TaskFunction function, void* context) {
         poll_interrupts();
       }
     } catch (...) {
-      // Beyond this region its type and its text would be lost.
+      // An exception that leaves this region would lose its type and its text.
       if (!failed.exchange(true)) error = std::current_exception();
       next = num_tasks;
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Work for several threads as numbered tasks. Workers draw the next task when they are free, so
-// ragged work balances itself; since every task writes only its own results, neither the draw nor
-// the number of threads shows in a result.
+// Parallel work as numbered tasks. Workers fetch the next task when they are free, so that ragged
+// work balances itself. Every task writes only its own results: neither the schedule nor the number
+// of threads changes a result.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +10,27 @@
 
 namespace fused_rankloss::cpu {
 
-// Threads that torch would use for the calling thread's parallel work.
+// The number of threads that torch would use for the calling thread's parallel work.
 int num_workers();
 
-// Lets the caller's signal handlers run, now and then, on the thread that was named: throws what
-// `check` throws. Cheap enough to be asked between tasks of microseconds.
+// Polls for signals (Ctrl-C), so that their handlers run: throws what `check` throws. It acts only
+// on the thread that called set_interrupt_check, and is cheap enough to call between tasks of
+// microseconds.
 using InterruptCheck = void (*)();
-void set_interrupt_check(InterruptCheck check);  // on the thread that it is to run on
+void set_interrupt_check(InterruptCheck check);  // on the thread that is to run it
 void poll_interrupts();
 
 // Calls function(task, worker, context) for every task, with worker < min(num_workers(),
-// num_tasks). Once a task has thrown, no other is begun, and what it threw is thrown here.
+// num_tasks). Once a task has thrown, no other task starts, and its exception is rethrown here.
 using TaskFunction = void (*)(int64_t task, int worker, void* context);
 void run_tasks(int64_t num_tasks, TaskFunction function, void* context);
 
-// Runs `body(task, worker)` for every task on all threads, or on this one when it is told to, as
-// inside a task. What a body throws arrives at the caller.
-class Team {
+// Runs `body(task, worker)` for every task, on all threads (all) or on the calling one (single), as
+// inside a task. Exceptions of a body reach the caller.
+class ThreadTeam {
  public:
-  static Team all() { return Team(num_workers()); }
-  static Team single() { return Team(1); }
+  static ThreadTeam all() { return ThreadTeam(num_workers()); }
+  static ThreadTeam single() { return ThreadTeam(1); }
 
   int size() const { return size_; }
 
@@ -51,7 +52,7 @@ class Team {
   }
 
  private:
-  explicit Team(int size) : size_(size) {}
+  explicit ThreadTeam(int size) : size_(size) {}
   int size_;
 };
 

@@ -8,20 +8,21 @@
 
 namespace fused_rankloss::cpu {
 
-// Integer labels that span at most this many values are counted into levels; others are sorted.
+// Integer labels that span at most this many values are counted into grades; others are sorted.
 inline constexpr int64_t kCountedLevels = 256;
 
-// Lists of this many slots are worked on by all threads together, shorter ones by one thread each.
+// Lists of at least this many slots are solved by all threads together, shorter ones by one thread
+// each.
 inline constexpr int64_t kSharedList = 1 << 16;
 
-// Long levels are cut into bins of about this many items by score, which fit the cache when they
-// are sorted, as long as a counting pass writes to at most kMaxStreams places at a time.
+// Long grades are cut by score into bins of about this many items, which fit the cache when they
+// are sorted, as long as a counting pass writes to at most kMaxStreams positions at a time.
 inline constexpr int64_t kBinItems = 1 << 13;
 inline constexpr int64_t kMaxStreams = 1 << 10;
 
 // Slots that one task reads, and events that one task sweeps.
-inline constexpr int64_t kReadStretch = 1 << 15;
-inline constexpr int64_t kSweepStretch = 1 << 15;
+inline constexpr int64_t kReadChunk = 1 << 15;
+inline constexpr int64_t kSweepChunk = 1 << 15;
 
 // Slots that one task of short lists holds.
 inline constexpr int64_t kTaskSlots = 1 << 12;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Least-significant-digit radix sort of (key, index) items: stable, and therefore the same result
-// whatever the number of threads.
+// Least-significant-digit radix sort of (key, index) items. It is stable, so that the result does
+// not depend on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,7 @@ inline constexpr int kNarrowDigitBits = 8;
 inline constexpr int64_t kWideDigits = 1 << 12;
 // Below this a comparison sort is faster than clearing and scanning the counters.
 inline constexpr int64_t kComparisonSort = 128;
-// Below this the hand-over between threads costs more than it saves.
+// Below this, synchronising threads costs more than it saves.
 inline constexpr int64_t kParallelSort = 1 << 17;
 
 struct Digit {
@@ -45,7 +45,7 @@ struct Digit {
 
 using Counters = std::array<int64_t, 1 << kMaxDigitBits>;
 
-// The bits in which keys differ, as few digits of about equal width.
+// The bits in which keys differ, cut into as few digits as possible, of about equal width.
 template <typename Key>
 std::vector<Digit> digits_of(int64_t size, Key differing) {
   if (differing == 0) return {};
@@ -73,7 +73,7 @@ void scatter(const Item<Key>* items, int64_t size, Digit digit, Counters& positi
   for (int64_t i = 0; i < size; ++i) out[position[digit(items[i].key)]++] = items[i];
 }
 
-// Turns the counters of every part into the positions where its buckets start.
+// Turns the counters of every chunk into the positions where its buckets start.
 inline void positions(std::vector<Counters>& parts, Digit digit) {
   int64_t next = 0;
   for (size_t bucket = 0; bucket < size_t{1} << digit.bits; ++bucket) {
@@ -86,7 +86,7 @@ inline void positions(std::vector<Counters>& parts, Digit digit) {
 // Sorts `items` by key; equal keys keep their order. `scratch` has the same size. Returns the one
 // of the two that holds the result.
 template <typename Key>
-Item<Key>* radix_sort(Item<Key>* items, Item<Key>* scratch, int64_t size, const Team& team) {
+Item<Key>* radix_sort(Item<Key>* items, Item<Key>* scratch, int64_t size, const ThreadTeam& team) {
   if (size < radix::kComparisonSort) {
     std::stable_sort(items, items + size,
                      [](const Item<Key>& a, const Item<Key>& b) { return a.key < b.key; });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A list in the order of its ranks: by score descending, then by position. All arrays are indexed
-// by rank, from 0, and hold real items alone. Levels of labels are numbered from 0.
+// by rank, from 0, and hold real items only. Grades (`level` in identifiers: the different labels,
+// in ascending order) are numbered from 0.
 //
 // Time O(n log n), memory O(n).
 #pragma once
@@ -37,8 +38,8 @@ class RankedList {
         keys_(workspace.take<int64_t>(slots)),
         distinct_(workspace.take<int64_t>(slots)) {}
 
-  // False if a NaN, or what is no weight, poisons the list.
-  bool read(const ListReader<Score>& reader, Range slots, LabelType type, const Team& team) {
+  // False if a NaN or an invalid weight poisons the list.
+  bool read(const ListReader<Score>& reader, Range slots, LabelType type, const ThreadTeam& team) {
     size = 0;
     finite = true;
     num_levels = 0;
@@ -104,7 +105,7 @@ class RankedList {
     return all_finite;
   }
 
-  // Labels for gains. False if one is infinite.
+  // Uses the labels as gains. False if one is infinite.
   bool read_labels_as_gains() {
     for (int64_t r = 0; r < size; ++r) gain[r] = level_label[level[r]];
     return size == 0 ||
@@ -114,14 +115,14 @@ class RankedList {
   int64_t size = 0;
   int64_t num_levels = 0;
   bool finite = true;  // no score is infinite
-  bool rising = true;  // gains that were read rise with the labels, or stay
-  double* score;       // fp32 and narrower ones exactly
+  bool rising = true;  // the gains that were read never fall as labels rise
+  double* score;       // exact for fp32 and narrower types
   double* weight;      // of the item
-  double* gain;        // once it was read
-  double* grad;        // for sums, 0 at first
+  double* gain;        // after read_gains or read_labels_as_gains
+  double* grad;        // accumulator, 0 at first
   int32_t* position;   // slot in the list
   int32_t* level;
-  int32_t* by_level;      // ranks in ascending order of level, then of rank
+  int32_t* by_level;      // ranks in ascending order of grade, then of rank
   int32_t* level_starts;  // [num_levels + 1], in by_level
   double* level_label;    // [num_levels]
 
@@ -156,7 +157,7 @@ class RankedList {
             std::lower_bound(distinct_, distinct_ + count, keys_[position[r]]) - distinct_);
       }
     }
-    // Counting sort: counts, then where each level ends, then filled from the back.
+    // Counting sort: counts, then where each grade ends, then filled from the back.
     std::fill(level_starts, level_starts + num_levels + 1, 0);
     for (int64_t r = 0; r < size; ++r) ++level_starts[level[r]];
     for (int64_t t = 1; t < num_levels; ++t) level_starts[t] += level_starts[t - 1];
@@ -172,7 +173,7 @@ class RankedList {
   int64_t* distinct_;
 };
 
-// The greatest DCG at rank k that any order of the list reaches.
+// The maximal DCG at rank k, over all orders of the list.
 template <typename Score>
 double max_dcg(const RankedList<Score>& list, const double* discount, int64_t k,
                bool gains_by_label, double* scratch) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Reads the real items of a list in blocks, whatever the dtypes of scores and labels and wherever
-// its padding lies, so that the algorithms see arrays of one type.
+// Reads the real items of a list in blocks, so that the algorithms see arrays of one type: for all
+// dtypes of scores and labels, and wherever the padding lies.
 #pragma once
 
 #include <cmath>
@@ -11,11 +11,11 @@
 
 namespace fused_rankloss::cpu {
 
-// Slots a block covers: its arrays stay in the first-level cache.
+// Slots per block: its arrays stay in the L1 cache.
 inline constexpr int kBlock = 1024;
 
-// Integer-valued labels are most labels, and small ranges of them need no sort: they are read as
-// plain integers where all of a list's are; the others through their ordered bits.
+// Most labels are integers, and small ranges of integers need no sort. If all labels of a list are
+// integers, they are read as such; otherwise through their ordered bits.
 enum class LabelKeys { kIntegers, kOrdered };
 
 template <typename Score>
@@ -28,11 +28,11 @@ struct Block {
   int64_t label[kBlock];
 };
 
-// Where the items of a block go as fp64: narrower scores exactly, labels as their nearest numbers.
+// Where the items of a block go as fp64: scores exactly, labels rounded to the nearest fp64 number.
 struct ItemValues {
   double* score;
   double* label;
-  double* weight;     // written if there are any
+  double* weight;     // written if the list has weights
   int32_t* position;  // of the item in the block's slots; written if there is a mask
 };
 
@@ -45,13 +45,13 @@ class ListReader {
     return ListReader(args, load_scores<Stored>, std::is_same_v<Stored, double>);
   }
 
-  // The block of `count <= kBlock` slots from `slot` on.
+  // Reads `count <= kBlock` slots from `slot` on.
   void read(int64_t slot, int count, LabelKeys keys, Block<Score>& block) const {
     read_labels(slot, count, keys, block);
     block.finite = load_scores_(args_.scores, slot, block.position, block.size, block.score);
   }
 
-  // Without its scores.
+  // The same without scores.
   void read_labels(int64_t slot, int count, LabelKeys keys, Block<Score>& block) const {
     block.size = compact(slot, count, block.position);
     block.integers = visit_labels(args_.labels, args_.label_type, [&](const auto* labels) {
@@ -59,8 +59,8 @@ class ListReader {
     });
   }
 
-  // The real items of the block of `count <= kBlock` slots from `slot` on, as values. Returns how
-  // many there are.
+  // Reads the real items among `count <= kBlock` slots from `slot` on, as fp64 values. Returns
+  // their number.
   int read_values(int64_t slot, int count, const ItemValues& out, bool& finite) const {
     int32_t* kept = args_.lists.mask == nullptr ? nullptr : out.position;
     const int size = kept == nullptr ? count : compact(slot, count, kept);
@@ -96,7 +96,7 @@ class ListReader {
 
   bool weighted() const { return args_.weights != nullptr; }
 
-  // The item's weight in the pairs in which it is the more, and the less, relevant one.
+  // The item's weight in pairs where it is the more, and the less, relevant item.
   double more_weight(int64_t slot) const {
     if (!weighted()) return 1.0;
     return is_double_ ? static_cast<const double*>(args_.weights)[slot]
@@ -124,7 +124,7 @@ class ListReader {
     return size;
   }
 
-  // Positions ascend, so that the last one tells whether any was left out; null leaves out none.
+  // Positions ascend, so that the last one shows whether a slot was left out. Null: none was.
   static bool is_dense(const int32_t* position, int64_t size) {
     return position == nullptr || (size > 0 && position[size - 1] == size - 1);
   }
@@ -180,8 +180,8 @@ class ListReader {
   bool is_double_;
 };
 
-// Finds what makes a list's loss NaN: a NaN score, and two items of different labels whose scores
-// are the same infinity, for their difference is NaN.
+// Finds what makes a list's loss NaN: a NaN score, or two items of different labels whose scores
+// are the same infinity, since their difference is NaN.
 class InfinityCheck {
  public:
   template <typename Score>
@@ -200,7 +200,7 @@ class InfinityCheck {
   Seen seen_[2];
 };
 
-// Weight of the item at `index` of the list, in its role.
+// The weight of the item at `index` of the list, by its role in the pair.
 template <typename Score>
 struct ListWeights {
   const ListReader<Score>& reader;
@@ -209,7 +209,7 @@ struct ListWeights {
   double more(int64_t index) const { return reader.more_weight(first_slot + index); }
   double less(int64_t index) const { return reader.less_weight(first_slot + index); }
 
-  // Its own weight for sums of a whole level: NaN where it is none.
+  // The item's own weight, for sums over a whole grade: NaN if it is no valid weight.
   double checked(int64_t index) const {
     const double weight = reader.more_weight(first_slot + index);
     return is_weight(weight) ? weight : std::nan("");

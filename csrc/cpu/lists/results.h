@@ -11,10 +11,10 @@
 
 namespace fused_rankloss::cpu {
 
-// What the loss needs of one list.
+// What the loss needs from one list.
 struct ListResult {
   double value = 0;
-  double pairs = 0;  // summed pair weight, or 1 for a list that counts; 0 for a poisoned list
+  double pairs = 0;  // summed pair weight, or 1 for a list that counts (listwise); 0 if poisoned
   bool poisoned = false;
   double unit = 1;  // of the stored gradients, a power of two
 };
@@ -29,8 +29,8 @@ void visit_raw_grad(const Args& args, int64_t slot, Visit&& visit) {
   }
 }
 
-// Zeroes the gradients of a list's slots and of the padding behind them, or makes those of its
-// items NaN once it is known to be poisoned.
+// Zeroes the gradients of a list's slots and of the padding behind them. (poison_raw_grad makes
+// those of its items NaN once the list is known to be poisoned.)
 template <typename Args>
 void clear_raw_grad(const Args& args, int64_t list) {
   if (args.raw_grad == nullptr) return;
@@ -39,7 +39,7 @@ void clear_raw_grad(const Args& args, int64_t list) {
   visit_raw_grad(args, slots.begin, [&](auto* grad) { std::fill_n(grad, end - slots.begin, 0); });
 }
 
-// The same for losses that store a gradient for every item: only what they pass over is zeroed.
+// The same for losses that store a gradient for every item: zeroes only the slots that they skip.
 template <typename Args>
 void clear_raw_grad_of_padding(const Args& args, int64_t list) {
   if (args.raw_grad == nullptr) return;

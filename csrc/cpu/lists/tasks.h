@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The lists of a batch as tasks: long lists one after another by all threads together, short ones
-// by one thread each.
+// The lists of a batch as tasks: long lists one after another, each by all threads together, and
+// short lists by one thread each.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 
 namespace fused_rankloss::cpu {
 
-// Calls solve(team, list, memory) for every list, with memory of bytes(slots of the list) bytes.
-// `allocate(bytes)` is asked once. Lists of `shared` slots or more are long.
+// Calls solve(team, list, memory) for every list, with bytes(slots of the list) bytes of memory.
+// Calls `allocate(bytes)` once. Lists of at least `shared` slots are long.
 template <typename Bytes, typename Allocate, typename Solve>
 void run_lists(const Lists& lists, int64_t shared, Bytes&& bytes, Allocate&& allocate,
                Solve&& solve) {
-  const Team team = Team::all(), single = Team::single();
+  const ThreadTeam team = ThreadTeam::all(), single = ThreadTeam::single();
   std::vector<Range> tasks;  // of short lists
   std::vector<int64_t> long_lists;
   int64_t longest = 0, longest_shared = 0, task_slots = kTaskSlots;

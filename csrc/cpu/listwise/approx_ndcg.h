@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// ApproxNDCG over one list, with gradient: -sum_i w_i g_i / log2(1 + r_i) with soft ranks
-// r_i = 1 + sum_j sigmoid((s_j - s_i) / T), see soft_ranks.h. g are gains over the maximal DCG.
+// ApproxNDCG over one list, with gradient: -sum_i w_i g_i / log2(1 + r_i) with soft ranks r_i = 1 +
+// sum_j sigmoid((s_j - s_i) / T), see soft_ranks.h. The g_i are gains divided by the maximal DCG.
 //
-// Everything is fp64 and in the order of the scores, by one thread; memory is O(n).
+// Everything is fp64, in the order of the scores, and on one thread; memory is O(n).
 //
 // Source: Qin et al., "A general approximation framework for direct optimization of information
 // retrieval measures" (2010).
@@ -31,7 +31,7 @@ class ApproxNdcgList {
     return ApproxNdcgList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     const Range slots = args_.lists.slots(b);
     clear_raw_grad(args_, b);
     if (!list_.read(reader_, slots, args_.label_type, team) || !list_.finite ||

@@ -5,19 +5,21 @@
 //   value  = sum_t c_t (l_t - s_t)
 //   grad_m = exp(s_m) sum_{t <= m} c_t exp(-l_t) - c_m
 //
-// The order is cut into chunks. Each has a reference R_b, the largest score of it and of all behind
-// it, so that R falls from chunk to chunk, and works with exp(s - R_b):
+// The order is cut into chunks. Each has a reference R_b, the largest score of the chunk and of all
+// chunks behind it, so that R never rises from chunk to chunk. A chunk works with exp(s - R_b):
 //
 //   S_t = sum_{u >= t} exp(s_u - R_b)     from the back, exp(l_t - R_b)
-//   P_t = sum_{u <= t} c_u / S_u          from the front, what exp(s_t - R_b) meets
+//   P_t = sum_{u <= t} c_u / S_u          from the front, the factor of exp(s_t - R_b)
 //
-// Chunks make theirs side by side, then what comes from behind (S) and from before (P) is passed
-// along, times exp(R_{b+1} - R_b) <= 1. All terms of S are positive, so nothing cancels; and
-// nothing that counts is lost as long as S_t, which is not below exp(R_{b+1} - R_b), and the
-// exponentials that it is compared with stay in the range of numbers. A chunk whose largest score
-// is too far above all behind it goes item by item instead, as logarithms: see solve_by_items.
+// Chunks compute their own sums in parallel. Then the sums from behind (S) and from before (P) are
+// passed from chunk to chunk, times exp(R_{b+1} - R_b) <= 1. All terms of S are positive, so
+// nothing cancels. Nothing that matters is lost as long as S_t, which is at least exp(R_{b+1} -
+// R_b), and the exponentials compared with it stay in the normal range. A chunk whose largest score
+// is too far above all scores behind it is solved item by item instead, with logarithms: see
+// sum_by_items.
 //
-// fp64 throughout, in O(n) memory; sums over items go in an order that depends on their number.
+// fp64 throughout, in O(n) memory. The order in which items are summed depends on their number
+// alone.
 //
 // Sources: Xia et al., "Listwise approach to learning to rank" (2008); Lan et al., "Position-aware
 // ListMLE" (2014).
@@ -48,7 +50,7 @@ class ListMleList {
     return ListMleList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     slots_ = args_.lists.slots(b);
     clear_raw_grad_of_padding(args_, b);
     if (!read(team)) {
@@ -76,10 +78,11 @@ class ListMleList {
   using Key = decltype(ordered_key(Score{}));
   static constexpr bool kWide = sizeof(Score) == sizeof(double);
 
-  // How far R_b may be above R_{b+1}. The difference R_b - s is rounded by u of itself, which costs
-  // an exponential of s as much, relatively: for fp64 scores more than a few units would show.
+  // The largest allowed R_b - R_{b+1}. The difference R_b - s is rounded by u times itself, which
+  // costs an exponential of s the same relative error. For fp64 scores, more than a few units would
+  // show.
   static constexpr double kLargestDrop = kWide ? 64 : 300;
-  // What exp_of_negative takes before its results leave the normal range.
+  // The largest argument of exp_of_negative whose result is in the normal range.
   static constexpr double kLargestGap = 708;
 
   struct Chunk {
@@ -87,7 +90,7 @@ class ListMleList {
     double lowest;
     double top;     // R
     double sum;     // of exp(s - R), over the chunk
-    double behind;  // that over all items behind it
+    double behind;  // the same over all items behind the chunk
     double passed;  // sum of c_t / exp(l_t - R) over the chunk
     double value;
     double before;  // `passed` over all items before the chunk
@@ -102,7 +105,7 @@ class ListMleList {
         score_(workspace_.take<double>(slots)),
         weight_(workspace_.take<double>(slots)),
         slot_(workspace_.take<int32_t>(slots)),
-        // Of the sort, and later of the sums.
+        // For the sort, and later for the sums.
         items_(workspace_.take<std::byte>(slots * item_bytes(args))),
         scratch_(workspace_.take<std::byte>(slots * item_bytes(args))),
         own_(reinterpret_cast<double*>(items_)),
@@ -119,7 +122,7 @@ class ListMleList {
   // ---- The order of labels -------------------------------------------------
 
   // False if the list is poisoned.
-  bool read(const Team& team) {
+  bool read(const ThreadTeam& team) {
     const ListSummary summary = summarize(reader_, slots_, team);
     size_ = summary.num_items;
     if (!summary.finite) return false;
@@ -129,7 +132,7 @@ class ListMleList {
     return narrow ? sort_labels<uint32_t>(summary, team) : sort_labels<uint64_t>(summary, team);
   }
 
-  bool count_labels(const ListSummary& summary, const Team& team) {
+  bool count_labels(const ListSummary& summary, const ThreadTeam& team) {
     static const ScoreBins<Score> kOneBin;
     auto* items = reinterpret_cast<Item<Key>*>(items_);
     order_by_counting(reader_, slots_, summary, kOneBin, items,
@@ -142,7 +145,7 @@ class ListMleList {
   }
 
   template <typename LabelKey>
-  bool sort_labels(const ListSummary& summary, const Team& team) {
+  bool sort_labels(const ListSummary& summary, const ThreadTeam& team) {
     const Item<LabelKey>* items = order_by_sorting(
         reader_, slots_, summary, args_.label_type, reinterpret_cast<Item<LabelKey>*>(items_),
         reinterpret_cast<Item<LabelKey>*>(scratch_), team, LabelOrder::kDescending);
@@ -154,9 +157,9 @@ class ListMleList {
     });
   }
 
-  // Copies what take(t, slot) finds, with weights and extremes. False if a weight is none.
+  // Copies what take(t, slot) returns, with weights and extremes. False if a weight is invalid.
   template <typename Take>
-  bool take_order(const Team& team, Take&& take) {
+  bool take_order(const ThreadTeam& team, Take&& take) {
     chunks_.resize((size_ + kListChunk - 1) / kListChunk);
     const PositionWeights positions{args_.position_weights, args_.num_position_weights,
                                     args_.exponential_positions};
@@ -198,20 +201,20 @@ class ListMleList {
             weight_ + range.begin, own_ + range.begin,  sums_ + range.begin};
   }
 
-  // Runs body(number) for the chunks that do not go item by item.
+  // Runs body(number) for the chunks that are not solved item by item.
   template <typename Body>
-  void run_chunks(const Team& team, Body&& body) {
+  void run_chunks(const ThreadTeam& team, Body&& body) {
     team.run(num_chunks(), [&](int64_t number, int) {
       if (!chunks_[number].by_items) body(number);
     });
   }
 
-  void sum_exponentials(const Team& team) {
+  void sum_exponentials(const ThreadTeam& team) {
     double below = score_[size_ - 1];
     for (int64_t number = num_chunks() - 1; number >= 0; --number) {
       Chunk& chunk = chunks_[number];
       chunk.top = std::max(chunk.highest, below);
-      // An exponential may be lost where it is below the normal range relative to S, too.
+      // An exponential must not fall below the normal range relative to S, either.
       const double drop = chunk.top - below, gap = chunk.top - chunk.lowest;
       chunk.by_items = drop > kLargestDrop || (drop > 0 && gap > kLargestGap);
       below = chunk.top;
@@ -227,7 +230,7 @@ class ListMleList {
   }
 
   void carry_sums() {
-    double sum = 0;  // of exp(s - R) over the items of the chunk behind and all behind it
+    double sum = 0;  // of exp(s - R) over the items of the following chunk and all behind it
     for (int64_t number = num_chunks() - 1; number >= 0; --number) {
       Chunk& chunk = chunks_[number];
       const bool last = number == num_chunks() - 1;
@@ -242,7 +245,7 @@ class ListMleList {
     }
   }
 
-  double sum_terms(const Team& team) {
+  double sum_terms(const ThreadTeam& team) {
     run_chunks(team, [&](int64_t number) {
       Chunk& chunk = chunks_[number];
       const ListMleSums sums =
@@ -273,7 +276,7 @@ class ListMleList {
   }
 
   template <typename Real>
-  void store_gradients(Real* grad, const Team& team) {
+  void store_gradients(Real* grad, const ThreadTeam& team) {
     run_chunks(team, [&](int64_t number) {
       Real own[kListChunk];
       const ListMleChunk chunk = loop_args(number);
@@ -292,8 +295,9 @@ class ListMleList {
 
   // ---- Item by item --------------------------------------------------------
 
-  // l of the chunk's first item, from l' of the one behind it to l: to full relative accuracy at
-  // any scores. `own` becomes the terms l_t - s_t and `sums` exp(l_{t+1} - l_t).
+  // Returns l of the chunk's first item, stepping from l' of the item behind to l: with full
+  // relative accuracy at any scores. `own` becomes the terms l_t - s_t and `sums` exp(l_{t+1} -
+  // l_t).
   double sum_by_items(int64_t number) {
     const Range range = range_of(number);
     Chunk& chunk = chunks_[number];
@@ -311,7 +315,8 @@ class ListMleList {
     return log_sum;
   }
 
-  // q_m = sum_{t <= m} c_t exp(l_m - l_t) of the chunk's last item, times exp(l_{m+1} - l_m).
+  // Returns q_m = sum_{t <= m} c_t exp(l_m - l_t) of the chunk's last item, times exp(l_{m+1} -
+  // l_m).
   template <typename Real>
   double gradients_by_items(int64_t number, Real* grad) {
     const Range range = range_of(number);
@@ -327,7 +332,7 @@ class ListMleList {
   const ListwiseArgs& args_;
   const ListReader<Score>& reader_;
   Workspace workspace_;
-  double* score_;   // by place in the order
+  double* score_;   // by position in the order
   double* weight_;  // c
   int32_t* slot_;   // in the list
   std::byte* items_;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// ListNet over one list, with gradient: sum_i w_i p_i (L - s_i), p = softmax(labels),
-// L = log sum_j exp(s_j). With e_i = exp(y_i - max y) and f_i = exp(s_i - max s)
+// ListNet over one list, with gradient: sum_i w_i p_i (L - s_i), p = softmax(labels), L = log sum_j
+// exp(s_j). With e_i = exp(y_i - max y) and f_i = exp(s_i - max s)
 //
 //   value  = sum_i w_i e_i (log sum_j f_j + max s - s_i) / sum_j e_j
 //   grad_i = (sum_j w_j e_j / sum_j e_j) f_i / sum_j f_j - w_i e_i / sum_j e_j
 //
-// so items need no order: one pass reads them and finds the maxima, one makes the exponentials and
-// their sums, one the gradients. Each goes chunk by chunk, by all threads. fp64 throughout, in O(n)
-// memory; exponentials are as precise as scores of a type deserve.
+// so that items need no order. One pass reads them and finds the maxima, one computes the
+// exponentials and their sums, one the gradients. Each pass goes chunk by chunk, by all threads.
+// fp64 throughout, in O(n) memory; exponentials are as precise as the dtype of the scores warrants.
 //
 // Source: Cao et al., "Learning to rank: from pairwise approach to listwise approach" (2007).
 #pragma once
@@ -39,7 +39,7 @@ class ListNetList {
     return ListNetList(args, reader, Workspace(), slots).workspace_.bytes();
   }
 
-  ListResult solve(int64_t b, const Team& team) {
+  ListResult solve(int64_t b, const ThreadTeam& team) {
     clear_raw_grad_of_padding(args_, b);
     read(args_.lists.slots(b), team);
     if (poisoned_) {
@@ -48,7 +48,7 @@ class ListNetList {
     }
     if (size_ == 0) return {};
     const ListNetSums sums = sum_chunks(team);
-    // log of the sum without its first 1, which would swallow the rest.
+    // log of the sum with the first 1 taken out, which would absorb the rest.
     const double log_sum = std::log1p((sums.tops - 1) + sums.rest);
     if (args_.raw_grad != nullptr) {
       const double mass = sums.weighted / sums.labels;
@@ -77,20 +77,21 @@ class ListNetList {
     return {number * kListChunk, std::min((number + 1) * kListChunk, size)};
   }
 
-  // What the items of a chunk of slots have.
+  // Extremes and checks of a chunk's items.
   struct Found {
     double top_score = -std::numeric_limits<double>::infinity();
     double top_label = -std::numeric_limits<double>::infinity();
     bool finite = true;    // scores
-    bool has_nan = false;  // or what is no weight
+    bool has_nan = false;  // in labels, or an invalid weight
   };
 
-  // Items in a row, whatever lies between them: where a chunk's go depends on those before.
-  void read(Range slots, const Team& team) {
+  // Compacts the items, without the padding between them: a chunk's first position depends on the
+  // number of items before it.
+  void read(Range slots, const ThreadTeam& team) {
     const int64_t chunks = num_chunks(slots.size());
     std::vector<int64_t> starts(chunks + 1);
     const bool dense = args_.lists.mask == nullptr;
-    (dense ? Team::single() : team).run(chunks, [&](int64_t number, int) {
+    (dense ? ThreadTeam::single() : team).run(chunks, [&](int64_t number, int) {
       const Range range = chunk(number, slots.size());
       starts[number + 1] = dense ? range.size() : count(slots, range);
     });
@@ -109,7 +110,7 @@ class ListNetList {
     }
     top_score_ = all.top_score;
     top_label_ = all.top_label;
-    // An infinite largest label is no distribution.
+    // Softmax of an infinite largest label is no distribution.
     poisoned_ = !all.finite || all.has_nan || (size_ > 0 && !std::isfinite(top_label_));
   }
 
@@ -146,7 +147,7 @@ class ListNetList {
             label_ + range.begin, weight_ == nullptr ? nullptr : weight_ + range.begin};
   }
 
-  ListNetSums sum_chunks(const Team& team) const {
+  ListNetSums sum_chunks(const ThreadTeam& team) const {
     std::vector<ListNetSums> parts(num_chunks(size_));
     team.run(parts.size(), [&](int64_t number, int) {
       parts[number] = listwise_loops().list_net_sums[kWide](items(number));
@@ -157,7 +158,7 @@ class ListNetList {
   }
 
   void store_gradients(int64_t first_slot, double score_factor, double target_factor,
-                       const Team& team) const {
+                       const ThreadTeam& team) const {
     visit_raw_grad(args_, first_slot, [&](auto* grad) {
       using Real = std::remove_pointer_t<decltype(grad)>;
       team.run(num_chunks(size_), [&](int64_t number, int) {

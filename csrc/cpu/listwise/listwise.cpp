@@ -26,7 +26,7 @@ std::vector<ListResult> solve_lists(const ListwiseCall& call, const ListReader<S
         workspace = new_tensor(call.results->loss, {bytes}, ScalarType::Byte);
         return static_cast<std::byte*>(workspace->mutable_data_ptr());
       },
-      [&](const Team& team, int64_t b, std::byte* memory) {
+      [&](const ThreadTeam& team, int64_t b, std::byte* memory) {
         List list(args, reader, memory, args.lists.slots(b).size());
         results[b] = list.solve(b, team);
       });

@@ -8,8 +8,7 @@
 
 namespace fused_rankloss::cpu::listwise {
 
-// Up to this many items have their soft ranks computed pair by pair, where a scan could add them
-// up.
+// Up to this many items, soft ranks are computed pair by pair instead of by a scan.
 inline constexpr int64_t kDirectSoftRanks = 256;
 
 }  // namespace fused_rankloss::cpu::listwise

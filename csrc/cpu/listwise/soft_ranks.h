@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Soft ranks of approx_ndcg and their gradients, of items in descending order of scores:
+// Soft ranks of approx_ndcg and their gradients, for items in descending order of scores:
 //
 //   rank_i = 1 + sum_{j != i} sigmoid((s_j - s_i) / T)
 //   grad_m = sum_i (c_i - c_m) sigmoid'((s_i - s_m) / T), c = d loss / d rank
 //
-// Two scores are subtracted before anything else happens to them: relative to a third one, such as
-// the largest, small differences would be lost.
+// Scores are only used as differences of two of them: relative to a third one, such as the largest,
+// small differences would be lost.
 //
-// Short lists go pair by pair. Others in O(n) by the exponential scan of lambda/scan.h, without
-// labels: with u = exp(-|s_i - s_j| / T), an item below adds u / (1 + u) and one above
-// 1 - u / (1 + u); sigmoid' is u / (1 + u)^2 either way. One thread, O(n) memory.
+// Short lists are computed pair by pair. Others take O(n) with the exponential scan of
+// lambda/scan.h, without labels. With u = exp(-|s_i - s_j| / T), an item below adds u / (1 + u) and
+// one above 1 - u / (1 + u); sigmoid' is u / (1 + u)^2 either way. One thread, O(n) memory.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,7 @@ struct SoftRanks {
     }
   }
 
-  // Adds to `grads`, times T; `coefficients` are c.
+  // Adds T times the gradients to `grads`; `coefficients` are c.
   void add_gradients(const double* coefficients, double* grads) const {
     if (size <= kDirectSoftRanks) {
       lambda_loops().soft_ranks(score, size, temperature, coefficients, nullptr, grads);
@@ -76,7 +76,7 @@ struct SoftRanks {
     }
   }
 
-  // [2][terms]; nothing asks for the second row.
+  // [2][terms]; the second row is not used.
   template <typename Series>
   static std::vector<double> coefficients_of(double (*function)(int)) {
     std::vector<double> series(2 * Series::kTerms);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Makes the table that places are searched in (simd/bucket_loops.h).
+// Builds the bucket table of a search among sorted keys (simd/bucket_loops.h).
 #pragma once
 
 #include <algorithm>
@@ -16,24 +16,24 @@
 namespace fused_rankloss::cpu::pairwise {
 
 template <typename Score>
-class PlaceTableMaker {
+class BucketTableMaker {
  public:
   using Key = decltype(ordered_key(Score{}));
 
-  PlaceTableMaker(Workspace& workspace, int64_t size)
+  BucketTableMaker(Workspace& workspace, int64_t size)
       : size_(size),
-        num_buckets_(std::min(kPlaceBuckets * size, kMaxPlaceBuckets)),
+        num_buckets_(std::min(kBucketsPerKey * size, kMaxBuckets)),
         keys_(workspace.take<Key>(size +
                                   (int64_t{1} << std::bit_width(static_cast<uint64_t>(size))))),
         totals_(workspace.take<int32_t>(size + 1)),
         starts_(workspace.take<int32_t>(num_buckets_)) {}
 
-  // Of key_at(0) <= key_at(1) <= ..., complemented if `mirrored`.
+  // For key_at(0) <= key_at(1) <= ..., complemented if `mirrored`.
   template <typename KeyAt>
-  PlaceTable<Score> make(bool mirrored, KeyAt&& key_at) const {
+  BucketTable<Score> make(bool mirrored, KeyAt&& key_at) const {
     const int64_t distinct = load_keys(key_at);
     const Key first = keys_[0], last = keys_[distinct - 1];
-    PlaceTable<Score> table{};
+    BucketTable<Score> table{};
     table.keys = keys_;
     table.totals = distinct < size_ ? totals_ : nullptr;
     table.starts = starts_;
@@ -75,10 +75,10 @@ class PlaceTableMaker {
   }
 
   // Returns the number of keys in the fullest bucket.
-  int64_t fill_buckets(const PlaceTable<Score>& table, int64_t distinct) const {
+  int64_t fill_buckets(const BucketTable<Score>& table, int64_t distinct) const {
     int64_t filled = 0, longest = 0, begin = 0;
     for (int64_t d = 0; d < distinct; ++d) {
-      const int32_t bucket = place_bucket(table, keys_[d], table.scale != 0);
+      const int32_t bucket = bucket_of(table, keys_[d], table.scale != 0);
       if (bucket >= filled) begin = d;
       while (filled <= bucket) starts_[filled++] = static_cast<int32_t>(d);
       longest = std::max(longest, d + 1 - begin);

@@ -15,19 +15,19 @@
 
 namespace fused_rankloss::cpu::pairwise {
 
-// Items in ascending label order, cut into levels.
+// Items in ascending label order, cut into grades.
 template <typename Score, int kCapacity>
 struct DirectItems {
   int size = 0;
   int num_levels = 0;
-  int32_t starts[kCapacity + 1];  // of the levels
+  int32_t starts[kCapacity + 1];  // of the grades
   int64_t index[kCapacity];       // slot in the list
   Score score[kCapacity];
 
   PairLevels levels() const { return {starts, num_levels}; }
 };
 
-// Stable counting sort of a block by label, or a comparison sort where labels span many values.
+// Stable counting sort of a block by label, or a comparison sort if labels span many values.
 template <typename Score, int kCapacity>
 void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& items) {
   ListSummary summary;
@@ -39,7 +39,7 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
     items.score[to] = block.score[from];
   };
   if (block.size > 0 && summary.label_span() == 1 && summary.integers) {
-    // Two levels are most lists, and need no counters in memory.
+    // Two grades, the most frequent case, need no counters in memory.
     int32_t lower = 0, upper = 0;
     for (int t = 0; t < block.size; ++t) upper += block.label[t] == summary.min_label;
     items.starts[0] = 0;
@@ -47,7 +47,7 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
     items.num_levels = 2;
     for (int t = 0; t < block.size; ++t) {
       const int32_t is_upper = block.label[t] != summary.min_label;
-      place(t, lower + ((upper - lower) & -is_upper));  // which one, no branch predictor knows
+      place(t, lower + ((upper - lower) & -is_upper));  // random: select without a branch
       upper += is_upper;
       lower += 1 - is_upper;
     }
@@ -77,9 +77,9 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
   items.starts[items.num_levels] = block.size;
 }
 
-// Hinge without weights: gradients are counts, and the value follows from them. store(t, count).
-// The value is NaN where it would be what cancellation leaves: scores that lie too far apart for
-// it, such as the -1e30 of an item that is not wanted.
+// Hinge without weights: gradients are counts, and the value follows from them. Calls store(t,
+// count). The value is NaN if it would be mostly cancellation error, because the scores lie too far
+// apart: for example with the -1e30 of an item that is to be ignored.
 template <int kCapacity, typename Store>
 PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double margin,
                               bool inclusive, Store&& store) {
@@ -88,7 +88,7 @@ PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double
   const int64_t violations = pair_loops().count_violations(items.score, margin, inclusive,
                                                            items.levels(), reaches, counts);
   // sum (margin + s_j - s_i) over the violated pairs. The counts sum to 0, so any centre may be
-  // taken off the scores, and one of them takes off an offset that all share.
+  // subtracted from the scores. One of the scores as centre removes an offset that all share.
   const double center = items.size > 0 ? items.score[0] : 0;
   double sums[4] = {margin * static_cast<double>(violations)};
   double magnitudes[4] = {std::fabs(sums[0])};
@@ -105,13 +105,13 @@ PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double
   for (int t = 0; t < items.size; ++t) store(t, counts[t]);
   const double value = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   const double magnitude = (magnitudes[0] + magnitudes[1]) + (magnitudes[2] + magnitudes[3]);
-  // At most kCapacity roundings of 2^-53 of the magnitude each: 2^-26 of such a value, together.
+  // At most kCapacity roundings of 2^-53 of the magnitude each: together 2^-26 of such a value.
   static_assert(kCapacity <= 512);
   const bool reliable = value >= magnitude * 0x1p-18;
   return {reliable ? value : std::nan(""), static_cast<double>(violations)};
 }
 
-// Any loss, in fp64. store(t, gradient).
+// Any loss, in fp64. Calls store(t, gradient).
 template <typename Loss, typename Score, int kCapacity, typename Store>
 PairSums sum_pairs_directly(const DirectItems<Score, kCapacity>& items,
                             const ListWeights<Score>& weights, double margin, double boundary_grad,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The unweighted hinge of a long list whose scores have 16 bits, without sorting them: items are
-// counted by level and score, the equations of losses/hinge_counts.h give each level and score its
-// gradient, and every item looks its own up. Two passes over the items, and nothing else that grows
-// with their number.
+// The unweighted hinge of a long list with 16-bit scores, without sorting: a histogram counts items
+// by grade and score, the equations of losses/hinge_counts.h give each grade and score its
+// gradient, and every item looks up its own. Two passes over the items; no other work or memory
+// grows with their number.
 //
-// Counts are integers, so that the parts into which counting is cut show in no result.
+// Counts are integers, so that the ranges into which counting is split do not change a result.
 #pragma once
 
 #include <algorithm>
@@ -21,20 +21,20 @@
 
 namespace fused_rankloss::cpu::pairwise {
 
-inline bool may_be_half_list(const PairwiseArgs& args, Range slots) {
-  return is_half(args.score_type) && slots.size() >= kHalfList;
+inline bool may_be_histogram_list(const PairwiseArgs& args, Range slots) {
+  return is_half(args.score_type) && slots.size() >= kHistogramList;
 }
 
-inline bool has_half_levels(const ListSummary& summary) {
-  return summary.num_items > 0 && summary.countable() && summary.num_levels() <= kHalfLevels;
+inline bool has_histogram_levels(const ListSummary& summary) {
+  return summary.num_items > 0 && summary.countable() && summary.num_levels() <= kHistogramLevels;
 }
 
-class HalfList {
+class Histogram {
  public:
-  HalfList(const PairwiseArgs& args, const ListReader<float>& reader, Range slots,
-           const ListSummary& summary, const Team& team)
+  Histogram(const PairwiseArgs& args, const ListReader<float>& reader, Range slots,
+            const ListSummary& summary, const ThreadTeam& team)
       : reader_(reader),
-        // What the two types have in common is all that is asked for.
+        // Only the bits are read, which both 16-bit types have in common.
         scores_(static_cast<const Half*>(args.scores) + slots.begin),
         slots_(slots),
         lowest_label_(summary.min_label),
@@ -44,9 +44,9 @@ class HalfList {
     sum_scores(count_items(), args.score_type);
   }
 
-  // By NaN, or equal infinities of different labels.
+  // Whether a score is NaN, or items of different labels have the same infinite score.
   bool poisoned() const { return poisoned_; }
-  // No score is infinite, unless the list is poisoned.
+  // Whether all scores are finite, if the list is not poisoned.
   bool finite() const { return std::isfinite(score_.front()) && std::isfinite(score_.back()); }
 
   double pairs() const {
@@ -58,7 +58,7 @@ class HalfList {
     return counter.pairs();
   }
 
-  // `grad` (or null) is that of the list's first slot.
+  // `grad` (or null) points at the gradient of the list's first slot.
   template <typename Count>
   PairSums solve(double margin, bool inclusive, Count* grad) const {
     std::vector<Count> gradients(grad != nullptr ? num_levels_ * kHalfKeys : 0);
@@ -82,7 +82,7 @@ class HalfList {
       violations += counts.violations;
     }
     if (grad != nullptr) store(gradients, grad);
-    // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
+    // Each violated pair adds at least 0: a sum below 0 is rounding error.
     return {value.total() < 0 ? 0 : value.total(), static_cast<double>(violations)};
   }
 
@@ -91,7 +91,7 @@ class HalfList {
   int64_t below(int64_t level, uint32_t score) const { return below_[score * num_levels_ + level]; }
 
   // Calls body(first slot, block, cells of its items) for blocks of slots in a range of the list. A
-  // cell is a level and a score.
+  // cell of the histogram is a grade and a score.
   template <typename Body>
   void for_cells(Range range, Body&& body) const {
     Block<float> block;
@@ -113,10 +113,10 @@ class HalfList {
     }
   }
 
-  // Items by cell.
+  // The number of items per cell.
   std::vector<uint32_t> count_items() const {
     const int64_t cells = num_levels_ * kHalfKeys;
-    // Tables take as long to clear and add up as so many items.
+    // Clearing and adding up a table takes as long as counting one item per cell.
     const int64_t parts = std::clamp<int64_t>(slots_.size() / cells, 1, team_.size());
     std::vector<uint32_t> counts(parts * cells);
     team_.run(parts, [&](int64_t part, int) {
@@ -136,7 +136,7 @@ class HalfList {
     return counts;
   }
 
-  // The distinct scores, and what is below each.
+  // The distinct scores, and the number of items below each.
   void sum_scores(const std::vector<uint32_t>& counts, ScoreType type) {
     const uint32_t bottom = bottom_half_key(type), top = top_half_key(type);
     below_.assign(num_levels_, 0);
@@ -157,8 +157,8 @@ class HalfList {
 
   template <typename Count>
   void store(const std::vector<Count>& gradients, Count* grad) const {
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+    team_.run(num_chunks(slots_.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots_.size());
       if (masked_) std::fill(grad + range.begin, grad + range.end, Count{0});
       for_cells(range, [&](int64_t slot, const Block<float>& block, const uint32_t* cell) {
         for (int t = 0; t < block.size; ++t) grad[slot + block.position[t]] = gradients[cell[t]];
@@ -173,10 +173,10 @@ class HalfList {
   int64_t num_levels_;
   bool masked_;
   bool poisoned_ = false;
-  const Team& team_;
+  const ThreadTeam& team_;
   std::vector<uint32_t> key_;    // of the distinct scores, ascending
-  std::vector<float> score_;     // the same
-  std::vector<uint32_t> below_;  // [distinct scores + 1, levels]
+  std::vector<float> score_;     // of the same scores
+  std::vector<uint32_t> below_;  // [distinct scores + 1, grades]
 };
 
 }  // namespace fused_rankloss::cpu::pairwise

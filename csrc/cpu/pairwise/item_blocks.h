@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A list's items in blocks of kBlock and stretches of kReadStretch, counted in items: sums over
-// blocks and stretches are the same whatever padding lies between the items.
+// A list's items in blocks of kBlock and chunks of kReadChunk, counted in items: sums over blocks
+// and chunks do not depend on the padding between the items.
 #pragma once
 
 #include <algorithm>
@@ -16,25 +16,26 @@ namespace fused_rankloss::cpu::pairwise {
 template <typename Score>
 class ItemBlocks {
  public:
-  // Slots are positions in a block: fewer than 2^31 of them.
-  ItemBlocks(const ListReader<Score>& reader, Range slots, int64_t num_items, const Team& team)
+  // Slots must be below 2^31: they are the positions in a block.
+  ItemBlocks(const ListReader<Score>& reader, Range slots, int64_t num_items,
+             const ThreadTeam& team)
       : reader_(reader), slots_(slots), num_items_(num_items) {
     if (is_dense()) return;
-    starts_.resize(num_stretches(slots.size()) + 1);
-    team.run(num_stretches(slots.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots.size());
+    starts_.resize(num_chunks(slots.size()) + 1);
+    team.run(num_chunks(slots.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots.size());
       for_blocks(reader, slots.begin, range.begin, range.end, LabelKeys::kIntegers,
                  [&](const Block<Score>& block, int64_t) { starts_[task + 1] += block.size; });
     });
     for (size_t task = 1; task < starts_.size(); ++task) starts_[task] += starts_[task - 1];
   }
 
-  int64_t num_stretches_of_items() const { return num_stretches(num_items_); }
+  int64_t num_chunks_of_items() const { return num_chunks(num_items_); }
 
-  // Calls body(block, slot) for the blocks of a stretch of items; positions count from `slot`.
+  // Calls body(block, slot) for the blocks of a chunk of items; positions count from `slot`.
   template <typename Body>
   void visit(int64_t task, Body&& body) const {
-    const Range range = stretch(task, num_items_);
+    const Range range = chunk(task, num_items_);
     if (is_dense()) {
       for_blocks(reader_, slots_.begin, range.begin, range.end, LabelKeys::kIntegers, body);
     } else {
@@ -51,7 +52,7 @@ class ItemBlocks {
     const int64_t first = next - starts_.begin() - 1;
     int64_t skipped = items.begin - starts_[first], left = items.size();
     Block<Score> in, out;
-    for (int64_t slot = first * kReadStretch; left > 0; slot += kBlock) {
+    for (int64_t slot = first * kReadChunk; left > 0; slot += kBlock) {
       const int count = static_cast<int>(std::min<int64_t>(kBlock, slots_.size() - slot));
       reader_.read(slots_.begin + slot, count, LabelKeys::kIntegers, in);
       const int64_t skip = std::min<int64_t>(skipped, in.size);
@@ -72,7 +73,7 @@ class ItemBlocks {
   const ListReader<Score>& reader_;
   const Range slots_;
   const int64_t num_items_;
-  std::vector<int64_t> starts_;  // first item of each stretch of slots, where there is padding
+  std::vector<int64_t> starts_;  // first item of each chunk of slots, if there is padding
 };
 
 }  // namespace fused_rankloss::cpu::pairwise

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What happens to the leaves of the merge sort by label before the first round: their pairs are
-// counted level by level, those of several levels are gathered for direct comparison, and each one
-// is sorted by score.
+// The leaves of the merge sort by label before the first round: count the pairs of grades, gather
+// leaves of several grades for direct comparison, and sort each leaf by score.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +21,7 @@ int64_t index_of(const Item<ItemKey>& item) {
   return static_cast<int64_t>(item.index);
 }
 
-// Adds a level of items, or of their indices, to the number of pairs.
+// Adds a grade of items, or of their indices, to the number of pairs.
 template <class Weights, typename Index>
 void count_level(const Weights& weights, const Index* begin, const Index* end,
                  PairCounter& counter) {
@@ -52,15 +51,15 @@ void gather_leaf(const Leaf& leaf, const LevelTable<Key>& table, const Item<Key>
 }
 
 template <typename Key>
-void sort_piece(const Range& piece, const Runs<Key>& runs, const Team& team) {
+void sort_piece(const Range& piece, const Runs<Key>& runs, const ThreadTeam& team) {
   Item<Key>* items = runs.items + piece.begin;
   const Item<Key>* sorted = radix_sort(items, runs.scratch + piece.begin, piece.size(), team);
   if (sorted != items) std::copy(sorted, sorted + piece.size(), items);
 }
 
-// Long pieces one after another by all threads together, the others by one thread each.
+// Long segments one after another by all threads together, the others by one thread each.
 template <typename Key>
-void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const Team& team) {
+void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const ThreadTeam& team) {
   const auto is_shared = [&](const Range& piece) {
     return team.size() > 1 && piece.size() >= radix::kParallelSort;
   };
@@ -68,7 +67,7 @@ void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const 
     if (is_shared(piece)) sort_piece(piece, runs, team);
   }
   team.run(pieces.size(), [&](int64_t task, int) {
-    if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, Team::single());
+    if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, ThreadTeam::single());
   });
 }
 

@@ -3,16 +3,17 @@
 // A pair loss over one list, with gradient, for all margins at once.
 //
 // Merge sort by label: the items are brought into ascending label order and cut into leaves. The
-// pairs within a leaf are compared directly; each leaf is sorted by score; then neighbouring runs
-// are merged, round after round, and before each merge one sweep adds up all pairs between the two
-// (lists/merge_sweep.h). Every pair of different labels meets exactly once. Binary labels need one
-// sweep and no merge, L levels ceil(log2 L) rounds. A short list is one leaf and is never sorted by
-// score at all.
+// pairs within a leaf are compared directly, and each leaf is sorted by score. Then neighbouring
+// runs are merged, round after round. Before each merge, one sweep sums all pairs between the two
+// runs (lists/merge_sweep.h). So every pair of different labels is counted exactly once. Binary
+// labels need one sweep and no merge, L grades need ceil(log2 L) rounds. A short list is one leaf
+// and is never sorted by score.
 //
-// Few levels of scores of 16 bits are counted instead (histogram.h), where gradients are counts.
+// 16-bit scores with few grades are counted in a histogram instead (histogram.h) if gradients are
+// counts. Of an imbalanced binary list, only the minority class is sorted (minority.h).
 //
-// Time O(n log n), memory O(n). With `Sum` an integer type the gradients are numbers of pairs
-// (hinge without weights), with double they are sums of weighted slopes.
+// Time O(n log n), memory O(n). If `Sum` is an integer type, gradients are numbers of pairs (hinge
+// without weights); if it is double, they are sums of weighted slopes.
 #pragma once
 
 #include <cmath>
@@ -30,10 +31,10 @@
 
 namespace fused_rankloss::cpu::pairwise {
 
-// What the loss needs of one list.
+// What the loss needs from one list.
 struct ListSums {
   double pairs = 0;       // summed pair weight; 0 for a poisoned list
-  bool poisoned = false;  // holds NaN, what is no weight, or a pair of equal infinities
+  bool poisoned = false;  // contains NaN, an invalid weight, or a pair of equal infinities
   bool no_slope = false;  // a margin has no gradient here
   double unit = 1;        // of the stored gradients
 };
@@ -47,8 +48,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   static constexpr int kDirect = kCounts ? kDirectCounts : kDirectMoments;
   static_assert(kDirect <= kBlock);
 
-  // Workspace for a list of so many slots: two halves of items, whose keys are those of scores or
-  // of labels, whichever are wider, and fp64 gradients.
+  // Workspace for a list of that many slots: two arrays of items (`halves`) and fp64 gradients. The
+  // items' keys are those of scores or of labels, the wider of the two.
   static int64_t workspace_bytes(const PairwiseArgs& args, int64_t slots) {
     if (slots <= kDirect) return 0;
     const bool needs_sums = !kCounts && args.raw_grad != nullptr;
@@ -56,10 +57,10 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
            (2 * item_bytes(args) + (needs_sums ? args.num_margins * int64_t{sizeof(double)} : 0));
   }
 
-  // `value` and `slope` point at [K] numbers that lie `margin_stride` apart.
-  PairwiseList(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team)
+  PairwiseList(const PairwiseArgs& args, const ListReader<Score>& reader, const ThreadTeam& team)
       : Output(args, reader, team) {}
 
+  // `value` and `slope` point at [K] numbers with stride num_lists.
   ListSums solve(Range slots, std::byte* workspace, double* value, double* slope) {
     begin_list(slots, workspace + slots.size() * 2 * item_bytes(args_), value, slope);
     workspace_ = workspace;
@@ -89,8 +90,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     return wide_labels ? sizeof(Item<uint64_t>) : sizeof(Item<Key>);
   }
 
-  // ---- Short lists
-  // -------------------------------------------------------------------------------
+  // ---- Short lists ----------------------------------------------------------------------------
 
   void solve_short() {
     Block<Score> block;
@@ -131,7 +131,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     if constexpr (kCounts && std::is_same_v<Score, float>) {
       const PairSums sums = count_pairs_directly(items, margin(k), inclusive(), store);
       if (!std::isnan(sums.value)) return sums;
-      // The counts are right whatever the scores; the value takes the long way.
+      // The counts are right for any scores; the value is summed pair by pair.
       return sum_pairs_directly<Loss>(items, weights(), margin(k), args_.boundary_grad,
                                       [](int, double) {});
     } else {
@@ -139,7 +139,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     }
   }
 
-  // What is no weight shows in the summed pair weight, and so does an overflow.
+  // An invalid weight or an overflow makes the summed pair weight NaN or infinite.
   void take_pairs(double pairs) {
     pairs_ = pairs;
     poisoned_ |= !std::isfinite(pairs);
@@ -148,8 +148,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     this->set_unit(unit_);
   }
 
-  // Makes the value NaN for margins that are, or that are infinite as some score is. Returns
-  // whether there are any: gradients may be integers, so that NaN is left to the list's scale.
+  // Makes the value NaN for margins that are NaN, or infinite while some score is. Returns whether
+  // there are any. Gradients may be integers, so that list_scale carries their NaN.
   bool mark_margins() const {
     bool any = false;
     for (int64_t k = 0; pairs_ > 0 && k < args_.num_margins; ++k) {
@@ -160,12 +160,11 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     return any;
   }
 
-  // ---- Long lists
-  // --------------------------------------------------------------------------------
+  // ---- Long lists -----------------------------------------------------------------------------
 
   void solve_long() {
     if constexpr (kCounts && std::is_same_v<Score, float>) {
-      if (may_be_half_list(args_, slots_) && solve_halves()) return;
+      if (may_be_histogram_list(args_, slots_) && solve_histogram()) return;
     }
     const ListSummary summary = summarize(reader_, slots_, team_);
     finite_ = summary.finite;
@@ -175,8 +174,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       store_sums();
       return;
     }
-    if (solves_small_class(summary)) {
-      SmallClass<Score, Loss, Sum> small(args_, reader_, team_, slots_, *this, summary);
+    if (solves_minority(summary)) {
+      Minority<Score, Loss, Sum> small(args_, reader_, team_, slots_, *this, summary);
       take_pairs(small.pairs());
       if (!poisoned_) small.solve(workspace_);
       store_sums();
@@ -203,11 +202,11 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     store_sums();
   }
 
-  // False where there are too many levels.
-  bool solve_halves() {
+  // Returns false if there are too many grades.
+  bool solve_histogram() {
     const ListSummary summary = summarize_labels(reader_, slots_, team_);
-    if (!has_half_levels(summary)) return false;
-    const HalfList list(args_, reader_, slots_, summary, team_);
+    if (!has_histogram_levels(summary)) return false;
+    const Histogram list(args_, reader_, slots_, summary, team_);
     poisoned_ = list.poisoned();
     finite_ = list.finite();
     take_pairs(list.pairs());
@@ -231,10 +230,10 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     return poisoned;
   }
 
-  bool solves_small_class(const ListSummary& summary) const {
+  bool solves_minority(const ListSummary& summary) const {
     bool finite = finite_;
     for (int64_t k = 0; k < args_.num_margins; ++k) finite &= std::isfinite(margin(k));
-    return finite && SmallClass<Score, Loss, Sum>::suits(summary, slots_);
+    return finite && Minority<Score, Loss, Sum>::suits(summary, slots_);
   }
 
   bool fits_32_bits(const ListSummary& summary) const {
@@ -259,7 +258,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     take_pairs(counter.pairs());
   }
 
-  // Leaves the items in halves[0], swapping the two if need be.
+  // Writes the items to halves[0], after swapping the two if necessary.
   template <typename LabelKey>
   void take_sorted_levels(const ListSummary& summary, std::byte* (&halves)[2],
                           LevelTable<Key>& table) {
@@ -280,8 +279,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     take_pairs(counter.pairs());
     if (reinterpret_cast<const std::byte*>(labels) == halves[0]) std::swap(halves[0], halves[1]);
     auto* items = reinterpret_cast<Item<Key>*>(halves[0]);
-    team_.run(num_stretches(summary.num_items), [&](int64_t task, int) {
-      const Range range = stretch(task, summary.num_items);
+    team_.run(num_chunks(summary.num_items), [&](int64_t task, int) {
+      const Range range = chunk(task, summary.num_items);
       for (int64_t t = range.begin; t < range.end; ++t) {
         const Key index = static_cast<Key>(labels[t].index);
         items[t] = {ordered_key(reader_.score(slots_.begin + index)), index};
@@ -289,7 +288,8 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     });
   }
 
-  // The pairs within leaves of several levels; then every leaf sorted by score is a run.
+  // The pairs within leaves of several grades; then sorts every leaf by score, which makes it a
+  // run.
   void solve_leaves(const LevelTable<Key>& table, Runs<Key>& runs) const {
     const int64_t num_leaves = static_cast<int64_t>(table.leaves.size());
     const int64_t num_margins = args_.num_margins;
@@ -322,13 +322,13 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
           sweep_moments(runs, k);
         }
       }
-      // Nothing reads the last merge.
+      // The last merge is not needed.
       if (runs.count() == 2) return;
       merge_round(runs, team_);
     }
   }
 
-  // At the boundary an indicator's slope is a blend of its limits from both sides.
+  // At the boundary, the slope of an indicator is a weighted mean of its one-sided limits.
   void sweep_moments(const Runs<Key>& runs, int64_t k) const {
     const double inclusive_part = Loss::kSlopeIsIndicator ? args_.boundary_grad : 1;
     for (const bool inclusive : {true, false}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Where the results of a list go: its sums for every margin, and the gradients of its slots.
+// Destination of a list's results: its sums for every margin, and the gradients of its slots.
 #pragma once
 
 #include <algorithm>
@@ -18,11 +18,11 @@ class PairwiseOutput {
  public:
   static constexpr bool kCounts = std::is_integral_v<Sum>;
 
-  PairwiseOutput(const PairwiseArgs& args, const ListReader<Score>& reader, const Team& team)
+  PairwiseOutput(const PairwiseArgs& args, const ListReader<Score>& reader, const ThreadTeam& team)
       : args_(args), reader_(reader), team_(team) {}
 
-  // `value` and `slope` point at [K] numbers that lie num_lists apart. `memory` holds fp64 sums of
-  // every margin where the result does not hold them itself.
+  // `value` and `slope` point at [K] numbers with stride num_lists. `memory` holds fp64 sums for
+  // every margin, unless the result tensor holds the sums itself.
   void begin_list(Range slots, std::byte* memory, double* value, double* slope) {
     slots_ = slots;
     memory_ = memory;
@@ -31,7 +31,7 @@ class PairwiseOutput {
     per_unit_ = 1;
   }
 
-  // What stored sums are divided by: a power of two.
+  // The divisor of stored sums: a power of two.
   void set_unit(double unit) { per_unit_ = 1 / unit; }
 
   double margin(int64_t k) const { return args_.margins ? args_.margins[k] : args_.margin; }
@@ -44,7 +44,7 @@ class PairwiseOutput {
     slope_[k * args_.lists.num_lists] += sums.slope;
   }
 
-  // Where gradients are summed by slot in the list: counts in the result itself.
+  // Where gradients are summed, by slot in the list: counts directly in the result.
   Sum* sums(int64_t k) const {
     if (!wants_grad()) return nullptr;
     if constexpr (kCounts) {
@@ -54,7 +54,7 @@ class PairwiseOutput {
     }
   }
 
-  // Calls `body` with a pointer to where the result holds this list's gradients for margin k.
+  // Calls `body` with a pointer to this list's gradients for margin k in the result.
   template <typename Body>
   void visit_result(int64_t k, Body&& body) const {
     const int64_t first = k * args_.lists.num_slots + slots_.begin;
@@ -80,19 +80,19 @@ class PairwiseOutput {
   }
 
   void clear_sums() const {
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+    team_.run(num_chunks(slots_.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots_.size());
       for (int64_t k = 0; k < args_.num_margins; ++k) {
         std::fill(sums(k) + range.begin, sums(k) + range.end, Sum{0});
       }
     });
   }
 
-  // Counts are in their place already.
+  // Counts are in the result already.
   void store_sums() const {
     if (kCounts || !wants_grad()) return;
-    team_.run(num_stretches(slots_.size()), [&](int64_t task, int) {
-      const Range range = stretch(task, slots_.size());
+    team_.run(num_chunks(slots_.size()), [&](int64_t task, int) {
+      const Range range = chunk(task, slots_.size());
       for (int64_t k = 0; k < args_.num_margins; ++k) {
         for (int64_t t = range.begin; t < range.end; ++t) store(k, t, sums(k)[t]);
       }
@@ -102,7 +102,7 @@ class PairwiseOutput {
  protected:
   const PairwiseArgs& args_;
   const ListReader<Score>& reader_;
-  const Team& team_;
+  const ThreadTeam& team_;
   Range slots_{0, 0};
 
  private:

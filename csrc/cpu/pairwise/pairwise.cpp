@@ -11,7 +11,7 @@
 namespace fused_rankloss::cpu::pairwise {
 namespace {
 
-// Everything summed list by list, [K, B] or [B].
+// The sums of all lists, [K, B] or [B].
 struct BatchSums {
   explicit BatchSums(const PairwiseArgs& args)
       : value(args.num_margins * args.lists.num_lists), lists(args.lists.num_lists) {}
@@ -20,7 +20,7 @@ struct BatchSums {
   std::vector<ListSums> lists;
 };
 
-// Slots behind a list's last one up to the end of its row: padding that no list reads.
+// Zeroes the slots between a list's last one and the end of its row: padding that no list reads.
 void clear_row_ends(const PairwiseCall& call) {
   const PairwiseArgs& args = call.args;
   if (args.raw_grad == nullptr || !args.lists.lengths) return;
@@ -46,7 +46,7 @@ void solve_lists(const PairwiseCall& call, const ListReader<Score>& reader, Batc
         workspace = new_tensor(*call.loss, {bytes}, ScalarType::Byte);
         return static_cast<std::byte*>(workspace->mutable_data_ptr());
       },
-      [&](const Team& team, int64_t b, std::byte* memory) {
+      [&](const ThreadTeam& team, int64_t b, std::byte* memory) {
         List list(args, reader, team);
         sums.lists[b] =
             list.solve(args.lists.slots(b), memory, &sums.value[b], &args.margin_slope[b]);
@@ -106,7 +106,7 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   std::fill_n(call.args.margin_slope, sums.value.size(), 0.0);
   dispatch_scores(call.scores_dtype, call.op, [&](auto stored) {
     using Score = compute_t<decltype(stored)>;
-    // Items of a list beyond 2^32 slots need wide indices, which come with wide keys.
+    // With more than 2^32 slots, items need 64-bit indices, which come with 64-bit keys.
     if (call.args.lists.num_slots > UINT32_MAX) {
       solve_batch(call, ListReader<double>::create(call.args, stored), sums);
     } else {

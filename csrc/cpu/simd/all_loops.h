@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What all_loops.inl needs before code is compiled for one instruction set.
+// The headers that all_loops.inl needs: to be included before the target instruction set changes.
 #pragma once
 
 #include <limits>

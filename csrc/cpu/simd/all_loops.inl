@@ -2,8 +2,8 @@
 //
 // All inner loops for one instruction set. Included by <isa>.cpp inside a namespace of that
 // instruction set, after all_loops.h, with two macros: FRL_ISA, its name as a string, and
-// FRL_VECTOR_BYTES. No standard header may be included here: its inline functions would be
-// compiled for that instruction set too, and the linker could pick them for everyone.
+// FRL_VECTOR_BYTES. No standard header may be included here: its inline functions would be compiled
+// for that instruction set too, and the linker could pick them for all callers.
 
 // clang-format off: in this order
 namespace {
@@ -31,8 +31,8 @@ namespace triplet {
 // Constants, so that no instruction of this set runs before the choice is made.
 extern const PairLoops kPairLoops;
 constinit const PairLoops kPairLoops = pair::loops_for(FRL_ISA, PairLosses{});
-extern const PlaceLoops kPlaceLoops;
-constinit const PlaceLoops kPlaceLoops{bucket::loops_of<float>(), bucket::loops_of<double>()};
+extern const BucketLoops kBucketLoops;
+constinit const BucketLoops kBucketLoops{bucket::loops_of<float>(), bucket::loops_of<double>()};
 extern const LambdaLoops kLambdaLoops;
 constinit const LambdaLoops kLambdaLoops = lambda::make_lambda_loops();
 extern const ListwiseLoops kListwiseLoops;

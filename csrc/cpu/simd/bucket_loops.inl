@@ -5,12 +5,12 @@
 inline constexpr int64_t kLanes = 8;
 
 inline int64_t rounded_up(int64_t size) {
-  return (size + kPlaceChunk - 1) / kPlaceChunk * kPlaceChunk;
+  return (size + kBucketChunk - 1) / kBucketChunk * kBucketChunk;
 }
 
 // Key 0 lies below every key of the table.
 template <typename Score, typename Key>
-void load_keys(const PlaceQuery<Score>& query, Key* __restrict keys) {
+void load_keys(const BucketQuery<Score>& query, Key* __restrict keys) {
   const Score* __restrict scores = query.scores;
   const int64_t* __restrict labels = query.labels;
   const int64_t size = query.size, small_label = query.small_label;
@@ -25,30 +25,30 @@ void load_keys(const PlaceQuery<Score>& query, Key* __restrict keys) {
   for (int64_t t = size; t < rounded_up(size); ++t) keys[t] = 0;
 }
 
-// out[t] = from[index[t]] for a chunk. Left to the compiler: gathers are slow on many processors.
+// out[t] = from[index[t]] for a chunk. No intrinsics: gathers are slow on many processors.
 template <typename T>
 void gather(const T* from, const int32_t* index, T* __restrict out) {
-  for (int64_t t = 0; t < kPlaceChunk; ++t) out[t] = from[index[t]];
+  for (int64_t t = 0; t < kBucketChunk; ++t) out[t] = from[index[t]];
 }
 
 template <bool kByScores, typename Score, typename Key>
-void load_starts(const PlaceTable<Score>& table, const Key* keys, int32_t* __restrict places) {
-  const PlaceTable<Score> fixed = table;
-  int32_t buckets[kPlaceChunk];
-  for (int64_t t = 0; t < kPlaceChunk; ++t) buckets[t] = place_bucket(fixed, keys[t], kByScores);
+void load_starts(const BucketTable<Score>& table, const Key* keys, int32_t* __restrict places) {
+  const BucketTable<Score> fixed = table;
+  int32_t buckets[kBucketChunk];
+  for (int64_t t = 0; t < kBucketChunk; ++t) buckets[t] = bucket_of(fixed, keys[t], kByScores);
   gather(fixed.starts, buckets, places);
 }
 
-// A search for all items of a chunk in step: no branch, and no load waits for the one before.
+// Searches for all items of a chunk in lockstep: without branches, and with independent loads.
 template <typename Score, typename Key>
-void find(const PlaceQuery<Score>& query, const PlaceTable<Score>& table, Key* keys,
+void find(const BucketQuery<Score>& query, const BucketTable<Score>& table, Key* keys,
           int32_t* __restrict places) {
   load_keys(query, keys);
   const Key* sorted = table.keys;
-  for (int64_t begin = 0; begin < query.size; begin += kPlaceChunk) {
+  for (int64_t begin = 0; begin < query.size; begin += kBucketChunk) {
     const Key* chunk = keys + begin;
-    int32_t place[kPlaceChunk];
-    Key middle[kPlaceChunk];
+    int32_t place[kBucketChunk];
+    Key middle[kBucketChunk];
     if (table.scale != 0) {
       load_starts<true>(table, chunk, place);
     } else {
@@ -56,18 +56,18 @@ void find(const PlaceQuery<Score>& query, const PlaceTable<Score>& table, Key* k
     }
     for (int32_t half = int32_t{1} << (table.steps - 1); half > 0; half >>= 1) {
       gather(sorted + half - 1, place, middle);
-      for (int64_t t = 0; t < kPlaceChunk; ++t) place[t] += middle[t] <= chunk[t] ? half : 0;
+      for (int64_t t = 0; t < kBucketChunk; ++t) place[t] += middle[t] <= chunk[t] ? half : 0;
     }
     if (table.totals != nullptr) {
       gather(table.totals, place, places + begin);
     } else {
-      for (int64_t t = 0; t < kPlaceChunk; ++t) places[begin + t] = place[t];
+      for (int64_t t = 0; t < kBucketChunk; ++t) places[begin + t] = place[t];
     }
   }
 }
 
 template <typename Score>
-void measure(const PlaceQuery<Score>& query, const int32_t* places, const Score* small_scores,
+void measure(const BucketQuery<Score>& query, const int32_t* places, const Score* small_scores,
              double* __restrict gaps) {
   const double margin = query.margin;
   if (query.mirrored) {
@@ -84,7 +84,7 @@ void measure(const PlaceQuery<Score>& query, const int32_t* places, const Score*
 inline double sum_products(const int32_t* places, const double* gaps, int64_t size) {
   double sums[kLanes] = {};
   const auto add = [&](int64_t t, int64_t lane) {
-    // Of nothing, or over no distance, even where the other is infinite or NaN.
+    // 0 if one factor is 0, even if the other is infinite or NaN.
     const double term = places[t] * gaps[t];
     sums[lane] += ((places[t] > 0) & (gaps[t] > 0)) ? term : 0;
   };
@@ -99,6 +99,6 @@ inline double sum_products(const int32_t* places, const double* gaps, int64_t si
 }
 
 template <typename Score>
-constexpr PlaceLoopsOf<Score> loops_of() {
-  return {find<Score, typename PlaceLoopsOf<Score>::Key>, measure<Score>, sum_products};
+constexpr BucketLoopsOf<Score> loops_of() {
+  return {find<Score, typename BucketLoopsOf<Score>::Key>, measure<Score>, sum_products};
 }

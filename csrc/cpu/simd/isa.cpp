@@ -34,8 +34,8 @@ Isa chosen_isa() {
   return chosen;
 }
 
-// Declares the table `name` of inner loops of each instruction set, which <isa>.cpp
-// defines, and defines `const Table& function()`, which returns the chosen one. For this namespace.
+// Declares the table `name` of inner loops of each instruction set, which <isa>.cpp defines.
+// Defines `const Table& function()` in this namespace, which returns the table of the chosen one.
 #if defined(__x86_64__)
 #define FRL_LOOPS_OF_CHOSEN_ISA(Table, name, function) \
   namespace baseline {                                 \
@@ -66,7 +66,7 @@ Isa chosen_isa() {
 #endif
 
 FRL_LOOPS_OF_CHOSEN_ISA(PairLoops, kPairLoops, pair_loops)
-FRL_LOOPS_OF_CHOSEN_ISA(PlaceLoops, kPlaceLoops, place_loops)
+FRL_LOOPS_OF_CHOSEN_ISA(BucketLoops, kBucketLoops, bucket_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(LambdaLoops, kLambdaLoops, lambda_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(ListwiseLoops, kListwiseLoops, listwise_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(TripletKernels, kTripletKernels, triplet_kernels)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The instruction sets that inner loops are compiled for, and the one this processor gets.
+// The instruction sets that inner loops are compiled for, and the choice for this processor.
 #pragma once
 
 namespace fused_rankloss::cpu {
@@ -11,8 +11,8 @@ enum class Isa {
   kAvx512,  // F, BW, DQ, VL
 };
 
-// The best that the processor has. FUSED_RANKLOSS_ISA=baseline|avx2|avx512 overrides the choice,
-// within what the processor has.
+// The best one that the processor supports. FUSED_RANKLOSS_ISA=baseline|avx2|avx512 overrides the
+// choice, if the processor supports it.
 Isa chosen_isa();
 
 }  // namespace fused_rankloss::cpu

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The inner loops of the lambda losses and of soft ranks: pairs one by one, and the recurrences of
-// the exponential scan. The same source (lambda_loops.inl) is compiled once per instruction set, as
-// pair_loops.h is, and gives the same bits on each: fp64 throughout, sums over eight fixed lanes,
-// products and sums rounded one by one.
+// The inner loops of the lambda losses and of soft ranks: direct pairs, and the recurrences of the
+// exponential scan. The same source (lambda_loops.inl) is compiled once per instruction set, as
+// pair_loops.h is, and gives the same bits on each: fp64 throughout, sums in eight fixed lanes,
+// products and sums rounded separately.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,17 @@
 
 namespace fused_rankloss::cpu {
 
-// What the arrays of less relevant items are padded with, by numbers of no meaning.
+// The arrays of less relevant items are padded with this many elements, whose values do not matter.
 inline constexpr int64_t kSidePadding = 8;
 
-// Items of a list, [size] each, of which some are more relevant than others.
+// Items of a list in one role, more or less relevant; arrays are [size].
 struct LambdaSide {
   int64_t size;
   double* score;
   double* gain;
   double* discount;
   double* weight;  // in this role
-  double* grad;    // d / d score, over sigma for the logistic loss; added to
+  double* grad;    // accumulates d / d score, over sigma for the logistic loss
   int32_t* rank;
 };
 
@@ -45,22 +45,22 @@ struct LambdaSums {
   }
 };
 
-// Most events of a block, which lies in the first-level cache.
+// The largest number of events in a block, which stays in the L1 cache.
 inline constexpr int64_t kScanEvents = 64;
 
-// Exponents exp(-k x), k = 1 .. kTerms, of each of kLanes quantities.
+// Exponentials exp(-k x), k = 1 .. kTerms, of each of kLanes quantities.
 inline constexpr int kMaxScanLanes = 8;
 inline constexpr int kMaxScanRows = 3 + 22;
 
-// The state of a scan, [rows][lanes]: sums over the items that were passed, of what they pushed
-// (row 0), times the distance from here (row 1), times its square (row 2, without exponentials),
-// and times exp(-k distance) (rows 3 ..).
+// The state of a scan, [rows][lanes]: sums over the items passed so far. Row 0 sums what they
+// pushed. The other rows sum the same times the distance from here (row 1), its square (row 2,
+// without exponentials), and exp(-k distance) (rows 3 ..).
 struct ScanState {
   double rows[kMaxScanRows * kMaxScanLanes] = {};
 };
 
-// What an event sees of the items before it, [events][4][lanes]: row 0 and 1 of the state, and two
-// sums of exponentials, or row 2.
+// The query of an event over the items before it returns [events][4][lanes]: rows 0 and 1 of the
+// state, and two sums of exponentials, or row 2.
 struct ScanBlock {
   int64_t size;            // events, <= kScanEvents
   const double* distance;  // [size] from the event before, >= 0
@@ -73,16 +73,16 @@ enum class WeightLoop { kUnit, kGain, kDeltaNdcg, kRankDistance };
 enum class ScanTerms { kMoments, kNarrow, kWide };
 
 struct LambdaLoops {
-  // Adds the pairs up, and their gradients to both sides. [loss][weight][score_normalization].
+  // Sums the pairs, and adds their gradients to both sides. [loss][weight][score_normalization].
   using SumPairs = LambdaSums (*)(const LambdaPairs& pairs);
   SumPairs sum_pairs[4][4][2];
 
-  // Passes the events of a block. `series` [2][terms] holds the coefficients of the two sums.
-  // [terms][log2(lanes)].
+  // Advances the state by the events of a block. `series` [2][terms] holds the coefficients of the
+  // two sums. [terms][log2(lanes)].
   using Scan = void (*)(const ScanBlock& block, const double* series, ScanState& state);
   Scan scan[3][4];
 
-  // Of items in descending order of scores, with x_ij = (s_j - s_i) / T: adds to ranks[i] the sum
+  // For items in descending order of scores, with x_ij = (s_j - s_i) / T: adds to ranks[i] the sum
   // over j != i of sigmoid(x_ij), and to grads[i] that of (coefficient_j - coefficient_i)
   // sigmoid'(x_ij). Either may be null.
   void (*soft_ranks)(const double* score, int64_t size, double temperature,

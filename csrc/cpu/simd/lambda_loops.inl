@@ -4,12 +4,12 @@
 
 inline constexpr int64_t kLanes = 8;
 
-// Less relevant items that are read again and again while they lie in the first-level cache.
+// Less relevant items that are read repeatedly while they stay in the L1 cache.
 inline constexpr int64_t kColumns = 512;
 
-// What one more relevant item and a few columns add up to. Loops of one concern each, over whole
-// vectors: together they would be too much for a compiler to make vector instructions of. What lies
-// behind the columns is there to be read, and counts nothing.
+// The sums of one more relevant item over a few columns. Each inner loop does one thing over whole
+// vectors: compilers do not vectorise one combined loop. Elements behind the columns are read, but
+// count nothing.
 template <typename Loss, typename Weight, bool kNormalized>
 LambdaSums sum_columns(const LambdaPairs& pairs, int64_t i, int64_t first, int64_t count) {
   constexpr int64_t kChunk = 64;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The inner loops of ListNet and ListMLE. The same source (listwise_loops.inl) is compiled once per
-// instruction set, as pair_loops.h is, and gives the same bits on each: fp64 throughout, sums over
-// eight fixed lanes or one by one, products and sums rounded one by one.
+// instruction set, as pair_loops.h is, and gives the same bits on each: fp64 throughout, sums in
+// eight fixed lanes or sequential, products and sums rounded separately.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace fused_rankloss::cpu {
 
-// Items that a loop takes at a time. Their sums join those of the others chunk by chunk, so that
-// results do not depend on who computes which.
+// Items per call of a loop. The sums of chunks are added up in chunk order, so that results do not
+// depend on which thread computes which chunk.
 inline constexpr int64_t kListChunk = 1024;
 
 struct Extremes {
@@ -25,8 +25,8 @@ struct Extremes {
 
 // Sums over the items of a list, with s and y below their maxima.
 struct ListNetSums {
-  double tops = 0;      // items of the largest score, each of which adds 1 to the scores' sum;
-  double rest = 0;      // what others add, which that might swallow
+  double tops = 0;      // number of items of the largest score, each of which adds 1 to the sum;
+  double rest = 0;      // the sum over the others, which that might absorb
   double labels = 0;    // sum of exp(y)
   double weighted = 0;  // sum of w exp(y)
   double spread = 0;    // sum of w exp(y) (max s - s)
@@ -51,14 +51,15 @@ struct ListNetItems {
 
 // ---- ListMLE ---------------------------------------------------------------
 
-// A chunk of the order by labels. R is `top`, not below any score of the chunk and behind it.
+// A chunk of the order by labels. R is `top`, an upper bound of the scores in the chunk and behind
+// it.
 struct ListMleChunk {
   int64_t size;  // <= kListChunk
   double top;
   const double* score;   // [size]
   const double* weight;  // [size], c
   double* own;           // [size] exp(s_t - R)
-  double* sums;  // [size] sum of own from t on; then that of c_u / exp(l_u - R) up to and with t
+  double* sums;          // [size] sum of own from t on; then that of c_u / exp(l_u - R) up to t
 };
 
 struct ListMleSums {
@@ -67,12 +68,12 @@ struct ListMleSums {
 };
 
 struct ListwiseLoops {
-  // Of numbers that are not NaN.
+  // For numbers that are not NaN.
   Extremes (*extremes)(const double* x, int64_t size);
   bool (*has_nan)(const double* x, int64_t size);
   bool (*are_weights)(const double* x, int64_t size);  // see args/list_inputs.h
 
-  // [wide]: to fp64 accuracy.
+  // [wide]: with fp64 accuracy.
   ListNetSums (*list_net_sums[2])(const ListNetItems& items);
   double (*list_mle_exponentials[2])(const ListMleChunk& chunk);  // returns their sum
   // `behind`: the sum of exp(s - R) behind the chunk.

@@ -4,14 +4,13 @@
 
 inline constexpr int64_t kLanes = 8;
 
-// Items between loads and stores, in loops of one concern each, which compilers make vector
-// instructions of.
+// Items per step of loops that each do one thing, so that compilers vectorise them.
 inline constexpr int64_t kPart = 128;
 
 int64_t part_of(int64_t size, int64_t begin) { return size - begin < kPart ? size - begin : kPart; }
 int64_t padded(int64_t size) { return (size + kLanes - 1) & -kLanes; }
 
-// In fixed lanes, which are added in a fixed order.
+// A sum in fixed lanes, which are added in a fixed order.
 struct LaneSum {
   double lanes[kLanes] = {};
 
@@ -27,8 +26,8 @@ struct LaneSum {
   }
 };
 
-// By integers that sort as their floats do: no compiler may look for the largest of floats but one
-// by one.
+// By integers that sort as their floats do: an integer maximum vectorises, fmax does not without
+// -ffast-math.
 Extremes extremes(const double* x, int64_t size) {
   const auto key_of = [](double value) {
     const int64_t bits = bit_cast<int64_t>(value);

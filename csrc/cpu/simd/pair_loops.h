@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Direct loops over the pairs of a short list: below a few hundred items they beat sorting. The
-// same source (pair_loops.inl) is compiled once per instruction set, and the best one that this
-// processor has is chosen when the library loads. Results are the same bit for bit: counts are
-// integers, and sums run over eight fixed lanes whatever the vector width.
+// Direct loops over the pairs of a short list: below a few hundred items they are faster than
+// sorting. The same source (pair_loops.inl) is compiled once per instruction set, and the best one
+// that this processor supports is chosen when the library loads. Results are the same bit for bit:
+// counts are integers, and sums use eight fixed lanes for any vector width.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace fused_rankloss::cpu {
 
-// Items in ascending label order; level g is [starts[g], starts[g + 1]). Every item of a level
-// forms a pair with every item of the levels before it, the less relevant one.
+// Items in ascending label order; grade g is [starts[g], starts[g + 1]). Every item of a grade
+// forms a pair with every item of the grades before it, the less relevant one.
 struct PairLevels {
   const int32_t* starts;  // [num_levels + 1]
   int32_t num_levels;

@@ -2,8 +2,8 @@
 //
 // Part of all_loops.inl, under its rules.
 
-// Indices are 64 bits wide: a compiler told that 32-bit ones wrap around (-fwrapv, as Python's own
-// flags say) cannot know that neighbouring ones address neighbouring memory.
+// Indices are 64 bits wide. With -fwrapv (one of Python's own flags) 32-bit indices wrap around, so
+// that a compiler cannot know that consecutive indices address consecutive memory.
 
 inline constexpr int64_t kLanes = 8;
 
@@ -19,7 +19,7 @@ int64_t count_violations(const float* scores, double margin, bool inclusive, Pai
     const int64_t less = levels.starts[level];
     const int64_t end = levels.starts[level + 1];
     int64_t i = less;
-    // Four more relevant items at a time share the loads and stores of the less relevant ones.
+    // Four more relevant items per step share the loads and stores of the less relevant ones.
     for (; i + 4 <= end; i += 4) {
       const float s0 = scores[i], s1 = scores[i + 1], s2 = scores[i + 2], s3 = scores[i + 3];
       int32_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
@@ -58,7 +58,7 @@ PairSums sum_pairs(const double* scores, double margin, const double* more_weigh
                    const double* less_weight, double boundary_grad, PairLevels levels,
                    double* grads) {
   PairSums total;
-  // A number with the sign by which reach (common/ordered.h) decides on a pair.
+  // A number whose sign is the decision of reach (common/ordered.h) on a pair.
   const auto side = [=](int64_t i, int64_t j, double gap) {
     const double beyond = (scores[j] + margin) - scores[i];
     return beyond == 0 ? gap : beyond;

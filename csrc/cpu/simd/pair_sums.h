@@ -5,7 +5,7 @@
 
 namespace fused_rankloss::cpu {
 
-// What the pairs of a list add up to, besides their gradients.
+// The sums over the pairs of a list, besides their gradients.
 struct PairSums {
   double value = 0;  // sum of pair weight * value
   double slope = 0;  // sum of pair weight * slope, the derivative with respect to the margin

@@ -2,7 +2,7 @@
 //
 // The inner loops over the numbers of a row: canonical sums (losses/distance.h) and gradients.
 //
-// Numerics: sums have the same bits on every instruction set: 32 fp64 lanes, whatever the vectors.
+// Numerics: sums have the same bits on every instruction set: 32 fp64 lanes for any vector width.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,8 @@ inline constexpr int64_t kWidth = kVectorBytes / sizeof(double);
 inline constexpr int64_t kVectors = kSumLanes / kWidth;
 
 typedef double Doubles __attribute__((vector_size(kVectorBytes)));
-typedef float Floats __attribute__((vector_size(kVectorBytes / 2)));  // as many as Doubles
+typedef float Floats
+    __attribute__((vector_size(kVectorBytes / 2)));  // the same number of lanes as Doubles
 
 inline Doubles load(const double* from) {
   Doubles vector;
@@ -23,7 +24,7 @@ inline Doubles load(const float* from) {
 
 inline void store(double* to, Doubles vector) { __builtin_memcpy(to, &vector, sizeof(vector)); }
 
-// The canonical sum of term(x_d, y_d), vectors at a time.
+// The canonical sum of term(x_d, y_d), one vector at a time.
 template <typename Real, typename Term>
 inline double canonical_row_sum(const Real* x, const Real* y, int64_t dim, const Term& term) {
   Doubles lanes[kVectors] = {};
@@ -35,7 +36,7 @@ inline double canonical_row_sum(const Real* x, const Real* y, int64_t dim, const
     }
   }
   if (d < dim) {
-    // Lanes without a last element add 0, which leaves a sum of squares as it is.
+    // Lanes beyond the last element add 0, which leaves a sum of squares unchanged.
     Real x_end[kSumLanes] = {}, y_end[kSumLanes] = {};
     __builtin_memcpy(x_end, x + d, (dim - d) * sizeof(Real));
     __builtin_memcpy(y_end, y + d, (dim - d) * sizeof(Real));

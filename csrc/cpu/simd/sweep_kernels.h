@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// All terms of the anchors of a block against the references of a block: what a tile of distances
-// is worth. Anchors are the rows of the tile or its columns; threshold k of anchor t is at
-// thresholds[k * kTileSize + t], -infinity where the anchor has fewer.
+// All terms of the anchors of one block against the references of another, from a tile of
+// distances. Anchors are the rows of the tile or its columns. Threshold k of anchor t is at
+// thresholds[k * kTileSize + t], -infinity if the anchor has fewer.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,11 @@ struct SweepTerms {
   int64_t num_thresholds;
   Tile boundary;      // slope of a hinge at 0
   bool soft;          // softplus instead of hinge,
-  Tile inverse_unit;  // of gaps in units of the tile times this
+  Tile inverse_unit;  // factor of gaps, which are in units of the tile
 };
 
-// Where the terms and their slopes go: sums are added to. Either of the two groups may be null.
+// Destination of the terms and their slopes. Sums are accumulated. Either of the two groups may be
+// null.
 template <typename Tile>
 struct SweepResults {
   double* slopes;  // [num_thresholds, kTileSize], each threshold's slopes; may be null with weights
@@ -35,8 +36,8 @@ struct SweepResults {
 
 template <typename Tile>
 struct SweepKernels {
-  // Products become distances: q = row_norm_i + column_norm_j - dots_ij, not below 0, then
-  // sqrt(2 q), 2 q or q. Rows with a q < closeness * (row_norm_i + column_norm_j) are marked.
+  // Products become distances: q = row_norm_i + column_norm_j - dots_ij, clamped at 0, and then
+  // sqrt(2 q), 2 q or q. Marks rows with a q < closeness * (row_norm_i + column_norm_j).
   void (*distances)(const Tile* dots, Tile* tile, const Tile* row_norm, const Tile* column_norm,
                     int distance, Tile closeness, uint8_t* row_close);
 
@@ -46,8 +47,8 @@ struct SweepKernels {
   Visit visit_rows;
   Visit visit_columns;
 
-  // weights_ij /= distances_ij where asked to, and 0 where that is 0: coincident points pull
-  // nowhere, which the difference of two rounded sums does not show. Then rows[i] += sum_j
+  // weights_ij /= distances_ij if `divide`, and 0 if the distance is 0: coincident points have no
+  // gradient, which the difference of two rounded sums would not give. Then rows[i] += sum_j
   // weights_ij and columns[j] += sum_i weights_ij; either may be null.
   void (*finish_weights)(Tile* weights, const Tile* distances, bool divide, double* rows,
                          double* columns);

@@ -32,7 +32,7 @@ inline Vector<double> square_root(Vector<double> x) {
 #endif
 }
 
-// (A mask, all ones, spares older compilers a false warning.)
+// A mask of all ones avoids a false warning of older compilers.
 #if FRL_VECTOR_BYTES == 64
 template <int kHalf>
 inline __m256 half_of(__m512 x) {
@@ -121,8 +121,8 @@ inline Vector<Real> exponential(Vector<Real> x) {
   return sum;
 }
 
-// ln(1 + x) for 0 <= x <= 1: 2 artanh(x / (2 + x)), whose series ends soon as the square of that
-// is at most 1 / 9.
+// ln(1 + x) for 0 <= x <= 1: 2 artanh(x / (2 + x)), whose series converges fast, since the square
+// of that argument is at most 1 / 9.
 template <typename Real>
 inline Vector<Real> logarithm(Vector<Real> x) {
   constexpr int kTerms = sizeof(Real) == 8 ? 17 : 8;
@@ -132,8 +132,8 @@ inline Vector<Real> logarithm(Vector<Real> x) {
   return 2 * s * sum;
 }
 
-// Terms and slopes of a vector of gaps. Where slopes are 1 for terms above 0 and else 0, they are
-// counts already (kSlopesCount).
+// Terms and slopes of a vector of gaps. With kSlopesCount, a slope is 1 if the term is above 0,
+// else 0, so that the sum of slopes is the count of nonzero terms.
 template <typename Real>
 struct TermVectors {
   Vector<Real> value, slope, nonzero;
@@ -163,7 +163,7 @@ struct SoftplusVectors {
     const Vector<Real> decay = exponential<Real>(gap < 0 ? gap : -gap);
     Vector<Real> value = (gap > 0 ? gap : zero) + logarithm<Real>(decay);
     Vector<Real> slope = (gap < 0 ? decay : one) / (1 + decay);
-    // Infinitely far references, and thresholds that are not there.
+    // References at infinite distance, and missing thresholds.
     const auto absent = gap < std::numeric_limits<Real>::lowest();
     value = absent ? zero : value;
     slope = absent ? zero : slope;
@@ -171,10 +171,10 @@ struct SoftplusVectors {
   }
 };
 
-// Thresholds whose sums stay in registers while a tile is visited.
+// Number of thresholds whose sums stay in registers during a visit of a tile.
 inline constexpr int64_t kThresholdsEach = 4;
 
-// Calls `body.template operator()<count>(first)` for all thresholds, in groups of that many.
+// Calls `body.template operator()<count>(first)` for all thresholds, in groups of up to that many.
 template <typename Body>
 inline void for_thresholds(int64_t num_thresholds, const Body& body) {
   int64_t first = 0;
@@ -193,8 +193,8 @@ inline void for_thresholds(int64_t num_thresholds, const Body& body) {
   }
 }
 
-// What is wanted of a tile: sums of terms, weights, or both. Terms are added up in the same order
-// in every case.
+// The results that a visit computes: sums of terms, weights, or both. Terms are added up in the
+// same order in every case.
 enum class Want { kSums, kWeights, kBoth };
 
 template <typename Real, Want kWant, typename Term>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Part of all_loops.inl, after row_kernels.inl and under its rules: products of
-// tiles and the first look at their elements. Everything works on vectors of the full width; `Real`
-// is float or double.
+// Part of all_loops.inl, after row_kernels.inl and under its rules: products of tiles. Everything
+// works on vectors of the full width; `Real` is float or double.
 
 template <typename Real>
 struct VectorOf {
@@ -23,7 +22,7 @@ inline void store_vector(Real* to, Vector<Real> vector) {
   __builtin_memcpy(to, &vector, sizeof(vector));
 }
 
-// a * b + c, in one rounding where the processor has such an instruction.
+// a * b + c, with one rounding if the instruction set has FMA.
 #if FRL_VECTOR_BYTES == 64
 inline Vector<float> fused(Vector<float> a, Vector<float> b, Vector<float> c) {
   return _mm512_fmadd_ps(a, b, c);
@@ -46,7 +45,7 @@ inline V fused(V a, V b, V c) {
 #endif
 
 // Accumulators in registers: kMicroRows x 3 vectors, of 32 or 16 registers. Where the width of the
-// result is not ours to choose, two vectors waste less of it.
+// result is given by the caller, two vectors waste less of it.
 inline constexpr int64_t kMicroRows = FRL_VECTOR_BYTES == 64 ? 8 : 4;
 inline constexpr int64_t kMicroVectors = 3;
 inline constexpr int64_t kWideVectors = 2;
@@ -81,8 +80,8 @@ inline void micro_product(const Real* a, int64_t a_stride, const Real* b, int64_
   }
 }
 
-// The product of two strips: `rows` x `columns` outputs. The sums of
-// kTileDepth products each are added up, which also bounds their rounding errors.
+// The product of two strips: `rows` x `columns` outputs. Sums of kTileDepth products each are added
+// up, which also bounds their rounding errors.
 template <int64_t kCount, bool kByRows, typename Real>
 void product(const Real* a, int64_t a_stride, const Real* b, int64_t b_stride, int64_t depth,
              int64_t rows, int64_t columns, Real* out, int64_t out_stride, bool add) {

@@ -8,9 +8,9 @@
 
 namespace fused_rankloss::cpu {
 
-// Tiles of kTileSize x kTileSize pairs of rows, of operands in panels of kPanel: three vectors of
-// AVX-512, a multiple of three vectors of every other set. Products of tiles and rows are a
-// multiple of kWideColumns wide. Depth that is multiplied at a time.
+// Tiles of kTileSize x kTileSize pairs of rows, with operands in panels of kPanel: three vectors of
+// AVX-512, and a multiple of three vectors of every other set. Products of tiles and rows have a
+// multiple of kWideColumns as width. kTileDepth is the depth per partial product.
 inline constexpr int64_t kPanel = 48;
 inline constexpr int64_t kTileSize = 96;
 inline constexpr int64_t kWideColumns = 32;

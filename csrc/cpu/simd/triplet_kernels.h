@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The inner loops of the triplet losses. The same sources (row_, tile_, sweep_ and
-// window_kernels.inl) are
-// compiled once per instruction set, as pair_loops.h is.
+// window_kernels.inl) are compiled once per instruction set, as pair_loops.h is.
 #pragma once
 
 #include "cpu/simd/row_kernels.h"

@@ -25,7 +25,7 @@ struct WindowVectors {
     return value <= threshold ? above : zero;
   }
 
-  // The smaller of `least` and the upper ends of values certain to be above the lower end.
+  // The minimum of `least` and the upper ends of values certain to be above the lower end.
   FloatVector lower(FloatVector least, FloatVector value, FloatVector slack) const {
     const FloatVector end = value + slack;
     const FloatVector certain = value > high ? end : least;

@@ -10,7 +10,7 @@
 namespace fused_rankloss::cpu::triplet {
 namespace {
 
-// Calls `body` with a value of the stored type and one of the type rows are worked on in.
+// Calls `body` with a value of the stored type and one of the compute type of rows.
 template <typename Body>
 void dispatch_embeddings(const Tensor& embeddings, const std::string& op, Body&& body) {
   dispatch_scores(embeddings.scalar_type(), op,
@@ -19,12 +19,12 @@ void dispatch_embeddings(const Tensor& embeddings, const std::string& op, Body&&
 
 template <typename Stored, typename Real>
 void forward(const BatchTripletArgs& args) {
-  const Team team = is_small(args.batch) ? Team::single() : Team::all();
+  const ThreadTeam team = is_small(args.batch) ? ThreadTeam::single() : ThreadTeam::all();
   const Problem<Real> problem(std::type_identity<Stored>{}, args.batch, args.term.term(), team);
   ForwardPass<Real>(args, problem).run();
 }
 
-// "hard": the picks of the forward pass.
+// "hard": the pairs that the forward pass picked.
 template <typename Upstream>
 std::vector<MinedPair> picked_pairs(const BatchTripletBackwardArgs& args,
                                     const Upstream& upstream) {
@@ -43,7 +43,7 @@ std::vector<MinedPair> picked_pairs(const BatchTripletBackwardArgs& args,
 template <typename Stored, typename Real>
 void backward(const BatchTripletBackwardArgs& args) {
   const TripletBatch& batch = args.batch;
-  const Team team = is_small(batch) ? Team::single() : Team::all();
+  const ThreadTeam team = is_small(batch) ? ThreadTeam::single() : ThreadTeam::all();
   const auto upstream = [&](int64_t anchor) { return args.grad_loss(anchor) * *args.anchor_scale; };
   if (batch.mining == Mining::kHard) {
     // Needs no label order.
@@ -84,7 +84,7 @@ void backward(const BatchTripletBackwardArgs& args) {
   differentiate_directly<Stored>(problem, upstream, args.grad_embeddings, args.grad_refs);
 }
 
-// The picks become addresses.
+// The picks are used as indices, so that they must be in range.
 void check_picks(const BatchTripletBackwardArgs& args, const std::string& op) {
   for (int64_t a = 0; a < args.batch.num_anchors; ++a) {
     for (const int64_t pick : {args.positive[a], args.negative[a]}) {

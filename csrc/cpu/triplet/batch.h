@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Batches by label, forward: solve anchor by anchor in label order, reduce, and make the gradient
-// on the way where it is wanted.
+// Batches by label, forward: solve the anchors in label order, reduce, and compute the gradient at
+// the same time if it is wanted.
 #pragma once
 
 #include <cmath>
@@ -21,7 +21,7 @@ inline bool is_small(const TripletBatch& batch) {
   return batch.num_anchors * batch.num_refs <= kDirectPairs;
 }
 
-// Rounds rows of the gradient once.
+// Stores rows of the gradient, rounded once.
 template <typename Stored>
 struct RowStore {
   void* to;
@@ -33,7 +33,7 @@ struct RowStore {
   }
 };
 
-// The frame for searching, unless everything is to be solved directly.
+// The common frame of the rows for a search; none if every anchor is to be solved directly.
 template <typename Real>
 std::optional<Frame> search_frame(const Problem<Real>& problem) {
   const TripletBatch& batch = problem.batch;
@@ -75,12 +75,13 @@ void search_semi_hard(const Problem<Real>& problem, const Frame& frame, const So
   });
 }
 
-// The pairs of semi-hard terms, anchor by anchor.
+// The pairs of semi-hard terms, grouped by anchor.
 class SemiHardPairs {
  public:
   explicit SemiHardPairs(int64_t num_anchors) : found_(num_anchors) {}
 
-  // Those of an anchor, weighted by `scale`; pairs without weight are left out. Returns its terms.
+  // Adds the pairs of an anchor, weighted by `scale`, without those of weight 0. Returns the sums
+  // of its terms.
   template <typename Real>
   AnchorTerms add(const Problem<Real>& problem, double scale, int64_t position,
                   const RowLayout& row, int64_t count, const Pick* positives,
@@ -94,7 +95,7 @@ class SemiHardPairs {
     });
   }
 
-  // All of them in order, weighted by `scale` once more.
+  // All pairs in the order of anchors, with weights multiplied by `scale`.
   std::vector<MinedPair> all(double scale) const {
     std::vector<MinedPair> pairs;
     for (const auto& anchor : found_) {
@@ -110,17 +111,19 @@ class SemiHardPairs {
   std::vector<std::vector<MinedPair>> found_;
 };
 
-// The gradients of pairs, rounded to `Stored`. Without references, `refs` are the anchors.
+// Computes the gradients of mined pairs, rounded to `Stored`. Without references, `refs` are the
+// anchors.
 template <typename Stored, typename Real>
 void gather(const Pairs<Real>& pairs, const Embeddings<Real>& anchors, const Embeddings<Real>& refs,
-            const std::vector<MinedPair>& mined, const Team& team, void* grad, void* grad_refs) {
+            const std::vector<MinedPair>& mined, const ThreadTeam& team, void* grad,
+            void* grad_refs) {
   const bool self = &refs == &anchors;
   const Gather<Stored, Real> gather(pairs, anchors, refs, mined);
   gather.anchors_to(grad, self, team);
   if (!self) gather.refs_to(grad_refs, team);
 }
 
-// The gradients of all anchors, solved directly.
+// Computes the gradients of all anchors directly.
 template <typename Stored, typename Real, typename Upstream>
 void differentiate_directly(const Problem<Real>& problem, const Upstream& upstream, void* grad,
                             void* grad_refs) {
@@ -136,7 +139,7 @@ void differentiate_directly(const Problem<Real>& problem, const Upstream& upstre
   store(grad_refs, ref_grads);
 }
 
-// The forward pass. The loss and its gradients are of the type that rows are worked on in.
+// The forward pass. The loss and its gradients have the compute type of rows.
 template <typename Real>
 class ForwardPass {
  public:
@@ -156,7 +159,7 @@ class ForwardPass {
   }
 
  private:
-  // Returns false where everything is to be solved directly.
+  // Returns false if every anchor is to be solved directly.
   bool search() {
     const std::optional<Frame> frame = search_frame(problem_);
     if (!frame) return false;
@@ -214,7 +217,7 @@ class ForwardPass {
     } else {
       HardSearch<Real> search(problem_, panels, &sweep.positives());
       if (problem_.batch.self) {
-        // One product a tile serves both.
+        // One product per tile serves both the sweep and the search.
         picks = search.run([&](int64_t i, int64_t j, float* products, int worker) {
           sweep.add_tile(i, j, products, worker);
         });

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a search keeps of each row: the partners that may have the smallest value.
+// The candidates of a search: for each row, the partners that may have the smallest value.
 //
 // A value is known as an interval [value, value + slack]. The threshold is the smallest upper end
-// seen; whatever lies above it cannot win, everything else is kept until it is evaluated exactly.
-// A row with more than kCandidates of them is given up: its threshold sinks out of reach, and
-// it must be solved directly. Where values are exact, one candidate is enough: ties are decided at
-// once.
+// so far. A value above it cannot win; every other one is kept until it is evaluated exactly. A row
+// with more than kCandidates of them is given up: its threshold becomes -FLT_MAX, and it must be
+// solved directly. If values are exact, one candidate is enough: ties are decided at once.
 #pragma once
 
 #include <cfloat>
@@ -21,16 +20,16 @@ namespace fused_rankloss::cpu::triplet {
 
 class Candidates {
  public:
-  // `exact` tells that values are exact, all slacks 0.
+  // `exact`: values are exact, and all slacks are 0.
   Candidates(int64_t num_rows, bool exact)
       : exact_(exact),
         threshold_(num_rows, FLT_MAX),
         count_(num_rows),
         entries_(num_rows * kCandidates) {}
 
-  // Offers all values of a tile that lie in the windows of its rows or, with kColumns, its columns.
+  // Adds all values of a tile that lie in the windows of its rows or, with kColumns, its columns.
   // Row (column) t is row slot + t here, and partner s has the position first_partner + s; ties go
-  // to the lowest index. `windows` lacks the thresholds.
+  // to the lowest index. The thresholds of `windows` are set here.
   template <bool kColumns>
   void offer_tile(const WindowKernels& kernels, const float* tile, Windows windows, int64_t slot,
                   int64_t first_partner, const int64_t* index) {
@@ -49,10 +48,11 @@ class Candidates {
   }
 
   bool given_up(int64_t row) const { return count_[row] == kGivenUp; }
-  // Nothing above it can win.
+  // A value above the threshold cannot win.
   float threshold(int64_t row) const { return threshold_[row]; }
 
-  // Calls `body` with the position of every candidate of the row with a value up to `threshold`.
+  // Calls `body` with the position of every candidate of the row whose value is at most
+  // `threshold`.
   template <typename Body>
   void for_each(int64_t row, float threshold, const Body& body) const {
     for (int32_t t = 0; t < count_[row]; ++t) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Small batches, and rows that no search can certify: all canonical keys of an anchor, then its
-// terms. O(N M D) time, O(M) memory a thread.
+// Small batches, and rows for which no search is certain: all canonical keys of an anchor, then its
+// terms. O(N M D) time, O(M) memory per thread.
 #pragma once
 
 #include "cpu/triplet/problem.h"
 
 namespace fused_rankloss::cpu::triplet {
 
-// The terms of the anchor at `position`, from all its keys. `workspace` is [M] and ends up with
-// keys or, for batch-all, distances; `weights`, if not null, is [M] and gets d anchor_sum / d
-// distance added. The anchor has a triplet.
+// The terms of the anchor at `position`, from all its keys. The anchor has a triplet. `workspace`
+// is [M]; afterwards it contains keys or, for batch-all, distances. If `weights` is not null, it is
+// [M], and d anchor_sum / d distance is added to it.
 template <typename Real>
 AnchorTerms solve_directly(const Problem<Real>& problem, RowSolver& solver, int64_t position,
                            double* workspace, double* weights) {
@@ -42,8 +42,8 @@ void forward_directly(const Problem<Real>& problem, AnchorTerms* terms /* [N], b
   });
 }
 
-// grads += upstream(a) * d anchor_sum_a, for anchor after anchor. `anchor_grads` is [N, D],
-// `ref_grads` [M, D], the same array without references.
+// grads += upstream(a) * d anchor_sum_a, for all anchors in order. `anchor_grads` is [N, D],
+// `ref_grads` [M, D]; without references they are the same array.
 template <typename Real, typename Upstream>
 void backward_directly(const Problem<Real>& problem, const Upstream& upstream, double* anchor_grads,
                        double* ref_grads) {

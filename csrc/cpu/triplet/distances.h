@@ -2,9 +2,9 @@
 //
 // Tiles of distances between anchors and negatives, in units of the frame.
 //
-// They come from centred products (panels.h) in fp32 (fp64 for fp64), but for pairs so
-// close that |x|^2 + |y|^2 - 2 xy would cancel, and negatives that tie with a positive
-// (twins.h): those are evaluated directly.
+// They come from centred products (panels.h) in fp32 (fp64 for fp64), with two exceptions that are
+// evaluated directly: pairs so close that |x|^2 + |y|^2 - 2 xy would cancel, and negatives that tie
+// with a positive (twins.h).
 #pragma once
 
 #include "cpu/simd/tile_sizes.h"
@@ -13,7 +13,8 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// Below this share of |x|^2 / 2 + |y|^2 / 2, half a squared distance is not taken from a product.
+// If half a squared distance is below this fraction of |x|^2 / 2 + |y|^2 / 2, it is not computed
+// from a product.
 inline constexpr double kCloseness = 1.0 / 16;
 
 template <typename Real>
@@ -27,7 +28,7 @@ class TileDistances {
         closeness_(static_cast<Real>(panels.exact() ? 0 : kCloseness)),
         anchor_norm_(narrow(panels.anchors.norm)),
         ref_norm_(panels.references ? narrow(panels.references->norm) : std::vector<Real>()) {
-    // Exact products have exact ties.
+    // Exact products give exact ties.
     if (!panels.exact()) twins_.emplace(problem);
   }
 
@@ -38,9 +39,9 @@ class TileDistances {
                                                   problem_.batch.dim, dots);
   }
 
-  // The tile of these products, of which those of a label with itself are overwritten: infinite
-  // where a pair is no negative. Pairs that are evaluated directly are listed in `direct`, unless
-  // it is null.
+  // Computes the tile of distances from its products `dots`. Products of rows with the same label
+  // are overwritten; their distance is infinite. Pairs that are evaluated directly are appended to
+  // `direct`, unless it is null.
   void from_products(int64_t i, int64_t j, Real* dots, Real* tile,
                      std::vector<Range>* direct) const {
     const int64_t row = i * kTileSize, column = j * kTileSize;
@@ -69,7 +70,7 @@ class TileDistances {
       for (int64_t c = 0; c < end; ++c) {
         if (c >= same.begin && c < same.end) continue;
         const bool odd = panels_.anchors.odd[row + r] || refs().odd[column + c];
-        // A little more than the kernel's own test has found.
+        // Slightly wider than the test of the kernel.
         const Real limit = Real(1.001) * closeness_ * (row_norm[r] + column_norm[c]);
         const bool direct_pair =
             odd || half_square(line[c]) <= limit || (any_twins && ties(row + r, column + c));
@@ -81,8 +82,8 @@ class TileDistances {
     }
   }
 
-  // What a sum of rows of the panels, with weights of d anchor_sum / d distance (divided by the
-  // distance in the tile if Euclidean), is to be multiplied by to be that of the rows themselves.
+  // Sums of panel rows, with weights d anchor_sum / d distance (divided by the distance in the tile
+  // if Euclidean), times this are the same sums of the original rows.
   double gradient_unit() const {
     switch (problem_.batch.distance) {
       case Distance::kEuclidean:
@@ -101,7 +102,7 @@ class TileDistances {
 
   const Panels<Real>& refs() const { return panels_.refs(); }
 
-  // Without references, a pair is one both ways.
+  // Without references, either row of a pair may be the anchor.
   bool ties(int64_t anchor, int64_t ref) const {
     return twins_->ties(anchor, ref) || (problem_.batch.self && twins_->ties(ref, anchor));
   }

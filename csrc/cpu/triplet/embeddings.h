@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The embeddings of a batch as rows to work on: fp32 or fp64 as they are, 16-bit types as an fp32
-// copy (exact), with their inverse norms for cosine.
+// The embeddings of a batch in their compute type: fp32 or fp64 as they are, 16-bit types as an
+// fp32 copy (exact), with inverse norms for cosine.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ template <typename Real>
 class Embeddings {
  public:
   template <typename Stored>
-  Embeddings(const Stored* stored, int64_t size, const Pairs<Real>& pairs, const Team& team)
+  Embeddings(const Stored* stored, int64_t size, const Pairs<Real>& pairs, const ThreadTeam& team)
       : size_(size), dim_(pairs.dim()) {
     constexpr bool kCopied = !std::is_same_v<Stored, Real>;
     if constexpr (kCopied) {

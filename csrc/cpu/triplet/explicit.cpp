@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops triplet_forward and triplet_backward on the CPU: one pass over the rows each, in
-// stretches of rows for all threads.
+// The ops triplet_forward and triplet_backward on the CPU: one pass over the rows each, in chunks
+// of rows for all threads.
 //
-// Memory: the forward pass keeps two or three distances and a slope a row; the backward pass takes
-// the differences again. Numerics: fp64 throughout, rounded once. Determinism: a row is solved by
-// one thread, and sums over rows are those of fixed stretches.
+// Memory: the forward pass stores two or three distances and a slope per row, and the backward pass
+// recomputes the differences. Numerics: fp64 throughout, rounded once. Determinism: a row is solved
+// by one thread, and sums over rows are those of fixed chunks.
 #include <cmath>
 #include <vector>
 
@@ -18,7 +18,7 @@
 namespace fused_rankloss::cpu::triplet {
 namespace {
 
-// A stored row as one to work on: 16-bit types by way of `buffer`.
+// A stored row in its compute type; 16-bit types are converted into `buffer`.
 template <typename Stored>
 const row_t<Stored>* load_row(const void* rows, int64_t row, int64_t dim, row_t<Stored>* buffer) {
   const Stored* stored = static_cast<const Stored*>(rows) + row * dim;
@@ -36,9 +36,9 @@ void store_row(void* rows, int64_t row, const double* values, int64_t dim) {
   for (int64_t d = 0; d < dim; ++d) stored[d] = round_to<Stored>(values[d]);
 }
 
-// Rows a task: enough numbers to be worth handing over.
-struct Stretches {
-  explicit Stretches(const TripletRows& rows)
+// Rows per task: enough elements to be worth a task.
+struct Chunks {
+  explicit Chunks(const TripletRows& rows)
       : rows_each(std::max<int64_t>(1, kTripletTaskNumbers / std::max<int64_t>(1, rows.dim))),
         num_rows(rows.num_rows),
         count((num_rows + rows_each - 1) / rows_each) {}
@@ -47,7 +47,7 @@ struct Stretches {
     return {task * rows_each, std::min((task + 1) * rows_each, num_rows)};
   }
 
-  Team team() const { return count > 1 ? Team::all() : Team::single(); }
+  ThreadTeam team() const { return count > 1 ? ThreadTeam::all() : ThreadTeam::single(); }
 
   int64_t rows_each;
   int64_t num_rows;
@@ -60,7 +60,7 @@ struct Triplet {
   Row<Real> anchor, positive, negative;
 };
 
-// Reads triplet after triplet of one task.
+// Reads the triplets of one task.
 template <typename Stored>
 class TripletReader {
  public:
@@ -98,14 +98,14 @@ void forward(const TripletArgs& args) {
   const Pairs<Real> pairs(rows.distance, rows.dim);
   const ExplicitDistance<Real> distance(rows, pairs);
   const TripletTerm term = args.term.term();
-  const Stretches stretches(rows);
-  std::vector<TermSums> sums(stretches.count);
+  const Chunks chunks(rows);
+  std::vector<TermSums> sums(chunks.count);
   Loss* loss = static_cast<Loss*>(args.loss);
   const bool none = args.reduction == TripletReduction::kNone;
 
-  stretches.team().run(stretches.count, [&](int64_t task, int) {
+  chunks.team().run(chunks.count, [&](int64_t task, int) {
     TripletReader<Stored> read(rows, pairs);
-    const Range range = stretches[task];
+    const Range range = chunks[task];
     TermSums sum;
     for (int64_t r = range.begin; r < range.end; ++r) {
       const Triplet<Real> triplet = read(r);
@@ -146,22 +146,22 @@ void backward(const TripletBackwardArgs& args) {
   const int64_t num_rows = rows.num_rows, dim = rows.dim;
   const Pairs<Real> pairs(rows.distance, dim);
   const ExplicitDistance<Real> distance(rows, pairs);
-  const Stretches stretches(rows);
+  const Chunks chunks(rows);
 
-  stretches.team().run(stretches.count, [&](int64_t task, int) {
+  chunks.team().run(chunks.count, [&](int64_t task, int) {
     TripletReader<Stored> read(rows, pairs);
     std::vector<double> grads(3 * dim);
     double* const anchor = grads.data();
     double* const positive = anchor + dim;
     double* const negative = positive + dim;
-    const Range range = stretches[task];
+    const Range range = chunks[task];
     for (int64_t r = range.begin; r < range.end; ++r) {
       const double weight = args.grad_loss(r) * args.slope[r];
       std::fill(grads.begin(), grads.end(), 0.0);
       if (weight != 0) {
         const Triplet<Real> triplet = read(r);
         const double to_negative = args.distances[num_rows + r];
-        double share = 1;  // of (a, n) in the negative's distance; the rest is (p, n)'s
+        double share = 1;  // weight of (a, n) in the negative's distance; (p, n) has the rest
         if (rows.swap) {
           const double other = args.distances[2 * num_rows + r];
           share = to_negative == other ? 0.5 : (to_negative > other ? 0.0 : 1.0);

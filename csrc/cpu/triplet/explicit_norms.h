@@ -6,7 +6,8 @@
 //   distance = (sum_d |z_d|^p)^(1/p), or max_d |z_d| for p = inf
 //   d distance / d z_d = sign(z_d) (|z_d| / distance)^(p - 1)
 //
-// and 0 where z_d or the distance is 0. For p = inf the elements that tie for the maximum share.
+// and 0 if z_d or the distance is 0. For p = inf, the elements that tie for the maximum share the
+// gradient.
 #pragma once
 
 #include <cmath>

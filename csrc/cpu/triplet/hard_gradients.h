@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The gradient of mined pairs, gathered: every row of the result sums up the pairs it is part of,
-// as an anchor and then as a reference, where an inverse index lists them in ascending order of
-// their anchors. Nothing is added by two threads, and nothing depends on their number.
+// The gradient of mined pairs, as a gather: every row of the result sums the pairs that it is part
+// of, first as an anchor and then as a reference. An inverse index lists the latter in ascending
+// order of their anchors. Each row is summed by one thread, so that results do not depend on the
+// number of threads.
 //
 // Numerics: direct differences, summed in fp64, rounded once. Memory: O(N + M + pairs).
 #pragma once
@@ -14,7 +15,7 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// A pair, how far it is, and d result / d distance.
+// A pair, its distance, and d result / d distance.
 struct MinedPair {
   int64_t anchor;
   int64_t ref;
@@ -47,8 +48,8 @@ class Gather {
     }
   }
 
-  // The gradients of all anchors; of both sides where `both`, as the references are the anchors.
-  void anchors_to(void* grads, bool both, const Team& team) const {
+  // The gradients of all anchors; with `both`, when the references are the anchors, of both sides.
+  void anchors_to(void* grads, bool both, const ThreadTeam& team) const {
     for_rows(anchors_.size(), grads, team, [&](int64_t row, double* grad) {
       for (int64_t t = anchor_first_[row]; t < anchor_first_[row + 1]; ++t) {
         const MinedPair& pair = mined_[t];
@@ -58,7 +59,7 @@ class Gather {
     });
   }
 
-  void refs_to(void* grads, const Team& team) const {
+  void refs_to(void* grads, const ThreadTeam& team) const {
     for_rows(refs_.size(), grads, team, [&](int64_t row, double* grad) { add_as_ref(row, grad); });
   }
 
@@ -71,7 +72,7 @@ class Gather {
   }
 
   template <typename Body>
-  void for_rows(int64_t size, void* grads, const Team& team, const Body& body) const {
+  void for_rows(int64_t size, void* grads, const ThreadTeam& team, const Body& body) const {
     const int64_t dim = pairs_.dim();
     const int64_t each = std::max<int64_t>(1, kTripletTaskNumbers / std::max<int64_t>(1, dim));
     Stored* out = static_cast<Stored*>(grads);
@@ -89,9 +90,9 @@ class Gather {
   const Embeddings<Real>& anchors_;
   const Embeddings<Real>& refs_;
   const std::vector<MinedPair>& mined_;
-  std::vector<int64_t> anchor_first_;  // [N + 1], where an anchor's pairs begin
-  std::vector<int64_t> ref_first_;     // [M + 1], where a reference's begin in
-  std::vector<int64_t> by_ref_;        // [pairs], the pairs in order of their references
+  std::vector<int64_t> anchor_first_;  // [N + 1], start of an anchor's pairs
+  std::vector<int64_t> ref_first_;     // [M + 1], start of a reference's pairs in
+  std::vector<int64_t> by_ref_;        // [pairs], the pairs in the order of their references
 };
 
 }  // namespace fused_rankloss::cpu::triplet

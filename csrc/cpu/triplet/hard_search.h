@@ -2,18 +2,18 @@
 //
 // The hardest positive and negative of every anchor.
 //
-// Work: products of tiles of centred fp32 rows (panels.h), half of them where the
-// references are the anchors, as a tile serves its rows and its columns. The epilogue adds norms
-// and compares minima with thresholds; only rows and columns that reach theirs are looked at
-// closely. Positives of small classes are evaluated one by one instead. Tiles of a label's own
-// block are searched for positives by turning the sign: both searches look for a minimum.
+// Work: products of tiles of centred fp32 rows (panels.h). If the references are the anchors, half
+// of them suffice, since a tile serves both its rows and its columns. The epilogue adds norms and
+// compares minima with thresholds; only rows and columns that reach theirs are examined further.
+// Positives of small classes are evaluated one by one instead. Tiles that contain pairs of one
+// label are also searched for positives, with the sign reversed: both searches look for a minimum.
 //
-// Exactness: norms are made smaller (or, for positives, greater) by the error bound, so that a
-// value is a lower bound and candidates are certain to contain the winner (candidates.h);
-// they are then evaluated canonically, as are all pairs of odd rows. Rounding, tiles and threads
-// cannot show in a result.
+// Exactness: norms are decreased (or, for positives, increased) by the error bound. So a value is a
+// lower bound, and the candidates are certain to contain the winner (candidates.h). They are then
+// evaluated canonically, as are all pairs of odd rows. Rounding, tiles and threads do not change a
+// result.
 //
-// Memory: the panels, O(N + M) candidates, a tile a thread.
+// Memory: the panels, O(N + M) candidates, one tile per thread.
 #pragma once
 
 #include "cpu/simd/tile_sizes.h"
@@ -26,10 +26,11 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// One of the two searches: what is added to products, and how much too low the sum may be.
+// One of the two searches: the terms added to products, and the bound of how much too low the sum
+// may be.
 struct SearchSide {
   float sign;
-  std::vector<float> bias;   // [rows], infinite for a row that takes no part
+  std::vector<float> bias;   // [rows], infinite for a row that is excluded
   std::vector<float> slack;  // [rows]
 
   static SearchSide negatives(const Panels<float>& panels, const ErrorBound& bound) {
@@ -60,7 +61,7 @@ struct HardPicks {
 template <typename Real>
 class HardSearch {
  public:
-  // `positives`, where somebody has sorted them already, need no search.
+  // `positives`, if they are sorted already, need no search.
   HardSearch(const Problem<Real>& problem, const PanelPair<float>& panels,
              const SortedPositives<Real>* positives = nullptr)
       : problem_(problem),
@@ -82,12 +83,13 @@ class HardSearch {
     return run([](int64_t, int64_t, float*, int) {});
   }
 
-  // The same, letting others look at the products of a tile first: visit(i, j, products, worker)
-  // may overwrite those of a label with itself where `positives` are sorted already.
-  // Without references, what they keep for the anchors of blocks i and j is theirs alone.
+  // The same, with visit(i, j, products, worker) on the products of each tile first. It may
+  // overwrite products of rows with the same label if `positives` are sorted already. Without
+  // references, no other thread handles the anchors of blocks i and j at the same time.
   template <typename Visit>
   std::vector<HardPicks> run(const Visit& visit) {
-    // Parts of the references have candidates of their own.
+    // Several tasks share an anchor block: each takes a range of the references (`part`) and has
+    // its own candidates.
     const bool self = problem_.batch.self;
     const int64_t blocks = anchors_.num_blocks, ref_blocks = refs_.num_blocks;
     if (!self && blocks > 0) {
@@ -131,7 +133,7 @@ class HardSearch {
   }
 
  private:
-  using Sides = std::vector<SearchSide>;  // the anchors' and the references'
+  using Sides = std::vector<SearchSide>;  // of the anchors, and of the references if there are any
 
   template <typename Make>
   void make_sides(const Make& make, const ErrorBound& bound, Sides& sides) const {
@@ -146,7 +148,7 @@ class HardSearch {
       float* copy = tile + kTileSize * kTileSize;
       std::fill(copy, copy + kTileSize * kTileSize, INFINITY);
       for (int64_t r = 0; r < end; ++r) {
-        // Classes that are evaluated one by one stay out.
+        // Classes that are evaluated one by one are excluded.
         if (!is_searched(i * kTileSize + r)) continue;
         const Range same = problem_.same_columns(i * kTileSize + r, j);
         const float* line = tile + r * kTileSize;

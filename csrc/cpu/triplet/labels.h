@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The label order of a batch. References are sorted by label, stably, so that the positives of an
-// anchor are neighbours: positions [begin, end) of its label. Everything else is a negative.
+// anchor are consecutive: positions [begin, end) of its label. All others are negatives.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct LabelOrder {
   std::vector<Range> anchors_of_ref;  // [M], positions of the anchors with the reference's label
   // [blocks of kTileSize anchors], from the first to the last of their same_label.
   std::vector<Range> same_label_hull;
-  std::vector<Range> classes;  // labels that occur among the references, as positions
+  std::vector<Range> classes;  // position ranges of the labels that occur among the references
 
   explicit LabelOrder(const TripletBatch& batch) {
     const std::vector<int64_t> ref_keys =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pairs of rows under one of the distances: losses/distance.h by the vector loops of this
+// Pairs of rows under one of the distances: losses/distance.h with the SIMD loops of this
 // processor. Rows are fp32 or fp64; the 16-bit types are exact in fp32.
 #pragma once
 
@@ -8,11 +8,11 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// The type rows of a stored type are worked on in.
+// The compute type of a row of a stored type.
 template <typename Stored>
 using row_t = compute_t<Stored>;
 
-// A row with what its distances need besides: 1 / |x| for cosine.
+// A row with what its distances also need: 1 / |x| for cosine.
 template <typename Real>
 struct Row {
   const Real* data;
@@ -34,10 +34,10 @@ class Pairs {
 
   Row<Real> row(const Real* x) const { return {x, inverse(x)}; }
 
-  // What pairs are ordered by.
+  // The key by which pairs are ordered.
   double key(Row<Real> x, Row<Real> y) const {
     if (distance_ != Distance::kCosine) return kernels_.difference_sum(x.data, y.data, dim_);
-    // A zero row needs no sum: the other row's is finite, or its inverse NaN.
+    // A zero row needs no sum: the other row is finite, or its inverse is NaN.
     const double sum = x.inverse == 0 || y.inverse == 0
                            ? x.inverse + y.inverse
                            : kernels_.direction_sum(x.data, x.inverse, y.data, y.inverse, dim_);
@@ -46,8 +46,8 @@ class Pairs {
 
   double distance_of(double key) const { return distance_of_key(distance_, key); }
 
-  // grad += weight * d distance(x, y) / dx, where the distance is `value`. A weight of 0 adds 0,
-  // whatever the rows hold.
+  // grad += weight * d distance(x, y) / dx, where `value` is the distance. A weight of 0 adds 0,
+  // even if the rows are not finite.
   void add_gradient(double* grad, double weight, double value, Row<Real> x, Row<Real> y) const {
     if (weight == 0) return;
     const double factor = weight * gradient_factor(distance_, value, x.inverse);
@@ -58,15 +58,15 @@ class Pairs {
     }
   }
 
-  // The same without what cosine has behind the difference of directions: add_difference to a sum
-  // of many pairs, then project, is add_gradient for all of them.
+  // The same without the radial term of cosine: add_difference to a sum of many pairs, followed by
+  // one project, is add_gradient for all of them.
   void add_difference(double* grad, double weight, double value, Row<Real> x, Row<Real> y) const {
     if (distance_ != Distance::kCosine) return add_gradient(grad, weight, value, x, y);
     if (x.inverse == 0 || y.inverse == 0) return;
     kernels_.add_direction(grad, weight, 0, x.data, x.inverse, y.data, y.inverse, dim_);
   }
 
-  // From d / d xh to d / dx: what points along x goes.
+  // From d / d xh to d / dx: removes the component along x.
   void project(double* grad, Row<Real> x) const {
     if (distance_ != Distance::kCosine) return;
     double along = 0;

@@ -4,9 +4,9 @@
 //
 //   |x - y|^2 / 2 = n_x + n_y - xy,   n_x = |x|^2 / 2
 //
-// holds for rows of any common origin and cancels least around their mean. The mean is rounded to a
-// grid as coarse as the spread of the rows, and the unit of length is a power of two near that
-// spread: small integers stay small integers, whatever was added to all of them.
+// holds for rows relative to any common origin and cancels least around their mean. The mean is
+// rounded to a grid as coarse as the spread of the rows. The unit of length is a power of two near
+// that spread. So small integers stay small integers, even with a large common offset.
 //
 // Numerics: with rows of fp32, half a squared distance computed this way differs from the exact one
 // of the rows as they are stored by at most
@@ -15,11 +15,11 @@
 //
 // where `relative` covers the rounding of rows, of a product of kTileDepth numbers (any order,
 // fused or not: k roundings are within k u of sum |x_d y_d| <= n_x + n_y), of the sum of such
-// products, of norms and of the last additions; `absolute` covers underflow. Both are 0 where the
-// rows are multiples of a common power of two and so small that nothing is ever rounded.
+// products, of norms and of the last additions; `absolute` covers underflow. Both are 0 if the rows
+// are multiples of a common power of two and so small that no operation rounds.
 //
-// Rows with NaN, infinities or squares beyond fp64 have no place here: they are `odd`, and their
-// panels hold zeros.
+// Rows with NaN, infinities or squares beyond fp64, and zero rows for cosine, are excluded as
+// `odd`. Their panels hold zeros.
 #pragma once
 
 #include <bit>
@@ -33,22 +33,22 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// Origin and unit of length that anchors and references share.
+// Origin and unit of length shared by anchors and references.
 struct Frame {
   std::vector<double> origin;  // [D]
   double unit = 1;
 
-  // Squares of far smaller numbers would underflow even in fp64.
+  // Squares of much smaller numbers would underflow even in fp64.
   bool usable() const { return unit < 0x1p450; }
 };
 
 inline constexpr double kMaxSquares = 1e290;
 
-// What is known of a row before there is a frame.
+// Properties of a row that do not need a frame.
 template <typename Real>
 bool is_odd(const RowKernels<Real>& kernels, Row<Real> row, int64_t dim) {
   const double squares = kernels.square_sum(row.data, dim);
-  // An inverse of 0: a zero row, which is no direction.
+  // An inverse of 0: a zero row, which has no direction.
   return !(squares <= kMaxSquares) || row.inverse == 0 || row.inverse != row.inverse;
 }
 
@@ -56,7 +56,7 @@ template <typename Real>
 Frame make_frame(const Problem<Real>& problem, const std::vector<const Embeddings<Real>*>& sides) {
   const int64_t dim = problem.batch.dim;
   const RowKernels<Real>& kernels = triplet_kernels().rows<Real>();
-  // Sums of rows and their squares over stretches of fixed size, added up in order.
+  // Sums of rows and of their squares over chunks of fixed size, added up in order.
   struct Moments {
     std::vector<double> sum;
     double squares = 0;
@@ -93,7 +93,7 @@ Frame make_frame(const Problem<Real>& problem, const std::vector<const Embedding
     frame.origin[d] = total.sum[d] / static_cast<double>(total.count);
     mean_squares += frame.origin[d] * frame.origin[d];
   }
-  // Where the difference below is nothing but rounding errors, these are the spread.
+  // If the difference below is only rounding error, `squares` times 2^-50 is the spread.
   const double squares = total.squares / static_cast<double>(total.count);
   const double variance = std::max(squares - mean_squares, squares * 0x1p-50);
   int exponent = 0;
@@ -158,7 +158,7 @@ struct Panels {
 
   const Tile* block(int64_t index) const { return data.data() + index * kTileSize * dim; }
 
-  // Rows as multiples of a common power of two, 2^-kBits * their lowest bit.
+  // Rows as multiples of a common power of two, 2^-kBits times their lowest bit.
   struct Grid {
     static constexpr int kBits = 24;
     bool regular = true;
@@ -169,8 +169,7 @@ struct Panels {
     void add(Row<Real> row, const double* centred, const Frame& frame) {
       for (size_t d = 0; d < frame.origin.size() && regular; ++d) {
         const double scaled = std::abs(centred[d]) * (1 << kBits);
-        // Multiples of the grid are added exactly: centring has rounded nothing if it can be
-        // undone.
+        // Multiples of the grid are added exactly: centring did not round if it can be undone.
         regular = scaled < 0x1p52 && scaled == std::floor(scaled) &&
                   std::abs(frame.origin[d]) * frame.unit < 0x1p28 &&
                   centred[d] / frame.unit + frame.origin[d] == row.inverse * row.data[d];
@@ -196,9 +195,8 @@ struct Panels {
   int64_t size;
   int64_t dim;
   int64_t num_blocks;
-  std::vector<Tile> data;  // [num_blocks * kTileSize / kPanel, D, kPanel]
-  std::vector<double>
-      norm;  // [num_blocks * kTileSize], infinite where there is no row or an odd one
+  std::vector<Tile> data;    // [num_blocks * kTileSize / kPanel, D, kPanel]
+  std::vector<double> norm;  // [num_blocks * kTileSize], infinite for padding and odd rows
   std::vector<uint8_t> odd;
   std::vector<int64_t> odd_positions;
   Grid grid;
@@ -227,7 +225,7 @@ struct PanelPair {
   std::optional<Panels<Tile>> references;
 };
 
-// The bound stated above.
+// The error bound stated above.
 struct ErrorBound {
   double relative = 0;
   double absolute = 0;

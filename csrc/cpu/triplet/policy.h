@@ -8,10 +8,10 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// Numbers of each of the three rows that one task of explicit triplets reads.
+// Elements of each of the three rows that one task of explicit triplets reads.
 inline constexpr int64_t kTripletTaskNumbers = 1 << 14;
 
-// Tiles whose products are summed up before they join the sum over all: two short chains of
+// Number of tiles whose products are summed before they are added to the total: two short chains of
 // additions round less than a long one.
 inline constexpr int64_t kRecentTiles = 16;
 
@@ -24,11 +24,11 @@ inline constexpr int64_t kDirectClass = 32;
 // References that a search keeps for an anchor until they are evaluated exactly.
 inline constexpr int64_t kCandidates = 16;
 
-// Classes of at most this many rows are searched for semi-hard negatives; in larger ones so many
-// positives have candidates of their own that every anchor is solved directly.
+// Classes of at most this many rows are searched for semi-hard negatives. In larger ones, too many
+// positives have candidates of their own, and every anchor is solved directly.
 inline constexpr int64_t kSemiHardClass = 128;
 
-// Tasks that a search without symmetry is cut into, where there are few anchors.
+// Number of tasks that a search without symmetry is split into if there are few anchors.
 inline constexpr int64_t kSearchTasks = 64;
 
 }  // namespace fused_rankloss::cpu::triplet

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The positives of every anchor in ascending order of their canonical keys, and where the numbers
-// that belong to each of them are kept while tiles are swept: those of a block of anchors
-// together, [most positives of an anchor in the block, kTileSize].
+// The positives of every anchor in ascending order of their canonical keys, and the layout of
+// per-positive numbers while tiles are swept: those of a block of anchors are stored together, as
+// [most positives of an anchor in the block, kTileSize].
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ class SortedPositives {
   const Pick* of(int64_t anchor) const { return picks_.data() + first_[anchor]; }
   const Pick& operator()(int64_t anchor, int64_t k) const { return picks_[first_[anchor] + k]; }
 
-  // Of those with the greatest key, the one of lowest index.
+  // The positive of greatest key and, among ties, of lowest index.
   Pick hardest(int64_t anchor) const {
     int64_t k = count(anchor) - 1;
     while (k > 0 && (*this)(anchor, k - 1).key == (*this)(anchor, k).key) --k;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A batch ready to be worked on: its rows, its label order and the maths of its pairs. Positions
-// are places in label order, indices places in the tensors.
+// A batch prepared for the solvers: its rows, its label order and the maths of its pairs. Positions
+// are in label order, indices are rows of the tensors.
 #pragma once
 
 #include <optional>
@@ -14,15 +14,15 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// What the pairs of a tile are.
+// The kind of a tile's pairs.
 enum class TileKind { kNegative, kPositive, kMixed };
 
 template <typename Real>
 struct Problem {
-  // Of embeddings that are stored as `Stored`.
+  // From embeddings stored as `Stored`.
   template <typename Stored>
   Problem(std::type_identity<Stored>, const TripletBatch& batch, const TripletTerm& term,
-          const Team& team)
+          const ThreadTeam& team)
       : batch(batch),
         term(term),
         team(team),
@@ -36,7 +36,7 @@ struct Problem {
 
   const TripletBatch& batch;
   TripletTerm term;
-  Team team;
+  ThreadTeam team;
   Pairs<Real> pairs;
   LabelOrder labels;
   Embeddings<Real> embeddings;
@@ -56,7 +56,7 @@ struct Problem {
     return pairs.key(anchor_at(anchor_position), ref_at(ref_position));
   }
 
-  // The keys of an anchor and all references, [M]; its own is left out.
+  // The keys of an anchor and all references, [M]; the anchor itself is left out.
   void keys(int64_t anchor_position, double* keys) const {
     const Row<Real> anchor = anchor_at(anchor_position);
     for (int64_t s = 0; s < batch.num_refs; ++s) {
@@ -64,7 +64,7 @@ struct Problem {
     }
   }
 
-  // The columns of the tile in block j that have the label of the anchor at a position.
+  // The columns of the tile in block j with the same label as the anchor at a position.
   Range same_columns(int64_t position, int64_t j) const {
     if (position >= batch.num_anchors) return {0, 0};
     const Range same = labels.same_label[position];

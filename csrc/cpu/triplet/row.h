@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// All terms of one anchor, from one number a reference: its key or distance to the anchor. Sorted
-// thresholds make a term cost a search instead of a loop: with P positives and M references,
+// All terms of one anchor, from one number per reference: its key or distance to the anchor. With
+// sorted thresholds, a term costs a search instead of a loop: with P positives and M references,
 // O((P + M) log P).
 //
 //   hard       1 term: the positive of greatest key, the negative of smallest
@@ -12,8 +12,8 @@
 //   at
 //              distance v are sum_{t > v} (t - v), counts and a suffix sum.
 //
-// Numerics: fp64. A NaN is harder than all numbers; of several the lowest index counts.
-// Memory: O(P + M), kept from row to row.
+// Numerics: fp64. A NaN is harder than all numbers; among several, the lowest index wins. Memory:
+// O(P + M), reused from row to row.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +26,8 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// One row of a batch in label order: references [0, num_refs), of which `same` share the anchor's
-// label and `self` is the anchor, which is nobody's partner (-1 if it is not among them).
+// One row of a batch in label order: references [0, num_refs), of which `same` have the anchor's
+// label. `self` is the anchor's own position among them, which is in no pair (-1 if it has none).
 struct RowLayout {
   int64_t num_refs;
   Range same;
@@ -52,12 +52,13 @@ struct RowLayout {
   }
 };
 
-// A reference and its key; the empty pick loses against everything.
+// A reference and its key. The empty pick loses against all others.
 struct Pick {
   int64_t position = -1;
   double key = 0;
 
-  // Whether (key, index) is harder than this pick as a positive: greater, then of lower index.
+  // Whether (key, index) is harder than this pick as a positive: of greater key, or tied and of
+  // lower index.
   bool loses_to_positive(double other, int64_t other_at, const int64_t* index) const {
     if (position < 0) return true;
     if (other == key || (other != other && key != key)) return index[other_at] < index[position];
@@ -96,7 +97,7 @@ inline Pick hardest_negative(const RowLayout& row, const double* keys) {
   return pick;
 }
 
-// What an anchor's terms add up to, and its greatest one.
+// The sums of an anchor's terms, and its greatest one.
 struct AnchorTerms {
   double value = 0;
   double slope = 0;  // sum of d term / d gap
@@ -110,8 +111,8 @@ class RowSolver {
  public:
   RowSolver(Distance distance, const TripletTerm& term) : distance_(distance), term_(term) {}
 
-  // From keys [num_refs]. Adds d anchor_sum / d distance to `weights` [num_refs], unless it is
-  // null.
+  // From keys [num_refs]. If `weights` [num_refs] is not null, d anchor_sum / d distance is added
+  // to it.
   AnchorTerms hard(const RowLayout& row, const double* keys, double* weights) const {
     return hard(hardest_positive(row, keys), hardest_negative(row, keys), weights);
   }
@@ -138,12 +139,13 @@ class RowSolver {
                      });
   }
 
-  // From the positives and the negative of each. Calls add(pick, d anchor_sum / d its distance).
+  // From the positives and the negative of each. Calls add(pick, d anchor_sum / d distance of
+  // pick).
   template <typename Add>
   AnchorTerms semi_hard(const RowLayout& row, int64_t count, const Pick* positives,
                         const Pick* negatives, const Add& add) const {
     AnchorTerms result;
-    Pick hardest;  // of the terms, by their difference
+    Pick hardest;  // term, by its difference of distances
     for (int64_t k = 0; k < count; ++k) {
       const Pick &positive = positives[k], &negative = negatives[k];
       const double slope = add_term(result, positive.key, negative.key);
@@ -167,7 +169,8 @@ class RowSolver {
     result.positive = positive;
     result.negative = negative;
     result.terms = static_cast<double>(row.positives()) * static_cast<double>(row.negatives());
-    // The hinges are sums of thresholds, which have to be finite; a negative may be infinitely far.
+    // The hinges use sums of thresholds, which must be finite; the distance of a negative may be
+    // infinite.
     const bool finite = std::isfinite(positive.key) && std::isfinite(term_.margin);
     if (term_.soft || !finite || negative.key != negative.key) {
       all_direct(row, distances, weights, result);
@@ -184,7 +187,7 @@ class RowSolver {
     sort_picks(positives_.data(), positives_.data() + positives_.size());
   }
 
-  // The negative of each of the sorted positives.
+  // The negative for each of the sorted positives.
   const std::vector<Pick>& semi_hard_picks(const RowLayout& row, const double* keys) {
     // buckets_[b]: the smallest key with b thresholds below it.
     buckets_.assign(positives_.size() + 1, Pick{});
@@ -201,7 +204,7 @@ class RowSolver {
     });
     Pick smallest;
     for (size_t k = positives_.size(); k-- > 0;) {
-      // The bucket above threshold k and those above the greater ones.
+      // The bucket just above threshold k, and with `smallest` all later ones.
       const Pick& bucket = buckets_[k + 1];
       if (bucket.position >= 0 &&
           smallest.loses_to_negative(bucket.key, bucket.position, row.index)) {
@@ -240,7 +243,8 @@ class RowSolver {
     for (Pick& positive : positives_) positive.key += term_.margin;
     suffix_.assign(count + 1, 0);
     for (size_t k = count; k-- > 0;) suffix_[k] = suffix_[k + 1] + positives_[k].key;
-    // Negatives whose first threshold above them, or at least equal to them, is k.
+    // The number of negatives whose first threshold above them is k (below_), and whose first
+    // threshold at least equal to them is k (reached_).
     below_.assign(count + 1, 0);
     reached_.assign(count + 1, 0);
     row.for_negatives([&](int64_t s) {

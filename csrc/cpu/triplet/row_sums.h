@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Gradients in the making: for every row, the other rows times their weights, added up tile by tile
-// as products of matrices.
+// Accumulators of gradients: for every row, the sum of the other rows times their weights, added up
+// tile by tile as matrix products.
 #pragma once
 
 #include <vector>
@@ -15,9 +15,9 @@ namespace fused_rankloss::cpu::triplet {
 template <typename Real>
 class RowSums {
  public:
-  RowSums(const Panels<Real>& panels, const Team& team)
+  RowSums(const Panels<Real>& panels, const ThreadTeam& team)
       : width((panels.dim + kWideColumns - 1) / kWideColumns * kWideColumns),
-        // Rows at a power of two apart would share a few sets of the cache.
+        // With a power of two as stride, rows would share a few sets of the cache.
         stride(width + 64 / sizeof(Real)),
         weights(panels.num_blocks * kTileSize),
         rows_(panels.num_blocks * kTileSize * stride),
@@ -33,11 +33,11 @@ class RowSums {
     });
   }
 
-  // The rows as they are in the panels, one after another.
+  // The rows as they are in the panels, but row by row.
   const Real* block(int64_t index) const { return rows_.data() + index * kTileSize * stride; }
   const Real* row(int64_t position) const { return rows_.data() + position * stride; }
 
-  // The sums of a row or a block that end_tile() closes.
+  // Partial sums of a row or a block over recent tiles; end_tile() flushes them.
   Real* recent_of(int64_t position) { return recent_.data() + position * width; }
   Real* recent_block(int64_t index) { return recent_of(index * kTileSize); }
 
@@ -64,8 +64,8 @@ class RowSums {
  private:
   std::vector<Real> rows_;      // [rows, stride]
   std::vector<Real> sums_;      // [rows, width], sum_j S_ij x_j
-  std::vector<Real> recent_;    // [rows, width], of the last few tiles, not yet in `sums_`
-  std::vector<int64_t> tiles_;  // [blocks], tiles so far
+  std::vector<Real> recent_;    // [rows, width], partial sums of recent tiles, not yet in `sums_`
+  std::vector<int64_t> tiles_;  // [blocks], number of tiles so far
 };
 
 }  // namespace fused_rankloss::cpu::triplet

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The semi-hard negative of every positive: the nearest of those that are farther away than it.
+// The semi-hard negative of every positive: the nearest negative that is farther away than the
+// positive.
 //
 // One sweep over the tiles, as in hard_search.h, with a window for each positive of an anchor:
-// above the positive's own key, up to the smallest upper end seen above it. What may lie inside
-// is kept (candidates.h) and evaluated canonically in the end; only values that are certain
-// to be above the positive lower the window. Where the window stays empty, the negative is the
-// farthest of all, and the anchor is solved directly, as it is where a NaN is about.
+// above the positive's own key, up to the smallest upper end so far above it. Values that may lie
+// inside are kept (candidates.h) and evaluated canonically in the end; only values that are certain
+// to be above the positive lower the window. If the window stays empty, the negative is the
+// farthest of all, and the anchor is solved directly. The same holds if a NaN occurs.
 //
-// Memory: O(N P) candidates for P positives an anchor.
+// Memory: O(N P) candidates for P positives per anchor.
 #pragma once
 
 #include "cpu/simd/tile_sizes.h"
@@ -35,7 +36,7 @@ class SemiHardSearch {
     const ErrorBound bound = ErrorBound::of<float>(problem.batch.dim, exact);
     sides_.push_back(SearchSide::negatives(panels.anchors, bound));
     if (!problem.batch.self) sides_.push_back(SearchSide::negatives(panels.refs(), bound));
-    // A key in the units of the tiles lies between the two.
+    // The key in the units of the tiles lies between low_ and high_.
     const double unit = frame.unit * frame.unit / 2, rounding = exact ? 0 : 0x1p-22;
     for (int64_t a = 0; a < problem.batch.num_anchors; ++a) {
       for (int64_t k = 0; k < positives_.count(a); ++k) {
@@ -100,8 +101,8 @@ class SemiHardSearch {
     }
   }
 
-  // Offers what lies in the windows of the anchors of a block, the tile's rows or its columns.
-  // `first_partner` is the position of the other side's first.
+  // Adds the values in the windows of a block's anchors, which are the tile's rows or columns, to
+  // the candidates. `first_partner` is the first position of the other side.
   template <bool kColumns>
   void look(const float* tile, int64_t block, const float* slack, const float* partner_slack,
             int64_t first_partner) {
@@ -114,7 +115,7 @@ class SemiHardSearch {
     }
   }
 
-  // The canonical pick, empty where the anchor is to be solved directly.
+  // The canonical pick; empty if the anchor is to be solved directly.
   Pick pick(int64_t a, int64_t k) const {
     const RowLayout row = problem_.layout(a);
     const int64_t slot = positives_.slot(a, k);

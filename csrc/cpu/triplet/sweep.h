@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Batch-all: every term of every anchor, without ever holding N^2 numbers.
+// Batch-all: every term of every anchor, without storing N^2 numbers.
 //
-// With the P positives of an anchor as thresholds t_k = distance + margin, a tile of distances to
-// negatives is worth sum_k (t_k - d)_+ and the number of t_k > d: P vector operations an element,
-// which serve its rows and, where references are the anchors, its columns as anchors too.
+// With the P positives of an anchor as thresholds t_k = distance + margin, a negative at distance d
+// contributes sum_k (t_k - d)_+ and the number of t_k > d. This takes P vector operations per
+// element of a tile, which serves its rows and, if the references are the anchors, also its columns
+// as anchors.
 //
 // Gradients: with w_ij = d sum_i / d d_ij, tiles of w_ij + w_ji, divided by d_ij for the Euclidean
 // distance, are the weights S of
 //
 //   grad_i = sum_j S_ij (x_i - x_j) = x_i sum_j S_ij - sum_j S_ij x_j
 //
-// two more products a tile, as in flash attention. The gradient of a positive pair needs the number
-// of its active terms, and that of a mean the number of all terms: both are known afterwards.
+// This takes two more products per tile, as in flash attention. The gradient of a positive pair
+// needs the number of its active terms, and that of a mean the number of all terms: both are known
+// only after the sweep.
 //
-// Numerics: positives by canonical distances and direct differences, negatives as in
-// distances.h. Values and weights are summed in fp64, gradients in the tile's type
-// (kRecentTiles) and then rounded once more. Values do not depend on whether gradients are wanted.
-// Determinism: the tournament orders the additions to a block, whatever the number of threads.
-// Memory: O(N (P + D)), three tiles a thread.
+// Numerics: positives by canonical distances and direct differences, negatives as in distances.h.
+// Values and weights are summed in fp64, gradients in the tile's type (kRecentTiles) and then
+// rounded once more. Values do not depend on whether gradients are wanted. Determinism: the
+// tournament fixes the order of additions to a block, for any number of threads. Memory: O(N
+// (P + D)), three tiles per thread.
 #pragma once
 
 #include "cpu/simd/tile_sizes.h"
@@ -30,8 +32,9 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// Whether distances and margin in units of the frame fit the tiles, and no NaN is about, with which
-// sums go where they like: else every anchor is solved directly. Odd rows that are 0 do no harm.
+// Whether distances and margin in units of the frame fit the tiles, and no NaN occurs, which would
+// make the sums unspecified. Otherwise every anchor is solved directly. Odd rows that are 0 are
+// allowed.
 template <typename Real>
 bool can_sweep(const Problem<Real>& problem, const Frame& frame, const PanelPair<Real>& panels) {
   for (const int64_t t : panels.anchors.odd_positions) {
@@ -43,7 +46,7 @@ bool can_sweep(const Problem<Real>& problem, const Frame& frame, const PanelPair
   return frame.unit * frame.unit * (1 + std::abs(problem.term.margin)) < 0x1p100;
 }
 
-// What is wanted of a sweep: the anchors' results, the gradients, or both.
+// The results that a sweep computes: those of the anchors, the gradients, or both.
 struct SweepWanted {
   bool results;
   bool gradients;
@@ -76,7 +79,7 @@ class AllSweep {
 
   const SortedPositives<Real>& positives() const { return positives_; }
 
-  // What the sum of each anchor's terms is to be multiplied by, before tiles are added. Else, 1.
+  // Sets the factor of the sum of each anchor's terms, before tiles are added. Default: 1.
   template <typename Upstream>
   void set_upstream(const Upstream& upstream) {
     for (int64_t t = 0; t < problem_.batch.num_anchors; ++t) {
@@ -85,15 +88,15 @@ class AllSweep {
     }
   }
 
-  // Without references: adds what the tile (i, j) is worth; `dots` are its products, of which those
-  // of a label with itself are overwritten.
+  // Without references: adds the contribution of tile (i, j). `dots` are its products; those of
+  // rows with the same label are overwritten.
   void add_tile(int64_t i, int64_t j, Real* dots, int worker) {
     if (problem_.tile_kind(i, j) == TileKind::kPositive) return;
     RowSums<Real>* sums = anchors_ ? &*anchors_ : nullptr;
     add_tile(i, j, dots, worker, sums, sums, sums);
   }
 
-  // All tiles, where nobody else computes the products.
+  // Adds all tiles, if the caller does not compute the products itself.
   void run() {
     const int64_t blocks = panels_.anchors.num_blocks, ref_blocks = panels_.refs().num_blocks;
     if (problem_.batch.self) {
@@ -113,7 +116,7 @@ class AllSweep {
       for (int64_t j = 0; j < ref_blocks; ++j) tile(i, j, worker, false);
     });
     if (!references_) return;
-    // Once more, block by block of the references.
+    // A second pass, by blocks of the references.
     problem_.team.run(ref_blocks, [&](int64_t j, int worker) {
       for (int64_t i = 0; i < blocks; ++i) tile(i, j, worker, true);
     });
@@ -123,8 +126,7 @@ class AllSweep {
   AnchorTerms result(int64_t position) const {
     const RowLayout row = problem_.layout(position);
     AnchorTerms terms;
-    // The softplus is a function of the gap itself, the hinge is as long as the unit it is measured
-    // in.
+    // The softplus is a function of the gap itself; the hinge scales with the unit of length.
     terms.value = problem_.term.soft ? value_[position] : value_[position] / distances_.unit;
     for (int64_t k = 0; k < positives_.count(position); ++k) {
       terms.slope += slopes_[positives_.slot(position, k)];
@@ -134,9 +136,9 @@ class AllSweep {
     return terms;
   }
 
-  // The gradients of `scale` times the weighted sum of all terms, row by row: calls store(index,
-  // gradient) and store_ref(index, gradient), the former with both sides where references are the
-  // anchors.
+  // Computes the gradients of `scale` times the weighted sum of all terms, row by row. Calls
+  // store(index, gradient) and store_ref(index, gradient). Without references, the former contains
+  // both sides.
   template <typename Store, typename StoreRef>
   void finish(double scale, const Store& store, const StoreRef& store_ref) {
     make_ranks();
@@ -148,7 +150,7 @@ class AllSweep {
 
  private:
   static constexpr int64_t kTile = kTileSize * kTileSize;
-  static constexpr int64_t kTiles = 3;  // of a worker: distances, products, weights
+  static constexpr int64_t kTiles = 3;  // per worker: distances, products, weights
 
   Real* tile_of(int worker, int64_t which) {
     return workspace_.data() + (worker * kTiles + which) * kTile;
@@ -171,7 +173,7 @@ class AllSweep {
     }
   }
 
-  // The way from a positive to its threshold.
+  // The index of a positive among its anchor's thresholds.
   void make_ranks() {
     const int64_t num_anchors = problem_.batch.num_anchors;
     first_.assign(num_anchors + 1, 0);
@@ -194,7 +196,8 @@ class AllSweep {
         static_cast<Real>(std::min(1 / distances_.unit, double{std::numeric_limits<Real>::max()}))};
   }
 
-  // `weights` may be null. The second visit of a tile, for its references, adds nothing up.
+  // `weights` may be null. `again`: the second visit of a tile, for its references, accumulates no
+  // sums.
   SweepResults<Real> results(int64_t block, Real* weights, bool again) {
     const int64_t first = block * kTileSize;
     const bool sums = !again && !value_.empty();
@@ -203,8 +206,8 @@ class AllSweep {
             weights, weights ? scale_.data() + first : nullptr};
   }
 
-  // Adds the tile's part to the results of the anchors i (without references, also j); the pull of
-  // the rows of `other` to `to_rows`, and that of the anchors `own` to `to_columns`.
+  // Adds the tile's contribution to the results of the anchors i (without references, also j). Adds
+  // weighted rows of `other` to `to_rows`, and weighted rows of the anchors to `to_columns`.
   void add_tile(int64_t i, int64_t j, Real* dots, int worker, RowSums<Real>* to_rows,
                 const RowSums<Real>* other, RowSums<Real>* to_columns) {
     const bool gradients = anchors_.has_value(), again = gradients && !to_rows;
@@ -241,7 +244,7 @@ class AllSweep {
     }
   }
 
-  // The same for one pair, from its difference; `weight` is that of the distance.
+  // The same for one pair, from its direct difference; `weight` is that of the distance.
   void add_directly(int64_t anchor, int64_t ref, double weight, RowSums<Real>* to_rows,
                     RowSums<Real>* to_columns, std::vector<double>& grad) {
     if (weight == 0) return;
@@ -272,7 +275,7 @@ class AllSweep {
     return problem_.pairs.distance_of(positives_(anchor, rank_of(anchor, ref)).key);
   }
 
-  // Gradients from sums, with the positives' part.
+  // Gradients from the sums over negatives, plus the contribution of the positives.
   template <typename Store>
   void finish(const RowSums<Real>& side, const std::vector<int64_t>& order,
               const Embeddings<Real>& embeddings, double scale, const Store& store, bool as_anchor,
@@ -285,7 +288,7 @@ class AllSweep {
         side.pull(t, dim, grad.data());
         for (double& coordinate : grad) coordinate *= negatives;
         const Row<Real> x = embeddings[order[t]];
-        // Without references, a partner is one both ways, at the same distance.
+        // Without references, a partner occurs in both roles, at the same distance.
         const Range partners =
             as_anchor ? problem_.labels.same_label[t] : problem_.labels.anchors_of_ref[t];
         for (int64_t s = partners.begin; s < partners.end; ++s) {
@@ -316,8 +319,8 @@ class AllSweep {
   std::vector<double> upstream_;  // [rows]
   std::vector<Real> scale_;       // [rows], the same for the kernels
   std::optional<RowSums<Real>> anchors_, references_;
-  std::vector<int64_t> first_;  // [N + 1], where an anchor's references of its label begin
-  std::vector<int32_t> rank_;   // [first.back()], which threshold such a reference is
+  std::vector<int64_t> first_;  // [N + 1], start of an anchor's references with its label
+  std::vector<int32_t> rank_;   // [first.back()], threshold index of such a reference
   std::vector<Real> workspace_;
 };
 

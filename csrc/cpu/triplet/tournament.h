@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// All pairs of blocks, each block with one partner at a time.
+// All pairs of blocks, scheduled as a round-robin tournament: each block has one partner at a time.
 //
-// In round r of T (odd; a block that does not exist makes it so) meet the blocks with i + j = r
-// modulo T, among them one with itself. A task may therefore write to both of its blocks without a
-// lock, and every block meets its partners in the same order whatever the number of threads: sums
-// over partners come out the same. There is no barrier between rounds; a task waits for its
-// two blocks only.
+// In round r of T (T is odd; a dummy block makes it so) the pairs are the blocks with i + j = r
+// modulo T, one of which is paired with itself. A task may therefore write to both of its blocks
+// without a lock. Every block meets its partners in the same order for any number of threads, and
+// so do sums over partners. There is no barrier between rounds; a task waits for its two blocks
+// only.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@
 
 namespace fused_rankloss::cpu::triplet {
 
-// Says of two blocks, at its end, through how many rounds they are.
+// On destruction, publishes the number of rounds that two blocks have finished.
 struct RoundPlayed {
   std::atomic<int64_t>& one;
   std::atomic<int64_t>& other;
@@ -31,12 +31,12 @@ struct RoundPlayed {
 
 // Calls body(i, j, worker) once for every pair of blocks i <= j < num_blocks.
 template <typename Body>
-void run_tournament(const Team& team, int64_t num_blocks, const Body& body) {
+void run_tournament(const ThreadTeam& team, int64_t num_blocks, const Body& body) {
   if (num_blocks == 0) return;
   const int64_t rounds = num_blocks | 1, tasks_each = (rounds + 1) / 2;
-  std::vector<std::atomic<int64_t>> played(rounds);  // rounds that a block is through with
+  std::vector<std::atomic<int64_t>> played(rounds);  // number of rounds that a block has finished
   const auto await = [&](int64_t block, int64_t round) {
-    // Tasks are drawn in order, so that whoever plays the round before is at work.
+    // Tasks are fetched in order, so that the task of the previous round is already running.
     while (played[block].load(std::memory_order_acquire) < round) std::this_thread::yield();
   };
   team.run(rounds * tasks_each, [&](int64_t task, int worker) {
@@ -46,7 +46,7 @@ void run_tournament(const Team& team, int64_t num_blocks, const Body& body) {
     const int64_t i = up < down ? up : down, j = up < down ? down : up;
     await(i, round);
     await(j, round);
-    // Also where the body throws: tasks that were drawn before wait for it.
+    // Also if the body throws: tasks that were fetched before wait for these blocks.
     const RoundPlayed end{played[i], played[j], round + 1};
     if (j < num_blocks) body(i, j, worker);
   });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// References that are equal, element by element, to references of another label. To an anchor of
-// that label they are exactly as far as one of its positives is: a tie, which products of rows
-// would not show. For cosine, rows are equal whose directions are.
+// Duplicates across labels (`twins`): references that are equal, element by element, to references
+// of another label. An anchor of that label is at exactly the same distance from such a reference
+// as from one of its positives: a tie, which products of rows would not reproduce. For cosine, rows
+// are equal if their directions are.
 #pragma once
 
 #include <algorithm>
@@ -36,12 +37,12 @@ class Twins {
       std::fill(label.begin() + range.begin, label.begin() + range.end, range.begin);
     }
     for (int64_t begin = 0, t = 1; t <= num_refs; ++t) {
-      // The rows of one group; should two different rows ever have one hash, the smaller part of
-      // the group goes without.
+      // A group is the equal rows of one hash. If two different rows ever have the same hash, equal
+      // rows on both sides of a different one form separate groups.
       const bool same = t < num_refs && hashes[order[t]] == hashes[order[begin]] &&
                         equal(problem.ref_at(order[t]), problem.ref_at(order[begin]));
       if (same) continue;
-      // Positions ascend, and with them labels.
+      // Positions ascend, and labels with them.
       if (label[order[begin]] != label[order[t - 1]]) {
         any_ = true;
         for (int64_t at = begin; at < t; ++at) {

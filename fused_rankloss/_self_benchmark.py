@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,11 +21,15 @@ SECONDS = 60.0  # for all cases on all devices; the rest of two minutes is for w
 MOST_ROUNDS = 51
 
 
+# Of one tensor; Any, because the functions return a tuple with some options.
+Loss = Callable[[Tensor], Any]
+
+
 class Case(NamedTuple):
     name: str
     leaf: Tensor
-    fused: Callable[[Tensor], Tensor]
-    eager: Callable[[Tensor], Tensor]
+    fused: Loss
+    eager: Loss
 
 
 def pair_matrix(scores: Tensor, labels: Tensor, term: Callable[[Tensor], Tensor]) -> Tensor:
@@ -118,7 +122,7 @@ def cases(device: torch.device) -> list[Case]:
     ]
 
 
-def seconds_of(function: Callable[[Tensor], Tensor], leaf: Tensor) -> float:
+def seconds_of(function: Loss, leaf: Tensor) -> float:
     leaf.grad = None
     if leaf.is_cuda:
         torch.cuda.synchronize(leaf.device)

@@ -14,7 +14,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx-mathjax-offline",  # else formulas need a network to be seen
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = []
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(torch|nn|numbers)\..*|Tensor|optional")]
 

@@ -74,6 +74,20 @@ def test_a_loss_has_an_example(name: str) -> None:
     assert ">>> " in (getattr(fused_rankloss, name).__doc__ or ""), name
 
 
+def test_the_performance_page_is_of_the_rows() -> None:
+    module = runpy.run_path(str(DOCS / "performance_tables.py"))
+    if not module["ROWS"].exists():
+        pytest.skip("no measurements beside the tests")
+    page = module["PAGE"].read_text(encoding="utf-8")
+    assert module["with_tables"](page) == page, "run python docs/performance_tables.py"
+
+
+def test_the_figures_are_drawn_by_the_script() -> None:
+    module = runpy.run_path(str(DOCS / "figures.py"))
+    for name, draw in module["FIGURES"].items():
+        assert (DOCS / "figures" / name).read_text(encoding="utf-8") == draw(), name
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}

@@ -23,6 +23,7 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # the descriptions say it with shapes and dtypes
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shape"]
 

@@ -41,8 +41,8 @@ def counts() -> str:
     def x(score: float) -> float:
         return 130 + 160 * (score + 1.1)
 
-    parts = [text(20, 48, "negatives s_j", ORANGE, "start")]
-    parts += [text(20, 98, "s_i - margin", BLUE, "start")]
+    parts = [text(20, 48, "negatives sⱼ", ORANGE, "start")]
+    parts += [text(20, 98, "sᵢ − margin", BLUE, "start")]
     parts += [line(130, 70, 660, 70, GREY)]
     for score in negatives:
         parts += [dot(x(score), 43, ORANGE), line(x(score), 52, x(score), 70, ORANGE)]
@@ -51,7 +51,7 @@ def counts() -> str:
     parts += [text(20, 138, "count", INK, "start")]
     for threshold in thresholds:
         above = sum(score > threshold for score in negatives)
-        parts += [text(x(threshold), 138, f"-{above}", BLUE)]
+        parts += [text(x(threshold), 138, f"−{above}", BLUE)]
     for score in negatives:
         below = sum(threshold < score for threshold in thresholds)
         parts += [text(x(score), 138, f"+{below}", ORANGE)]

@@ -82,16 +82,16 @@ def tables() -> str:
         lines += [f"### {title}", ""]
         lines += ["| case | time | alternatives take | yardstick takes | extra memory |"]
         lines += ["|---|---|---|---|---|"]
-        for (its_loss, case, dtype), run in runs.items():
-            if its_loss != loss:
-                continue
+        of_loss = [(case, dtype, run) for (name, case, dtype), run in runs.items() if name == loss]
+        of_loss.sort(key=lambda row: (row[1] != "fp32", int(row[2]["fused"]["num_scores"])))
+        for case, dtype, run in of_loss:
             fused = run["fused"]
             name = case if dtype == "fp32" else f"{case}, {dtype}"
             extra = fused["peak_extra_bytes"]
-            memory = f"{two_digits(float(extra) / 2**20)} MiB" if extra else ""
+            memory = f"{two_digits(float(extra) / 2**20)}\u00a0MiB" if extra else ""
             cells = [
                 name,
-                f"{two_digits(float(fused['p50_ms']))} ms",
+                f"{two_digits(float(fused['p50_ms']))}\u00a0ms",
                 compared(run, PROVIDERS),
                 compared(run, YARDSTICKS),
                 memory,

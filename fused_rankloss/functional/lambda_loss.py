@@ -175,7 +175,7 @@ def lambda_loss(
 
     For the pairs of items i, j of one list with ``labels[i] > labels[j]``
 
-    .. math:: \ell_{ij} = w_{ij} \lambda_{ij}\, \text{pair\_loss}(s_i - s_j)
+    .. math:: \ell_{ij} = w_{ij} \lambda_{ij}\, \text{loss}(s_i - s_j)
 
     With :math:`r` the ranks by descending score (equal scores in their order in the list),
     :math:`d(r)` the discount of a rank, :math:`G` the gain of an item and :math:`g = G /

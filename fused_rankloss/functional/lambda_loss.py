@@ -38,7 +38,7 @@ LOG_SCALES = {"natural": 1.0, "binary": 1 / math.log(2)}
 
 
 class ListStatistics(NamedTuple):
-    """What a loss knows of each list besides, ``[B]``, on the device of the scores.
+    """Statistics of each list, ``[B]``, on the device of the scores.
 
     ``pair_accuracy.nanmean()`` and ``ndcg.nanmean()`` are the means over the lists that have one. A
     list whose loss is NaN has no pair here, and NaN for the other two.
@@ -47,8 +47,8 @@ class ListStatistics(NamedTuple):
     num_pairs: Tensor
     """int64, the number of pairs with ``labels[i] > labels[j]``; no weights, no truncation."""
     pair_accuracy: Tensor
-    """float64, the share of them with ``scores[i] > scores[j]``, where equal scores count 1/2: the
-    area under the ROC curve, for binary labels. NaN without a pair."""
+    """float64, the share of them with ``scores[i] > scores[j]``; equal scores count 1/2. For binary
+    labels it is the area under the ROC curve. NaN without a pair."""
     ndcg: Tensor
     """float64, NDCG@k with the gain, discount and k of the loss. NaN where maxDCG@k is not
     positive, or a gain is not finite."""

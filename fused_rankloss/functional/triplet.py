@@ -177,12 +177,11 @@ def batch_hard_triplet_loss(
     .. math:: \ell_a = \max(0,\; \max_p d(a, p) - \min_n d(a, n) + \text{margin})
 
     Positives are the references of the anchor's label, negatives all others. An anchor that lacks
-    either has no term. Pairs are ordered by their squared differences (of unit rows for cosine),
-    taken from the given values and summed in double precision in one fixed order, the same on every
-    device: the pair is the hardest one by these, of equal ones that of the lowest index. Equal rows
-    are a tie; distances that only exact arithmetic makes equal, as cosine's of parallel rows, may
-    differ in the last bit, and are none. The pair's distance and gradient come from direct
-    differences.
+    either has no term. The hardest pair is that of the given values: their squared differences (of
+    unit rows for cosine) are summed in double precision, in one order on every device. Of equal
+    ones the lowest index wins. Equal rows are a tie. Distances that only exact arithmetic makes
+    equal, as cosine's of parallel rows, may differ in the last bit, and are none. The pair's
+    distance and gradient come from direct differences.
 
     Args:
         embeddings: ``[N, D]``, float16, bfloat16, float32 or float64.

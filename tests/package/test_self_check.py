@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import fused_rankloss
-from batches import Batch
 from fused_rankloss import __main__ as program
 from fused_rankloss import _self_benchmark, _self_check
-from ltr import Ranking, listwise, logistic, weighted
+from support.batches import Batch
+from support.ranking import Ranking, listwise, logistic, weighted
 
 CPU = torch.device("cpu")
 
@@ -135,5 +135,5 @@ def test_the_benchmark_compares_equals(case: _self_benchmark.Case) -> None:
 
 
 def test_the_bug_report_asks_for_its_output() -> None:
-    template = Path(__file__).parents[1] / ".github" / "ISSUE_TEMPLATE" / "bug_report.yml"
+    template = Path(__file__).parents[2] / ".github" / "ISSUE_TEMPLATE" / "bug_report.yml"
     assert "python -m fused_rankloss" in template.read_text(encoding="utf-8")

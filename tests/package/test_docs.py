@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import fused_rankloss
-from test_readme import ROOT
+from package.test_readme import ROOT
 
 DOCS = ROOT / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="no docs beside the tests")
@@ -72,6 +72,12 @@ def test_the_example_of_a_docstring_runs(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name.lower().endswith("loss")])
 def test_a_loss_has_an_example(name: str) -> None:
     assert ">>> " in (getattr(fused_rankloss, name).__doc__ or ""), name
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"csrc/[\w/]+\.\w+", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_performance_page_is_of_the_rows() -> None:

@@ -16,7 +16,7 @@ SANITIZED = LD_PRELOAD="$(SANITIZERS)" UBSAN_OPTIONS=print_stacktrace=1 \
 WITH_LEAKS = ASAN_OPTIONS=detect_leaks=1:leak_check_at_exit=0 PYTHONMALLOC=malloc \
 	LSAN_OPTIONS="suppressions='$(CURDIR)/tests/leaks.supp':print_suppressions=0"
 
-.PHONY: dev build test check fmt cuda-syntax $(CUDA_OBJECTS) sanitize
+.PHONY: dev build test check fmt docs cuda-syntax $(CUDA_OBJECTS) sanitize
 
 # Editable: Python sources are used where they are.
 dev:
@@ -40,6 +40,11 @@ fmt:
 	ruff check --fix
 	ruff format
 	clang-format -i $(CXX_FILES)
+
+# The site, of the installed package: pip install ".[docs]". No network; a warning is an error.
+docs:
+	sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 # Each .cu alone, for one architecture, then all of them linked, so that what two of them define
 # shows: `make -j4 cuda-syntax NVCC=/path/to/nvcc`. Needs no GPU and no torch with CUDA: symbols of

@@ -19,6 +19,7 @@ Losses over embeddings, at the cost of a matrix product:
 
 ``PKSampler`` draws the batches that the last three need. ``build_info()`` says what this
 installation was built with and whether its CUDA kernels loaded.
+``python -m fused_rankloss`` prints that, and compares every loss with its reference.
 """
 
 from fused_rankloss._extension import build_info

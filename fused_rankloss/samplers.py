@@ -13,25 +13,24 @@ from torch.utils.data import Sampler
 class PKSampler(Sampler[list[int]]):
     """Draws batches of P classes with K samples each, so that every sample has a positive.
 
-    A batch sampler in the sense of ``torch.utils.data``: it yields the indices of a whole batch and
-    goes to ``DataLoader(dataset, batch_sampler=...)``, since which samples share a batch is all it
-    decides; a plain ``Sampler`` would have to trust the loader to cut its stream in the right
-    places.
+    A batch sampler in the sense of ``torch.utils.data``: it yields the indices of a whole batch.
+    Pass it as ``DataLoader(dataset, batch_sampler=...)``, not as ``sampler=``.
 
-    An epoch goes through all classes in random order, P at a time, again and again. Where P divides
-    the number of classes, and replicas share out the batches of a round evenly, every class is
-    drawn once a round; else each round leaves out some classes, drawn at random, so that classes
-    are drawn equally often in the mean only. How many samples a class has does not matter. Within a
-    class, samples are dealt from a shuffled deck: none comes twice before the deck is too short for
-    K more. Of a class with fewer than K samples every one is taken, and the rest is drawn from
-    them with replacement.
+    An epoch goes through all classes in random order, P at a time, again and again. Classes are
+    drawn equally often, regardless of size. Where P does not divide the number of classes, each
+    round leaves out some classes, drawn at random, so that this holds in the mean. Within a class,
+    samples are dealt from a shuffled deck: none comes twice before the deck is too short for K
+    more. Of a class with fewer than K samples every one is taken, and the rest is drawn from them
+    with replacement.
 
-    What an epoch holds is a function of ``(seed, epoch)`` alone. Call :meth:`set_epoch` before
-    each epoch, or every epoch is the same, as with ``DistributedSampler``.
+    What an epoch holds is a function of ``(seed, epoch)`` alone. Call :meth:`set_epoch` before each
+    epoch, or every epoch is the same, as with ``DistributedSampler``.
 
     With several replicas, each rank gets its own batches of the one sequence that all draw, and as
     many as the others. Where there are P classes for every replica, the batches that the replicas
-    work on at the same time share no class, and so no sample.
+    work on at the same time share no class, and so no sample. Trainers that shard a loader
+    themselves, such as Hugging Face accelerate, need ``num_replicas=1, rank=0``; Lightning needs
+    ``Trainer(use_distributed_sampler=False)``.
 
     Args:
         labels: the class of every sample of the dataset ``[N]``, any bool or integer dtype, or a
@@ -42,15 +41,25 @@ class PKSampler(Sampler[list[int]]):
             pairs would be a sample with itself.
         num_batches: batches in an epoch of one rank; by default as many as hold as many samples as
             the classes that take part, over all ranks, rounded down, at least 1.
-        num_replicas, rank: of the distributed job; by default those of ``torch.distributed`` where
-            that is initialised, else 1 and 0.
+        num_replicas: of the distributed job; by default that of ``torch.distributed`` where it is
+            initialized, else 1.
+        rank: of this process; by default that of ``torch.distributed``, else 0.
         seed: the same on every rank.
         generator: draws instead of ``(seed, epoch)``, and goes on from epoch to epoch; it must be
             in the same state on every rank.
 
     Raises:
-        TypeError, ValueError: labels or numbers that do not fit; P above the number of classes
-            among them.
+        TypeError: labels or numbers of a type that they cannot have.
+        ValueError: labels or numbers that do not fit; P above the number of classes among them.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import PKSampler
+        >>> labels = torch.arange(100) % 10
+        >>> sampler = PKSampler(labels, classes_per_batch=4, samples_per_class=2)
+        >>> batch = next(iter(sampler))
+        >>> len(batch), len(labels[batch].unique())
+        (8, 4)
 
     Source: Hermans, Beyer and Leibe, "In defense of the triplet loss for person
     re-identification" (2017), PK batches.

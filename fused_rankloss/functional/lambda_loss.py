@@ -38,7 +38,7 @@ LOG_SCALES = {"natural": 1.0, "binary": 1 / math.log(2)}
 
 
 class ListStatistics(NamedTuple):
-    """What a loss knows of each list besides, ``[B]``, on the device of the scores.
+    """Statistics of each list, ``[B]``, on the device of the scores.
 
     ``pair_accuracy.nanmean()`` and ``ndcg.nanmean()`` are the means over the lists that have one. A
     list whose loss is NaN has no pair here, and NaN for the other two.
@@ -47,8 +47,8 @@ class ListStatistics(NamedTuple):
     num_pairs: Tensor
     """int64, the number of pairs with ``labels[i] > labels[j]``; no weights, no truncation."""
     pair_accuracy: Tensor
-    """float64, the share of them with ``scores[i] > scores[j]``, where equal scores count 1/2: the
-    area under the ROC curve, for binary labels. NaN without a pair."""
+    """float64, the share of them with ``scores[i] > scores[j]``; equal scores count 1/2. For binary
+    labels it is the area under the ROC curve. NaN without a pair."""
     ndcg: Tensor
     """float64, NDCG@k with the gain, discount and k of the loss. NaN where maxDCG@k is not
     positive, or a gain is not finite."""
@@ -78,19 +78,49 @@ def pairwise_logistic_loss(
     Stable whatever the gap: scores 1e4 apart cost 1e4, with a slope of ``sigma``.
 
     Args:
-        scores, labels, mask, lengths, offsets, weights, weighting, reduction, impl: as in
-            :func:`pairwise_hinge_loss`.
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant.
         sigma: the slope of the loss for pairs far out of order, > 0.
         log: ``"natural"``, or ``"binary"`` for log2: the loss divided by ln 2.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
+        weights: per item, shaped as ``scores``; finite, not negative, constants of the loss.
+        weighting: the pair weight w_ij: ``"product"`` is w_i w_j, ``"preferred"`` is w_i, of the
+            more relevant item.
+        reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
+            ``"none"``, the sum of each list, ``[B]``; ``"list_mean"``, the mean over lists with
+            pairs of each list's own mean; ``"batch_mean"``, the sum / B.
         return_statistics: also return :class:`ListStatistics` of the same pass; its NDCG has
             exponential gains and no truncation.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
-        The loss as in :func:`pairwise_hinge_loss`; with ``return_statistics`` a tuple of it and the
-        statistics.
+        The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
+        no pair. NaN as in :func:`pairwise_hinge_loss`. With ``return_statistics`` a tuple of the
+        loss and the statistics.
 
     Raises:
-        as :func:`pairwise_hinge_loss`.
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import pairwise_logistic_loss
+        >>> scores = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
+        >>> labels = torch.tensor([[1, 0, 0], [1, 0, 0]])  # one positive item per list
+        >>> pairwise_logistic_loss(scores, labels, reduction="none")
+        tensor([0.4402, 3.4402])
+        >>> loss, statistics = pairwise_logistic_loss(scores, labels, return_statistics=True)
+        >>> statistics.pair_accuracy
+        tensor([1., 0.], dtype=torch.float64)
 
     Source: Burges et al., "Learning to rank using gradient descent" (2005), RankNet; with binary
     labels Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback" (2009).
@@ -145,7 +175,7 @@ def lambda_loss(
 
     For the pairs of items i, j of one list with ``labels[i] > labels[j]``
 
-    .. math:: \ell_{ij} = w_{ij} \lambda_{ij}\, \text{pair\_loss}(s_i - s_j)
+    .. math:: \ell_{ij} = w_{ij} \lambda_{ij}\, \text{loss}(s_i - s_j)
 
     With :math:`r` the ranks by descending score (equal scores in their order in the list),
     :math:`d(r)` the discount of a rank, :math:`G` the gain of an item and :math:`g = G /
@@ -172,13 +202,16 @@ def lambda_loss(
 
     On the CPU ``"lambdarank"``, ``"ndcg_loss1"``, ``"arp"`` and ``"none"`` take O(n log n) time, as
     long as gains rise with the labels, discounts fall with the ranks and no pair's weight is
-    normalised by its scores. Everything else takes O(n^2) time, and only O(n) memory; ``k`` leaves
+    normalized by its scores. Everything else takes O(n^2) time, and only O(n) memory; ``k`` leaves
     O(n k) pairs. On a CUDA device the pairs of lists of up to 1,024 slots are always compared, and
     those of longer ones with the hinges and with ``"ndcg_loss1"``.
 
     Args:
-        scores, labels, mask, lengths, offsets, weights, weighting, reduction, impl: as in
-            :func:`pairwise_hinge_loss`. The values of labels count, not only their order.
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant.
+            Their values count, not only their order.
         scheme: the weight of a pair, from the table.
         pair_loss: ``"logistic"``, log(1 + exp(-sigma D)) with D = s_i - s_j; ``"hinge"``,
             max(0, margin - D), with slope 1 on the margin; ``"squared_hinge"``, its square.
@@ -192,13 +225,28 @@ def lambda_loss(
             R; further ones are 0.
         k: the loss looks at the first k ranks, >= 1; None for all.
         truncation: which pairs that leaves. ``"either"``: one of the two is in the first k ranks
-            (LightGBM, XGBoost); ``"both"``: both are (allRank, sentence-transformers);
-            ``"discount"``: as ``"either"``, and discounts beyond rank k are 0 (TF-Ranking, Rax).
+            (LightGBM, XGBoost, sentence-transformers from 6.2 on); ``"both"``: both are (allRank);
+            ``"discount"``: as ``"either"``, and discounts beyond rank k are 0 (Rax, TF-Ranking
+            with ``smooth_fraction=1``).
         score_normalization: divide each pair's weight by 0.01 + \|s_i - s_j\|, in lists whose
             scores are not all equal (as LightGBM and XGBoost do unless told otherwise).
         list_normalization: multiply each list's sum by log2(1 + S) / S, where S is twice the
             summed size of its pairs' slopes (as LightGBM and XGBoost do unless told otherwise).
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
+        weights: per item, shaped as ``scores``; finite, not negative, constants of the loss.
+        weighting: the pair weight w_ij: ``"product"`` is w_i w_j, ``"preferred"`` is w_i, of the
+            more relevant item.
+        reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
+            ``"none"``, the sum of each list, ``[B]``; ``"list_mean"``, the mean over lists with
+            pairs of each list's own mean; ``"batch_mean"``, the sum / B.
         return_statistics: also return :class:`ListStatistics` of the same pass.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - scores, labels, mask, weights, gains: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
@@ -207,7 +255,22 @@ def lambda_loss(
         infinite. With ``return_statistics`` a tuple of the loss and the statistics.
 
     Raises:
-        as :func:`pairwise_hinge_loss`.
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import lambda_loss
+        >>> scores = torch.tensor([0.5, 2.0, 1.0, 3.0, 0.0], requires_grad=True)
+        >>> labels = torch.tensor([2, 1, 0, 0, 1])
+        >>> offsets = torch.tensor([0, 3, 5])  # a list of three items and one of two
+        >>> loss, statistics = lambda_loss(
+        ...     scores, labels, offsets=offsets, k=10, return_statistics=True
+        ... )
+        >>> loss.backward()
+        >>> statistics.ndcg
+        tensor([0.6885, 0.6309], dtype=torch.float64)
 
     Source: Burges, "From RankNet to LambdaRank to LambdaMART: an overview" (2010); Wang et al.,
     "The LambdaLoss framework for ranking metric optimization" (2018).

@@ -44,11 +44,23 @@ def listnet_loss(
         p = \text{softmax}(\text{labels})
 
     Args:
-        scores, labels, mask, lengths, offsets, impl: as in :func:`pairwise_hinge_loss`. The values
-            of labels count, not only their order.
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant.
+            Their values count, not only their order.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; each multiplies its item's term.
-        reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists with an item;
-            ``"sum"``; ``"none"``, ``[B]``; ``"batch_mean"``, the sum / B.
+        reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists
+            with an item; ``"sum"``; ``"none"``, the loss of each list,
+            ``[B]``; ``"batch_mean"``, the sum / B.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, for an empty
@@ -56,7 +68,18 @@ def listnet_loss(
         not finite, or a score that is not finite, makes that list's loss and gradient NaN.
 
     Raises:
-        as :func:`pairwise_hinge_loss`.
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import listnet_loss
+        >>> labels = torch.tensor([2.0, 1.0, 0.0])
+        >>> listnet_loss(labels, labels)  # the smallest value: the entropy of the labels
+        tensor(0.8324)
+        >>> listnet_loss(labels.flip(0), labels)
+        tensor(1.9828)
 
     Source: Cao et al., "Learning to rank: from pairwise approach to listwise approach" (2007).
     """
@@ -83,17 +106,29 @@ def list_mle_loss(
 
     .. math:: \sum_t v_t w_{\pi_t} \Bigl(\log \sum_{u \ge t} e^{s_{\pi_u}} - s_{\pi_t}\Bigr)
 
-    Equal labels keep their order in the list, on every device; shuffle a list that is sorted by
-    something that the model shall not learn.
+    Equal labels keep their order in the list, on every device. If ties are in a meaningful order,
+    shuffle them first.
 
     Args:
-        scores, labels, mask, lengths, offsets, impl: as in :func:`pairwise_hinge_loss`.
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant.
         position_weights: the weights v. None: all 1. ``"exponential"``: 2^(n - t) - 1, divided by
             their sum (position-aware ListMLE). A tensor ``[R]``: those of positions 1 to R; further
             ones are 0.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; each multiplies its item's term.
-        reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists with two different
-            labels; ``"sum"``; ``"none"``, ``[B]``; ``"batch_mean"``, the sum / B.
+        reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists
+            with two different labels; ``"sum"``; ``"none"``, the loss of each list,
+            ``[B]``; ``"batch_mean"``, the sum / B.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, for a list whose
@@ -102,7 +137,16 @@ def list_mle_loss(
         labels are first or last.
 
     Raises:
-        as :func:`pairwise_hinge_loss`.
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import list_mle_loss
+        >>> scores, labels = torch.zeros(3), torch.tensor([2, 1, 0])
+        >>> list_mle_loss(scores, labels)  # equal scores: each of the 3! orders is as likely
+        tensor(1.7918)
 
     Source: Xia et al., "Listwise approach to learning to rank: theory and algorithm" (2008); Lan et
     al., "Position-aware ListMLE: a sequential learning process for ranking" (2014).
@@ -144,14 +188,27 @@ def approx_ndcg_loss(
     becomes that of the labels and gaps grow beyond the temperature.
 
     Args:
-        scores, labels, mask, lengths, offsets, impl: as in :func:`pairwise_hinge_loss`. The values
-            of labels count, not only their order.
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant.
+            Their values count, not only their order.
         temperature: > 0, in units of the scores; the lower, the closer to NDCG and the steeper.
-        gain, gains: as in :func:`lambda_loss`.
+        gain: the gain of a label y: ``"exponential"``, 2^y - 1, or ``"linear"``, y.
+        gains: the gain of each item, shaped as ``scores``, in place of ``gain``.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; each multiplies its item's term, not its gain in
             maxDCG.
-        reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists whose maxDCG is
-            positive; ``"sum"``; ``"none"``, ``[B]``; ``"batch_mean"``, the sum / B.
+        reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists
+            whose maxDCG is positive; ``"sum"``; ``"none"``, the loss of each list,
+            ``[B]``; ``"batch_mean"``, the sum / B.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - scores, labels, mask, weights, gains: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, for a list whose
@@ -160,7 +217,16 @@ def approx_ndcg_loss(
         loss and gradient NaN.
 
     Raises:
-        as :func:`pairwise_hinge_loss`.
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import approx_ndcg_loss
+        >>> scores, labels = torch.tensor([3.0, 2.0, 1.0]), torch.tensor([2, 1, 0])
+        >>> approx_ndcg_loss(scores, labels, temperature=0.1)
+        tensor(-1.0000)
 
     Source: Qin et al., "A general approximation framework for direct optimization of information
     retrieval measures" (2010).

@@ -51,14 +51,15 @@ def pairwise_hinge_loss(
     ``torch.clamp(margin - pos[:, None] + neg[None, :], min=0).mean()`` in value and gradient.
 
     Args:
-        scores: float16, bfloat16, float32 or float64; ``[N]``, ``[B, N]``, ``[T]`` with
-            ``offsets``, or nested jagged ``[B, j]``.
-        labels: any bool, integer or float dtype, shaped as ``scores``; they get no gradient.
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant. They get no gradient.
         margin: in units of the scores; a float, or a tensor on the scores' device. With K margins
             ``[K]`` the result has a leading K; one sort serves all. A margin tensor that requires
             grad gets its gradient.
-        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding, which takes
-            part in nothing whatever it holds.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding, which is
+            ignored whatever it holds.
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; constants of the loss. They are finite and not
@@ -73,6 +74,11 @@ def pairwise_hinge_loss(
             has it, 0 as ``relu``. The value does not depend on it.
         impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
 
+    Shape:
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``, and
+          K margins in front
+
     Returns:
         The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
         no pair. NaN in an item's score or label, a weight that is negative or not finite, a summed
@@ -85,6 +91,18 @@ def pairwise_hinge_loss(
         TypeError: a dtype or type that the argument cannot have; integer scores among them.
         ValueError: shapes, devices, offsets, lengths or option values that do not fit.
         RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import pairwise_hinge_loss
+        >>> scores = torch.tensor([0.25, 1.5, 0.5], requires_grad=True)
+        >>> labels = torch.tensor([1, 0, 2])  # three pairs
+        >>> loss = pairwise_hinge_loss(scores, labels, reduction="sum")
+        >>> loss.item()  # 0.75 for (2, 0), 2 for (2, 1) and 2.25 for (0, 1)
+        5.0
+        >>> loss.backward()
+        >>> scores.grad
+        tensor([ 0.,  2., -2.])
 
     Source: the gradient counts and the sweep over sorted scores follow Joachims, "A support vector
     method for multivariate performance measures" (2005); graded labels by merge sort on labels.
@@ -114,8 +132,47 @@ def pairwise_squared_hinge_loss(
 
     .. math:: \ell_{ij} = w_{ij} \max(0,\; \text{margin} - (s_i - s_j))^2
 
-    Arguments, result and errors are those of :func:`pairwise_hinge_loss`; the slope is continuous,
-    so there is no ``boundary_grad``.
+    The slope is continuous, so there is no ``boundary_grad``.
+
+    Args:
+        scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged
+            ``[B, j]``; float16, bfloat16, float32 or float64.
+        labels: relevance, shaped as ``scores``, any bool, integer or float dtype; higher is more
+            relevant.
+        margin: in units of the scores; a float, or a tensor on the scores' device. With K margins
+            ``[K]`` the result has a leading K. A margin tensor that requires grad gets its
+            gradient.
+        mask: bool, shaped as ``scores``; True marks a real item. The rest is padding.
+        lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
+        offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
+        weights: per item, shaped as ``scores``; finite, not negative, constants of the loss.
+        weighting: the pair weight w_ij: ``"product"`` is w_i w_j, ``"preferred"`` is w_i, of the
+            more relevant item.
+        reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
+            ``"none"``, the sum of each list, ``[B]``; ``"list_mean"``, the mean over lists with
+            pairs of each list's own mean; ``"batch_mean"``, the sum / B.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``, and
+          K margins in front
+
+    Returns:
+        The loss, float32 (float64 for float64 scores). Exactly 0, with gradient 0, where there is
+        no pair. NaN as in :func:`pairwise_hinge_loss`.
+
+    Raises:
+        TypeError: a dtype or type that the argument cannot have; integer scores among them.
+        ValueError: shapes, devices, offsets, lengths or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import pairwise_squared_hinge_loss
+        >>> scores, labels = torch.tensor([1.5, 0.5]), torch.tensor([0, 1])
+        >>> pairwise_squared_hinge_loss(scores, labels)  # (1 - (0.5 - 1.5)) squared
+        tensor(4.)
 
     Source: Rust and Hocking, "A log-linear gradient descent algorithm for unbalanced binary
     classification using the all pairs squared hinge loss" (2023); here with moments of gaps, which

@@ -68,8 +68,9 @@ def triplet_loss(
     value and gradient.
 
     Args:
-        anchor, positive, negative: float16, bfloat16, float32 or float64, all the same;
-            ``[..., D]``, broadcast against each other.
+        anchor: ``[..., D]``, float16, bfloat16, float32 or float64.
+        positive: of the anchor's dtype; ``[..., D]``, broadcast.
+        negative: of the anchor's dtype; ``[..., D]``, broadcast.
         margin: in units of the distance; a float, a tensor ``[]`` on the embeddings' device, which
             gets its gradient if it requires grad, or ``"soft"`` for
             ``softplus(d(a, p) - d(a, n))``.
@@ -83,8 +84,13 @@ def triplet_loss(
         reduction: ``"mean"`` over the triplets; ``"mean_nonzero"`` over those with a loss above 0;
             ``"sum"``; ``"none"``, the loss of every triplet ``[...]``.
         boundary_grad: the slope where the loss is at exactly 0, in [0, 1]: 1 as ``clamp`` has it,
-            0 as ``relu``. None is what the equal loss above has: 1 for ``"euclidean"``, else 0.
+            0 as ``relu``. None, the default: 1 for ``"euclidean"``, else 0, to match the PyTorch
+            losses above.
         impl: ``"auto"``, or ``"reference"`` for the pure-PyTorch specification.
+
+    Shape:
+        - anchor, positive, negative: ``[..., D]``, broadcast against each other
+        - result: ``[]``; with ``reduction="none"`` ``[...]``
 
     Returns:
         The loss, float32 (float64 for float64 rows). Exactly 0, with gradient 0, where there is
@@ -92,8 +98,16 @@ def triplet_loss(
 
     Raises:
         TypeError: a dtype or type that the argument cannot have.
-        ValueError: shapes, devices or option values that do not fit.
+        ValueError: shapes, devices, or option values that do not fit.
         RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import triplet_loss
+        >>> anchor = torch.tensor([[0.0, 0.0]], requires_grad=True)
+        >>> positive, negative = torch.tensor([[0.0, 3.0]]), torch.tensor([[2.0, 0.0]])
+        >>> triplet_loss(anchor, positive, negative)  # 9 - 4 + 1
+        tensor(6., grad_fn=<...>)
 
     Source: Weinberger and Saul, "Distance metric learning for large margin nearest neighbor
     classification" (2009); Schroff, Kalenichenko and Philbin, "FaceNet" (2015); swap from Balntas
@@ -163,42 +177,58 @@ def batch_hard_triplet_loss(
     .. math:: \ell_a = \max(0,\; \max_p d(a, p) - \min_n d(a, n) + \text{margin})
 
     Positives are the references of the anchor's label, negatives all others. An anchor that lacks
-    either has no term. Pairs are ordered by their squared differences (of unit rows for cosine),
-    taken from the given values and summed in double precision in one fixed order, the same on every
-    device: the pair is the hardest one by these, of equal ones that of the lowest index. Equal rows
-    are a tie; distances that only exact arithmetic makes equal, as cosine's of parallel rows, may
-    differ in the last bit, and are none. The pair's distance and gradient come from direct
-    differences.
+    either has no term. The hardest pair is that of the given values: their squared differences (of
+    unit rows for cosine) are summed in double precision, in one order on every device. Of equal
+    ones the lowest index wins. Equal rows are a tie. Distances that only exact arithmetic makes
+    equal, as cosine's of parallel rows, may differ in the last bit, and are none. The pair's
+    distance and gradient come from direct differences.
 
     Args:
-        embeddings: float16, bfloat16, float32 or float64 ``[N, D]``.
+        embeddings: ``[N, D]``, float16, bfloat16, float32 or float64.
         labels: any bool or integer dtype ``[N]``; uint64 beside other unsigned ones only.
         margin: in units of the distance; a float, a tensor ``[]`` on the embeddings' device, which
             gets its gradient if it requires grad, or ``"soft"`` for
             ``softplus(d(a, p) - d(a, n))``.
         distance: ``"euclidean"``; ``"sqeuclidean"``, its square; ``"cosine"``, 1 - cos, which is 1
-            for a zero row. Nothing is normalised but by the last. Where two points coincide, their
-            distance has gradient 0.
+            for a zero row. Only ``"cosine"`` normalizes the embeddings. Where two points coincide,
+            their distance has gradient 0.
         ref_embeddings: the references ``[M, D]``, of the embeddings' dtype: where positives and
-            negatives are taken from, and nobody is excluded. They get their gradient. Without, they
-            are the embeddings themselves, of which an anchor is no positive of its own.
+            negatives are taken from, every one of them a candidate. They get their gradient. If
+            omitted, the batch itself is used, and an anchor is never its own positive.
         ref_labels: their labels ``[M]``, any bool or integer dtype.
-        reduction: ``"mean"`` over the terms; ``"mean_nonzero"`` over those above 0; ``"sum"``;
-            ``"none"``, the sum of each anchor's terms ``[N]``, 0 for an anchor without any.
+        reduction: ``"mean"`` over the terms, one per anchor; ``"mean_nonzero"`` over
+            those above 0; ``"sum"``; ``"none"``, the sum of
+            each anchor's terms ``[N]``, 0 for an anchor without any.
         boundary_grad: the slope where a term is at exactly 0, in [0, 1]: 1 as ``clamp`` has it, 0
             as ``relu``.
-        return_mined: also returns :class:`MinedTriplets`.
+        return_mined: also return :class:`MinedTriplets`: each anchor's
+            hardest positive and negative.
         impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - embeddings: ``[N, D]``; labels: ``[N]``; ref_embeddings: ``[M, D]``; ref_labels: ``[M]``
+        - result: ``[]``; with ``reduction="none"`` ``[N]``
 
     Returns:
         The loss, float32 (float64 for float64 embeddings). Exactly 0, with gradient 0, where there
         is no term. A NaN distance counts as hardest on both sides, so that it surfaces: loss and
-        gradient of that anchor are NaN.
+        gradient of that anchor are NaN. With ``return_mined`` a tuple of the loss and the triplets.
 
     Raises:
-        TypeError: a dtype or type that the argument cannot have; float labels among them.
-        ValueError: shapes, devices or option values that do not fit.
+        TypeError: a dtype or type that the argument cannot have; float labels among
+            them.
+        ValueError: shapes, devices, or option values that do not fit.
         RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import batch_hard_triplet_loss
+        >>> embeddings = torch.tensor([[0.0], [2.0], [3.0], [7.0]], requires_grad=True)
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> loss = batch_hard_triplet_loss(embeddings, labels)
+        >>> loss.item()  # the mean of 0, 2, 4 and 0
+        1.5
+        >>> loss.backward()
 
     Source: Hermans, Beyer and Leibe, "In defense of the triplet loss for person
     re-identification" (2017), batch hard.
@@ -232,7 +262,7 @@ def batch_semi_hard_triplet_loss(
     return_mined: bool = False,
     impl: str = "auto",
 ) -> Tensor | tuple[Tensor, MinedTriplets]:
-    r"""The triplet loss of every positive pair with its semi-hard negative, in O(N D) memory.
+    r"""The triplet loss of every positive pair with its semi-hard negative, in O(N (K + D)) memory.
 
     For every anchor a that has a negative and each of its positives p
 
@@ -241,9 +271,52 @@ def batch_semi_hard_triplet_loss(
     where n_ap is the nearest negative that is farther from the anchor than p is, strictly; where
     none is, the farthest negative. Of equally distant ones it is that of the lowest index.
 
-    Arguments, result and errors are those of :func:`batch_hard_triplet_loss`. ``"mean"`` is over
-    the ordered pairs (a, p). ``return_mined`` gives the anchor's triplet with the greatest
-    d(a, p) - d(a, n_ap), the one of the lowest p of several.
+    Args:
+        embeddings: ``[N, D]``, float16, bfloat16, float32 or float64.
+        labels: any bool or integer dtype ``[N]``; uint64 beside other unsigned ones only.
+        margin: in units of the distance; a float, a tensor ``[]`` on the embeddings' device, which
+            gets its gradient if it requires grad, or ``"soft"`` for
+            ``softplus(d(a, p) - d(a, n))``.
+        distance: ``"euclidean"``; ``"sqeuclidean"``, its square; ``"cosine"``, 1 - cos, which is 1
+            for a zero row. Only ``"cosine"`` normalizes the embeddings. Where two points coincide,
+            their distance has gradient 0.
+        ref_embeddings: the references ``[M, D]``, of the embeddings' dtype: where positives and
+            negatives are taken from, every one of them a candidate. They get their gradient. If
+            omitted, the batch itself is used, and an anchor is never its own positive.
+        ref_labels: their labels ``[M]``, any bool or integer dtype.
+        reduction: ``"mean"`` over the terms, the ordered pairs (a, p); ``"mean_nonzero"`` over
+            those above 0; ``"sum"``; ``"none"``, the sum of
+            each anchor's terms ``[N]``, 0 for an anchor without any.
+        boundary_grad: the slope where a term is at exactly 0, in [0, 1]: 1 as ``clamp`` has it, 0
+            as ``relu``.
+        return_mined: also return :class:`MinedTriplets`: each anchor's
+            triplet with the greatest d(a, p) - d(a, n_ap), the one of the lowest p of several.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - embeddings: ``[N, D]``; labels: ``[N]``; ref_embeddings: ``[M, D]``; ref_labels: ``[M]``
+        - result: ``[]``; with ``reduction="none"`` ``[N]``
+
+    Returns:
+        The loss, float32 (float64 for float64 embeddings). Exactly 0, with gradient 0, where there
+        is no term. A NaN distance counts as hardest on both sides, so that it surfaces: loss and
+        gradient of that anchor are NaN. With ``return_mined`` a tuple of the loss and the triplets.
+
+    Raises:
+        TypeError: a dtype or type that the argument cannot have; float labels among
+            them.
+        ValueError: shapes, devices, or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import batch_semi_hard_triplet_loss
+        >>> embeddings = torch.tensor([[0.0], [2.0], [3.0], [7.0]], requires_grad=True)
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> loss = batch_semi_hard_triplet_loss(embeddings, labels)
+        >>> loss.item()
+        0.5
+        >>> loss.backward()
 
     Source: Schroff, Kalenichenko and Philbin, "FaceNet: a unified embedding for face recognition
     and clustering" (2015).
@@ -283,11 +356,55 @@ def batch_all_triplet_loss(
 
     .. math:: \ell_{apn} = \max(0,\; d(a, p) - d(a, n) + \text{margin})
 
-    Arguments, result and errors are those of :func:`batch_hard_triplet_loss`. ``"mean"`` is over
-    all triplets; ``"mean_nonzero"``, over those above 0, is the batch-all loss of most papers. A
-    positive and a negative that are equal rows are equally far from every anchor; distances to
+    A positive and a negative that are equal rows are equally far from every anchor; distances to
     other negatives come from products of rows in the dtype of the loss.
-    ``return_mined`` gives the hardest positive and the hardest negative of each anchor.
+
+    Args:
+        embeddings: ``[N, D]``, float16, bfloat16, float32 or float64.
+        labels: any bool or integer dtype ``[N]``; uint64 beside other unsigned ones only.
+        margin: in units of the distance; a float, a tensor ``[]`` on the embeddings' device, which
+            gets its gradient if it requires grad, or ``"soft"`` for
+            ``softplus(d(a, p) - d(a, n))``.
+        distance: ``"euclidean"``; ``"sqeuclidean"``, its square; ``"cosine"``, 1 - cos, which is 1
+            for a zero row. Only ``"cosine"`` normalizes the embeddings. Where two points coincide,
+            their distance has gradient 0.
+        ref_embeddings: the references ``[M, D]``, of the embeddings' dtype: where positives and
+            negatives are taken from, every one of them a candidate. They get their gradient. If
+            omitted, the batch itself is used, and an anchor is never its own positive.
+        ref_labels: their labels ``[M]``, any bool or integer dtype.
+        reduction: ``"mean"`` over the terms, all triplets; ``"mean_nonzero"`` over
+            those above 0, the batch-all loss of most papers; ``"sum"``; ``"none"``, the sum of
+            each anchor's terms ``[N]``, 0 for an anchor without any.
+        boundary_grad: the slope where a term is at exactly 0, in [0, 1]: 1 as ``clamp`` has it, 0
+            as ``relu``.
+        return_mined: also return :class:`MinedTriplets`: the hardest
+            positive and the hardest negative of each anchor.
+        impl: ``"auto"``, or ``"reference"`` for the quadratic pure-PyTorch specification.
+
+    Shape:
+        - embeddings: ``[N, D]``; labels: ``[N]``; ref_embeddings: ``[M, D]``; ref_labels: ``[M]``
+        - result: ``[]``; with ``reduction="none"`` ``[N]``
+
+    Returns:
+        The loss, float32 (float64 for float64 embeddings). Exactly 0, with gradient 0, where there
+        is no term. A NaN distance counts as hardest on both sides, so that it surfaces: loss and
+        gradient of that anchor are NaN. With ``return_mined`` a tuple of the loss and the triplets.
+
+    Raises:
+        TypeError: a dtype or type that the argument cannot have; float labels among
+            them.
+        ValueError: shapes, devices, or option values that do not fit.
+        RuntimeError: CUDA tensors where the CUDA kernels are not installed.
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import batch_all_triplet_loss
+        >>> embeddings = torch.tensor([[0.0], [2.0], [3.0], [7.0]], requires_grad=True)
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> loss = batch_all_triplet_loss(embeddings, labels)
+        >>> loss.item()  # the mean of 2, 2, 4 and five zeros
+        1.0
+        >>> loss.backward()
 
     Source: Hermans, Beyer and Leibe, "In defense of the triplet loss for person
     re-identification" (2017), batch all; Ding et al., "Deep feature learning with relative distance

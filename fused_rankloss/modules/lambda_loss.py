@@ -12,10 +12,25 @@ class PairwiseLogisticLoss(ListLoss):
     """All-pairs logistic loss (RankNet, BPR); see :func:`fused_rankloss.pairwise_logistic_loss`.
 
     Args:
-        sigma, log, weighting, reduction, return_statistics, impl: as in the function.
+        sigma: as in the function.
+        log: as in the function.
+        weighting: as in the function.
+        reduction: as in the function.
+        return_statistics: as in the function.
+        impl: as in the function.
 
     Shape:
-        as :class:`PairwiseHingeLoss`, without margins.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import PairwiseLogisticLoss
+        >>> loss_function = PairwiseLogisticLoss(sigma=2.0)
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(
@@ -42,14 +57,38 @@ class PairwiseLogisticLoss(ListLoss):
 class LambdaLoss(GainListLoss):
     """Pair losses weighed by a ranking metric; see :func:`fused_rankloss.lambda_loss`.
 
+    ``gains`` of items go with the batch, to ``forward``.
+
     Args:
-        scheme, pair_loss, sigma, margin, mu, log, gain, discount, k, truncation,
-            score_normalization, list_normalization, weighting, reduction, return_statistics, impl:
-            as in the function; a tensor of discounts becomes a buffer. ``gains`` goes with the
-            batch.
+        scheme: as in the function.
+        pair_loss: as in the function.
+        sigma: as in the function.
+        margin: as in the function.
+        mu: as in the function.
+        log: as in the function.
+        gain: as in the function.
+        discount: as in the function; a tensor becomes a buffer.
+        k: as in the function.
+        truncation: as in the function.
+        score_normalization: as in the function.
+        list_normalization: as in the function.
+        weighting: as in the function.
+        reduction: as in the function.
+        return_statistics: as in the function.
+        impl: as in the function.
 
     Shape:
-        as :class:`PairwiseHingeLoss`, without margins.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import LambdaLoss
+        >>> loss_function = LambdaLoss(k=10)
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(

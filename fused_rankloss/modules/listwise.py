@@ -12,10 +12,21 @@ class ListNetLoss(ListLoss):
     """Cross entropy of softmaxes; see :func:`fused_rankloss.listnet_loss`.
 
     Args:
-        reduction, impl: as in the function.
+        reduction: as in the function.
+        impl: as in the function.
 
     Shape:
-        as :class:`PairwiseHingeLoss`, without margins.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import ListNetLoss
+        >>> loss_function = ListNetLoss()
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(self, *, reduction: str = "mean", impl: str = "auto") -> None:
@@ -26,10 +37,22 @@ class ListMLELoss(ListLoss):
     """Likelihood of the order by labels; see :func:`fused_rankloss.list_mle_loss`.
 
     Args:
-        position_weights, reduction, impl: as in the function; a tensor becomes a buffer.
+        position_weights: as in the function; a tensor becomes a buffer.
+        reduction: as in the function.
+        impl: as in the function.
 
     Shape:
-        as :class:`PairwiseHingeLoss`, without margins.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import ListMLELoss
+        >>> loss_function = ListMLELoss("exponential")
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(
@@ -50,11 +73,26 @@ class ListMLELoss(ListLoss):
 class ApproxNDCGLoss(GainListLoss):
     """Minus NDCG of smooth ranks; see :func:`fused_rankloss.approx_ndcg_loss`.
 
+    ``gains`` of items go with the batch, to ``forward``.
+
     Args:
-        temperature, gain, reduction, impl: as in the function; ``gains`` goes with the batch.
+        temperature: as in the function.
+        gain: as in the function.
+        reduction: as in the function.
+        impl: as in the function.
 
     Shape:
-        as :class:`PairwiseHingeLoss`, without margins.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import ApproxNDCGLoss
+        >>> loss_function = ApproxNDCGLoss(temperature=0.1)
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(

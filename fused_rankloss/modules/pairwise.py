@@ -39,11 +39,23 @@ class PairwiseHingeLoss(_ListLoss):
 
     Args:
         margin: a float, a tensor ``[]`` or ``[K]``, or an ``nn.Parameter`` to learn it.
-        weighting, reduction, boundary_grad, impl: as in the function.
+        weighting: as in the function.
+        reduction: as in the function.
+        boundary_grad: as in the function.
+        impl: as in the function.
 
     Shape:
-        scores, labels ``[N]``, ``[B, N]``, ``[T]`` with offsets, or nested jagged; the result is
-        ``[]``, or ``[B]`` with ``reduction="none"``, with K margins in front.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``, with K margins in front
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import PairwiseHingeLoss
+        >>> loss_function = PairwiseHingeLoss(margin=0.5, reduction="list_mean")
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(
@@ -70,10 +82,22 @@ class PairwiseSquaredHingeLoss(_ListLoss):
 
     Args:
         margin: a float, a tensor ``[]`` or ``[K]``, or an ``nn.Parameter`` to learn it.
-        weighting, reduction, impl: as in the function.
+        weighting: as in the function.
+        reduction: as in the function.
+        impl: as in the function.
 
     Shape:
-        as :class:`PairwiseHingeLoss`.
+        - scores, labels, mask, weights: ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested
+          jagged
+        - result: ``[]``, or ``[B]`` with ``reduction="none"``, with K margins in front
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import PairwiseSquaredHingeLoss
+        >>> loss_function = PairwiseSquaredHingeLoss()
+        >>> scores = torch.randn(8, 20, requires_grad=True)
+        >>> loss = loss_function(scores, torch.randint(0, 3, (8, 20)))
+        >>> loss.backward()
     """
 
     def __init__(

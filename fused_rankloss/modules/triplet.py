@@ -10,15 +10,31 @@ from fused_rankloss.modules._loss import Loss
 
 
 class TripletLoss(Loss):
-    """The loss of explicit triplets; see :func:`fused_rankloss.triplet_loss`.
+    """The loss of given triplets; see :func:`fused_rankloss.triplet_loss`.
+
+    The default distance is the *squared* Euclidean one; ``torch.nn.TripletMarginLoss`` is
+    ``TripletLoss(distance="euclidean")``.
 
     Args:
         margin: a float, ``"soft"``, a tensor ``[]``, or an ``nn.Parameter`` to learn it.
-        distance, p, eps, swap, reduction, boundary_grad, impl: as in the function.
+        distance: as in the function.
+        p: as in the function.
+        eps: as in the function.
+        swap: as in the function.
+        reduction: as in the function.
+        boundary_grad: as in the function.
+        impl: as in the function.
 
     Shape:
-        anchor, positive, negative ``[..., D]``, broadcast; the result is ``[]``, or ``[...]`` with
-        ``reduction="none"``.
+        - anchor, positive, negative: ``[..., D]``, broadcast against each other
+        - result: ``[]``, or ``[...]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import TripletLoss
+        >>> loss_function = TripletLoss(margin=0.2, distance="euclidean")
+        >>> anchor, positive, negative = torch.randn(3, 10, 16, requires_grad=True)
+        >>> loss_function(anchor, positive, negative).backward()
     """
 
     def __init__(
@@ -98,11 +114,22 @@ class BatchHardTripletLoss(_BatchTripletLoss):
 
     Args:
         margin: a float, ``"soft"``, a tensor ``[]``, or an ``nn.Parameter`` to learn it.
-        distance, reduction, boundary_grad, return_mined, impl: as in the function.
+        distance: as in the function.
+        reduction: as in the function.
+        boundary_grad: as in the function.
+        return_mined: as in the function.
+        impl: as in the function.
 
     Shape:
-        embeddings ``[N, D]``, labels ``[N]``, ref_embeddings ``[M, D]``, ref_labels ``[M]``; the
-        result is ``[]``, or ``[N]`` with ``reduction="none"``.
+        - embeddings: ``[N, D]``; labels: ``[N]``; ref_embeddings: ``[M, D]``; ref_labels: ``[M]``
+        - result: ``[]``, or ``[N]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import BatchHardTripletLoss
+        >>> loss_function = BatchHardTripletLoss(margin=0.2)
+        >>> embeddings = torch.randn(32, 16, requires_grad=True)
+        >>> loss_function(embeddings, torch.arange(32) // 4).backward()
     """
 
     _loss = staticmethod(functional.batch_hard_triplet_loss)
@@ -112,7 +139,24 @@ class BatchSemiHardTripletLoss(_BatchTripletLoss):
     """The nearest negative beyond every positive; see
     :func:`fused_rankloss.batch_semi_hard_triplet_loss`.
 
-    Arguments and shapes are those of :class:`BatchHardTripletLoss`.
+    Args:
+        margin: a float, ``"soft"``, a tensor ``[]``, or an ``nn.Parameter`` to learn it.
+        distance: as in the function.
+        reduction: as in the function.
+        boundary_grad: as in the function.
+        return_mined: as in the function.
+        impl: as in the function.
+
+    Shape:
+        - embeddings: ``[N, D]``; labels: ``[N]``; ref_embeddings: ``[M, D]``; ref_labels: ``[M]``
+        - result: ``[]``, or ``[N]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import BatchSemiHardTripletLoss
+        >>> loss_function = BatchSemiHardTripletLoss(margin=0.2)
+        >>> embeddings = torch.randn(32, 16, requires_grad=True)
+        >>> loss_function(embeddings, torch.arange(32) // 4).backward()
     """
 
     _loss = staticmethod(functional.batch_semi_hard_triplet_loss)
@@ -121,7 +165,24 @@ class BatchSemiHardTripletLoss(_BatchTripletLoss):
 class BatchAllTripletLoss(_BatchTripletLoss):
     """Every valid triplet of the batch; see :func:`fused_rankloss.batch_all_triplet_loss`.
 
-    Arguments and shapes are those of :class:`BatchHardTripletLoss`.
+    Args:
+        margin: a float, ``"soft"``, a tensor ``[]``, or an ``nn.Parameter`` to learn it.
+        distance: as in the function.
+        reduction: as in the function.
+        boundary_grad: as in the function.
+        return_mined: as in the function.
+        impl: as in the function.
+
+    Shape:
+        - embeddings: ``[N, D]``; labels: ``[N]``; ref_embeddings: ``[M, D]``; ref_labels: ``[M]``
+        - result: ``[]``, or ``[N]`` with ``reduction="none"``
+
+    Example:
+        >>> import torch
+        >>> from fused_rankloss import BatchAllTripletLoss
+        >>> loss_function = BatchAllTripletLoss(margin=0.2)
+        >>> embeddings = torch.randn(32, 16, requires_grad=True)
+        >>> loss_function(embeddings, torch.arange(32) // 4).backward()
     """
 
     _loss = staticmethod(functional.batch_all_triplet_loss)

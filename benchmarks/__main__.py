@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [run | check | plot | goals | list]``."""
+"""The command line: ``python -m benchmarks [run | check | plot | goals | list | contention]``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Times the losses and measures their memory, beside what people write today.
     python -m benchmarks plot            draw the figures from the CSV
     python -m benchmarks goals           print the goals and the last measurements
     python -m benchmarks list            print cases and providers
+    python -m benchmarks contention      all threads against one, beside a busy process per core
 
 Rows are appended to benchmarks/results/<device>.csv. Run it in the root of the repository, where
 Python imports the source folder: build the package there first,
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = ("run", "check", "plot", "goals", "list")
+    commands = ("run", "check", "plot", "goals", "list", "contention")
     parser.add_argument("command", nargs="?", choices=commands, default="run")
     preset = parser.add_mutually_exclusive_group()
     for name in ("quick", "full"):
@@ -91,6 +92,12 @@ def main() -> int:
             family = families.family_of(case.loss)
             applying = [p.name for p in family.providers if p.applies(case, arguments.device)]
             print(f"{case.preset:<8} {case.key:<56} {' '.join(applying)}")
+        return 0
+    if arguments.command == "contention":
+        from benchmarks import contention
+
+        contended = path.with_name(f"{path.stem}-contention.csv")
+        contention.run(selected, environment, contended)
         return 0
     if arguments.command in ("plot", "goals"):
         if not path.exists():

@@ -3,6 +3,10 @@
 // Parallel work as numbered tasks. Workers fetch the next task when they are free, so that ragged
 // work balances itself. Every task writes only its own results: neither the schedule nor the number
 // of threads changes a result.
+//
+// The threads are ours, not OpenMP's: a parallel region of OpenMP ends when every thread of its
+// team has arrived, and on a busy machine one of them waits for a core for milliseconds. Here the
+// caller runs tasks, too, and waits only for tasks that a helper has begun.
 #pragma once
 
 #include <cstdint>

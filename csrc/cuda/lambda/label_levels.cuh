@@ -14,7 +14,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-using ListLevelsShared = ScanShared<TeamSort::Count, kScanThreads>;
+using ListLevelsShared = ScanShared<GridRadixSort::Count, kScanThreads>;
 
 template <typename Real>
 class ListLevels {
@@ -67,9 +67,9 @@ class ListLevels {
     return changes;
   }
 
-  __device__ __forceinline__ Scanned<TeamSort::Count> scan(unsigned changes) {
+  __device__ __forceinline__ Scanned<GridRadixSort::Count> scan(unsigned changes) {
     return scan_block<Sweep::kUp, kScanThreads>(
-        shared_, TeamSort::Count{static_cast<uint32_t>(__popc(changes))});
+        shared_, GridRadixSort::Count{static_cast<uint32_t>(__popc(changes))});
   }
 
   ListLevelsShared& shared_;

@@ -70,7 +70,7 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
     params.deltas = workspace.take<double>(params.longest + 1);
   }
   params.segments.size = slots;
-  params.words = workspace.take<uint32_t>(TeamSort::workspace_words(tiles) + tiles);
+  params.words = workspace.take<uint32_t>(GridRadixSort::workspace_words(tiles) + tiles);
   params.lists = workspace.take<LongList>(most_lists);
   params.tiles = workspace.take<ListTotals>(slots / kScanTile + most_lists);
   params.label_changes = workspace.take<uint32_t>(slots / kScanTile + most_lists);

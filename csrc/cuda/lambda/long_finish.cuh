@@ -40,17 +40,17 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
   statistics[2] = poisoned ? kNan<double> : facts.ndcg;
 }
 
-template <typename Real, class Team>
-__device__ __forceinline__ void finish_lists(const Team& team,
+template <typename Real, class GridType>
+__device__ __forceinline__ void finish_lists(const GridType& grid,
                                              const LambdaLongParams<Real>& params) {
   const LambdaArgs& args = params.args;
-  const int64_t thread = team.rank() * kScanThreads + threadIdx.x;
-  const int64_t num_threads = team.size() * kScanThreads;
+  const int64_t thread = grid.rank() * kScanThreads + threadIdx.x;
+  const int64_t num_threads = grid.size() * kScanThreads;
 #pragma unroll 1
   for (int64_t row = thread; row < params.table->size; row += num_threads) {
     finish_list(params, params.table->lists[row]);
   }
-  team.sync();
+  grid.sync();
   if (args.raw_grad != nullptr) {
 #pragma unroll 1
     for (int64_t position = thread; position < args.lists.num_slots; position += num_threads) {
@@ -66,7 +66,7 @@ __device__ __forceinline__ void finish_lists(const Team& team,
       }
     }
   }
-  if (team.rank() == 0) {
+  if (grid.rank() == 0) {
     reduce_lists<Real, kScanThreads>(reduction_args(args, params.weight_exponents),
                                      params.partials);
   }
@@ -75,8 +75,8 @@ __device__ __forceinline__ void finish_lists(const Team& team,
 template <typename Real>
 __global__ void __launch_bounds__(kScanThreads, kLongBlocks)
     lambda_finish_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
-  const GridTeam team;
-  finish_lists(team, params);
+  const Grid grid;
+  finish_lists(grid, params);
 }
 
 }  // namespace fused_rankloss::cuda::lambda

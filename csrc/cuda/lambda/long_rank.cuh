@@ -29,23 +29,23 @@ struct LambdaRankShared {
   LongTableShared table;
 };
 
-template <typename Real, class Team>
+template <typename Real, class GridType>
 class LambdaRanking {
  public:
   using Key = ScoreKey<Real>;
 
-  __device__ __forceinline__ LambdaRanking(const Team& team, LambdaRankShared& shared,
+  __device__ __forceinline__ LambdaRanking(const GridType& grid, LambdaRankShared& shared,
                                            const LambdaLongParams<Real>& params)
-      : team_(team), shared_(shared), params_(params), args_(params.args) {}
+      : grid_(grid), shared_(shared), params_(params), args_(params.args) {}
 
-  // All threads of the team call this.
+  // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
     const uint32_t* ranks = rank_labels();
     for_positions([&](int64_t position) { check_infinities(ranks, position); });
-    team_.sync();
-    if (team_.rank() == 0) make_long_table(params_, shared_.table);
+    grid_.sync();
+    if (grid_.rank() == 0) make_long_table(params_, shared_.table);
     for_positions([&](int64_t position) { store_item(ranks[position], position); });
-    team_.sync();
+    grid_.sync();
     const uint32_t* by_label = sort_by_label();
     const uint32_t* by_gain = sorts_gains() ? sort_by_gain() : nullptr;
     ListLevels<Real> levels(shared_.levels, params_, by_label);
@@ -54,9 +54,9 @@ class LambdaRanking {
       if (threadIdx.x == 0) params_.tiles[tile] = total;
       levels.count_changes(tile, list, first);
     });
-    team_.sync();
+    grid_.sync();
     sum_lists(levels);
-    team_.sync();
+    grid_.sync();
     for_tiles([&](int64_t tile, const LongList& list, int64_t first) {
       levels.number(tile, list, first);
       finish_items(list, first);
@@ -67,7 +67,7 @@ class LambdaRanking {
   template <typename Body>
   __device__ __forceinline__ void for_positions(Body&& body) const {
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < num_tiles(); tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < num_tiles(); tile += grid_.size()) {
 #pragma unroll 1
       for (int i = 0; i < kScanRun; ++i) {
         const int64_t position = tile * kScanTile + i * kScanThreads + threadIdx.x;
@@ -80,7 +80,7 @@ class LambdaRanking {
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < params_.table->num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < params_.table->num_tiles; tile += grid_.size()) {
       const LongList list = list_with<&LongList::first_tile>(*params_.table, tile);
       body(tile, list, (tile - list.first_tile) * kScanTile);
     }
@@ -105,12 +105,12 @@ class LambdaRanking {
             key == kInertKey<Key> ? kInertRank : levels.rank(LevelTable::key(args_, slot));
       }
     });
-    team_.sync();
+    grid_.sync();
     if (!sorted) return order.ranks;
     const LabelRanks<Key> ranks{order,         params_.places[0], params_.sort_keys,
                                 params_.words, params_.levels,    params_.segments.size,
                                 num_tiles()};
-    return ranks.sort(team_, shared_.labels, args_);
+    return ranks.sort(grid_, shared_.labels, args_);
   }
 
   // Two equal infinities in a pair that is kept have a difference of no value: their list is
@@ -195,8 +195,8 @@ class LambdaRanking {
 
   __device__ __forceinline__ uint32_t* sort(uint32_t* places, uint32_t* other, int bits) const {
     KeyedIndices indices{params_.sort_keys, places, other};
-    const TeamSort sorter{params_.words, params_.segments.size, num_tiles()};
-    sorter.sort(team_, shared_.labels.sort, indices, KeyedIndices::digits_of(lowest_bits(bits)));
+    const GridRadixSort sorter{params_.words, params_.segments.size, num_tiles()};
+    sorter.sort(grid_, shared_.labels.sort, indices, KeyedIndices::digits_of(lowest_bits(bits)));
     return indices.from;
   }
 
@@ -218,14 +218,14 @@ class LambdaRanking {
       params_.sort_keys[position] = inert ? ~uint64_t{0} : ~ordered_key(params_.gains[position]);
       places[position] = static_cast<uint32_t>(position);
     });
-    team_.sync();
+    grid_.sync();
     const uint32_t* sorted = sort(places, other, 64);
     if (list_bits() == 0) return sorted;
     for_positions([&](int64_t position) {
       const int64_t slot = params_.orders[0].slots[position];
       params_.sort_keys[position] = list_sort_key(list_of(args_.lists, slot));
     });
-    team_.sync();
+    grid_.sync();
     return sorted == places ? sort(places, other, list_bits()) : sort(other, places, list_bits());
   }
 
@@ -284,8 +284,8 @@ class LambdaRanking {
     constexpr int kWarps = kScanThreads / kWarpSize;
     const LongListTable& table = *params_.table;
 #pragma unroll 1
-    for (int64_t row = team_.rank() * kWarps + warp_index(); row < table.size;
-         row += team_.size() * kWarps) {
+    for (int64_t row = grid_.rank() * kWarps + warp_index(); row < table.size;
+         row += grid_.size() * kWarps) {
       const LongList list = table.lists[row];
       const int64_t tiles = num_list_tiles(list);
       const int64_t each = (tiles + kWarpSize - 1) / kWarpSize;
@@ -328,7 +328,7 @@ class LambdaRanking {
     }
   }
 
-  const Team& team_;
+  const GridType& grid_;
   LambdaRankShared& shared_;
   const LambdaLongParams<Real>& params_;
   const LambdaArgs& args_;
@@ -338,8 +338,8 @@ template <typename Real>
 __global__ void __launch_bounds__(kScanThreads, kLongBlocks)
     lambda_rank_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
   __shared__ LambdaRankShared shared;
-  const GridTeam team;
-  LambdaRanking<Real, GridTeam>(team, shared, params).solve();
+  const Grid grid;
+  LambdaRanking<Real, Grid>(grid, shared, params).solve();
 }
 
 }  // namespace fused_rankloss::cuda::lambda

@@ -51,21 +51,21 @@ struct LambdaScanShared {
   SharedArray<uint32_t, kScanThreads / kWarpSize> highest;
 };
 
-template <typename Real, class Team>
+template <typename Real, class GridType>
 class LambdaScan {
   static constexpr int kWarps = kScanThreads / kWarpSize;
 
  public:
-  __device__ __forceinline__ LambdaScan(const Team& team, LambdaScanShared& shared,
+  __device__ __forceinline__ LambdaScan(const GridType& grid, LambdaScanShared& shared,
                                         const LambdaScanParams<Real>& params)
-      : team_(team),
+      : grid_(grid),
         shared_(shared),
         params_(params),
         items_(params.items),
         lists_(*params.items.long_lists),
         rounds_(params) {}
 
-  // All threads of the team call this.
+  // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
     const uint32_t levels = lists_.most_levels;
     const int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
@@ -74,12 +74,12 @@ class LambdaScan {
     ScanOrder next = params_.orders[1], other = params_.orders[0];
 #pragma unroll 1
     for (; round.bit >= 0; --round.bit) {
-      rounds_.make_segments(team_, shared_.records, round);
+      rounds_.make_segments(grid_, shared_.records, round);
       if (params_.features > 0) sweep({params_, round.events}, round.bit == rounds - 1);
       if (params_.ordered != nullptr) count_ordered(round);
       if (round.bit == 0) break;
-      rounds_.partition(team_, round, next);
-      team_.sync();
+      rounds_.partition(grid_, round, next);
+      grid_.sync();
       round.events = next.events;
       round.ranks = next.ranks;
       const ScanOrder last = next;
@@ -94,7 +94,7 @@ class LambdaScan {
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < lists_.num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < lists_.num_tiles; tile += grid_.size()) {
       const LongList& list = list_with<&LongList::first_tile>(lists_, tile);
       const int64_t first = (tile - list.first_tile) * kScanTile;
       body(list, list.begin + first,
@@ -134,9 +134,9 @@ class LambdaScan {
 #pragma unroll 1
       for (int s = 0; s < sweeps; ++s) scan.store_tile(SweepStep{s == 0}, tile);
     });
-    team_.sync();
+    grid_.sync();
     scan_tiles(scan, sweeps);
-    team_.sync();
+    grid_.sync();
     for_parts([&](const ScanTile& tile) {
 #pragma unroll 1
       for (int s = 0; s < sweeps; ++s) {
@@ -150,7 +150,7 @@ class LambdaScan {
         if (step.up) add_up(tile, sums, first);
       }
     });
-    team_.sync();
+    grid_.sync();
   }
 
   // The warps of one block are far apart among the tasks: few tasks are many blocks' work.
@@ -158,8 +158,8 @@ class LambdaScan {
                                              int sweeps) const {
     const int tasks = scan.tasks_of_list(sweeps);
 #pragma unroll 1
-    for (int64_t at = warp_index() * team_.size() + team_.rank(); at < lists_.size * tasks;
-         at += team_.size() * kWarps) {
+    for (int64_t at = warp_index() * grid_.size() + grid_.rank(); at < lists_.size * tasks;
+         at += grid_.size() * kWarps) {
       const LongList& list = lists_.lists[at / tasks];
       scan.scan_list(static_cast<int>(at % tasks), list.first_tile * kWarps,
                      TileSums<2>::tiles_of(list.size));
@@ -231,7 +231,7 @@ class LambdaScan {
 
   __device__ __forceinline__ void sum_lists() {
 #pragma unroll 1
-    for (int64_t at = team_.rank(); at < lists_.size; at += team_.size()) {
+    for (int64_t at = grid_.rank(); at < lists_.size; at += grid_.size()) {
       const LongList list = lists_.lists[at];
       if (list.size == 0) continue;
       const int64_t tiles = TileSums<2>::tiles_of(list.size);
@@ -294,7 +294,7 @@ class LambdaScan {
 
   FRL_HD static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
-  const Team& team_;
+  const GridType& grid_;
   LambdaScanShared& shared_;
   const LambdaScanParams<Real>& params_;
   const RankedLists<Real>& items_;
@@ -308,8 +308,8 @@ template <typename Real>
 __global__ void __launch_bounds__(kScanThreads)
     lambda_scan_kernel(const __grid_constant__ LambdaScanParams<Real> params) {
   __shared__ LambdaScanShared shared;
-  const GridTeam team;
-  LambdaScan<Real, GridTeam>(team, shared, params).solve();
+  const Grid grid;
+  LambdaScan<Real, Grid>(grid, shared, params).solve();
 }
 
 // ---- Launch ----------------------------------------------------------------

@@ -20,27 +20,27 @@ class ScanRounds {
   FRL_HD explicit ScanRounds(const LambdaScanParams<Real>& params)
       : params_(params), items_(params.items) {}
 
-  // All threads of a team call these.
+  // All threads of a grid call these.
 
   // 1. The segments of a round, and which of their items are the more relevant ones.
-  template <class Team>
-  __device__ __forceinline__ void make_segments(const Team& team, RecordsShared& shared,
+  template <class GridType>
+  __device__ __forceinline__ void make_segments(const GridType& grid, RecordsShared& shared,
                                                 const ScanRound& round) const {
 #pragma unroll 1
-    for (int64_t tile = team.rank(); tile < params_.segments.num_tiles(); tile += team.size()) {
+    for (int64_t tile = grid.rank(); tile < params_.segments.num_tiles(); tile += grid.size()) {
       make_records(shared, round, tile);
     }
-    team.sync();
-    if (team.rank() == 0) scan_tiles(params_.segments, shared);
-    team.sync();
+    grid.sync();
+    if (grid.rank() == 0) scan_tiles(params_.segments, shared);
+    grid.sync();
   }
 
   // 4. The less relevant items of a segment go before the more relevant ones.
-  template <class Team>
-  __device__ __forceinline__ void partition(const Team& team, const ScanRound& round,
+  template <class GridType>
+  __device__ __forceinline__ void partition(const GridType& grid, const ScanRound& round,
                                             const ScanOrder& next) const {
 #pragma unroll 1
-    for (int64_t tile = team.rank(); tile < params_.segments.num_tiles(); tile += team.size()) {
+    for (int64_t tile = grid.rank(); tile < params_.segments.num_tiles(); tile += grid.size()) {
 #pragma unroll 1
       for (int i = 0; i < kScanRun; ++i) {
         const int64_t place = tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);

@@ -88,8 +88,8 @@ struct LevelTable {
 };
 
 struct LabelRanksShared {
-  TeamSort::Shared sort;
-  ScanShared<TeamSort::Count, kScanThreads> scan;
+  GridRadixSort::Shared sort;
+  ScanShared<GridRadixSort::Count, kScanThreads> scan;
 };
 
 // The ranks of many levels. Works in what the first round does not need yet.
@@ -98,35 +98,35 @@ struct LabelRanks {
   Order<Key> order;  // by score: `ranks` is written
   uint32_t* other;   // [positions]
   uint64_t* labels;  // [positions]
-  uint32_t* words;   // TeamSort::workspace_words, and then one a tile
+  uint32_t* words;   // GridRadixSort::workspace_words, and then one a tile
   LevelTable* levels;
   int64_t size;
   int64_t num_tiles;
 
-  // All threads of the team call this. Returns where the ranks are: one of order.ranks and `other`.
-  template <class Team>
-  __device__ __forceinline__ uint32_t* sort(const Team& team, LabelRanksShared& shared,
+  // All threads of the grid call this. Returns where the ranks are: one of order.ranks and `other`.
+  template <class GridType>
+  __device__ __forceinline__ uint32_t* sort(const GridType& grid, LabelRanksShared& shared,
                                             const ListInputs& args) const {
-    read_labels(team, args);
-    team.sync();
+    read_labels(grid, args);
+    grid.sync();
     KeyedIndices indices{labels, order.ranks, other};
-    const TeamSort sorter{words, size, num_tiles};
-    sorter.sort(team, shared.sort, indices, KeyedIndices::digits_of(levels->ones & levels->zeros));
-    uint32_t* changes = words + TeamSort::workspace_words(num_tiles);
-    count_changes(team, shared, indices.from, changes);
-    team.sync();
-    if (team.rank() == 0) scan_changes(shared, changes);
-    team.sync();
-    number_levels(team, shared, indices.from, changes, indices.to);
-    team.sync();
+    const GridRadixSort sorter{words, size, num_tiles};
+    sorter.sort(grid, shared.sort, indices, KeyedIndices::digits_of(levels->ones & levels->zeros));
+    uint32_t* changes = words + GridRadixSort::workspace_words(num_tiles);
+    count_changes(grid, shared, indices.from, changes);
+    grid.sync();
+    if (grid.rank() == 0) scan_changes(shared, changes);
+    grid.sync();
+    number_levels(grid, shared, indices.from, changes, indices.to);
+    grid.sync();
     return indices.to;
   }
 
  private:
   // What is inert has the label of some item, which makes no level of its own.
-  template <class Team>
-  __device__ __forceinline__ void read_labels(const Team& team, const ListInputs& args) const {
-    for_positions(team, [&](int64_t position) {
+  template <class GridType>
+  __device__ __forceinline__ void read_labels(const GridType& grid, const ListInputs& args) const {
+    for_positions(grid, [&](int64_t position) {
       labels[position] = order.keys[position] == kInertKey<Key>
                              ? levels->entries[0]
                              : LevelTable::key(args, order.slots[position]);
@@ -134,9 +134,9 @@ struct LabelRanks {
     });
   }
 
-  template <class Team, typename Body>
-  __device__ __forceinline__ void for_positions(const Team& team, Body&& body) const {
-    for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) {
+  template <class GridType, typename Body>
+  __device__ __forceinline__ void for_positions(const GridType& grid, Body&& body) const {
+    for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {
       for (int i = 0; i < kScanRun; ++i) {
         const int64_t position = tile * kScanTile + i * kScanThreads + threadIdx.x;
         if (position < size) body(position);
@@ -155,12 +155,12 @@ struct LabelRanks {
     return changes;
   }
 
-  template <class Team>
-  __device__ __forceinline__ void count_changes(const Team& team, LabelRanksShared& shared,
+  template <class GridType>
+  __device__ __forceinline__ void count_changes(const GridType& grid, LabelRanksShared& shared,
                                                 const uint32_t* sorted, uint32_t* changes) const {
-    for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) {
+    for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {
       const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
-      const TeamSort::Count own{static_cast<uint32_t>(__popc(changes_in_run(sorted, first)))};
+      const GridRadixSort::Count own{static_cast<uint32_t>(__popc(changes_in_run(sorted, first)))};
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared.scan, own);
       if (threadIdx.x == 0) changes[tile] = scanned.total.count;
     }
@@ -171,7 +171,7 @@ struct LabelRanks {
     uint32_t total = 0;
     for (int64_t first = 0; first < num_tiles; first += kScanThreads) {
       const int64_t tile = first + threadIdx.x;
-      const TeamSort::Count own{tile < num_tiles ? changes[tile] : 0};
+      const GridRadixSort::Count own{tile < num_tiles ? changes[tile] : 0};
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared.scan, own);
       if (tile < num_tiles) changes[tile] = total + scanned.before.count;
       total += scanned.total.count;
@@ -179,14 +179,14 @@ struct LabelRanks {
     if (threadIdx.x == 0) levels->num_levels = total + 1;
   }
 
-  template <class Team>
-  __device__ __forceinline__ void number_levels(const Team& team, LabelRanksShared& shared,
+  template <class GridType>
+  __device__ __forceinline__ void number_levels(const GridType& grid, LabelRanksShared& shared,
                                                 const uint32_t* sorted, const uint32_t* changes,
                                                 uint32_t* ranks) const {
-    for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) {
+    for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {
       const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
       const unsigned own = changes_in_run(sorted, first);
-      const TeamSort::Count count{static_cast<uint32_t>(__popc(own))};
+      const GridRadixSort::Count count{static_cast<uint32_t>(__popc(own))};
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared.scan, count);
       const uint32_t before = changes[tile] + scanned.before.count;
       for (int p = 0; p < kScanRun && first + p < size; ++p) {

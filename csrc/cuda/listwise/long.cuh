@@ -62,17 +62,17 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     } else {
       approx_ndcg();
     }
-    team_.sync();
-    if (team_.rank() == 0) {
+    grid_.sync();
+    if (grid_.rank() == 0) {
       reduce_lists<Real, kScanThreads>(reduction_args(args_), params_.partials);
     }
   }
 
  private:
   using Base::args_;
+  using Base::grid_;
   using Base::params_;
   using Base::shared_;
-  using Base::team_;
 
   // Whether a list counts; of approx_ndcg, once its maximal DCG is known.
   FRL_HD static bool counts(const ListRecord& record) {
@@ -153,7 +153,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(loss_shared_.sums, own);
       if (threadIdx.x == 0) tiles[tile.id] = scanned.total;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       ListNetSums sums;
       if (counts(record)) {
@@ -164,7 +164,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       store_value(record, sums.value());
     });
     if (args_.raw_grad == nullptr) return;
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const ListNetSums sums = totals[tile.record.first_tile];
       for_gaps(tile, [&](int64_t position, double weight, double score_gap, double label_gap) {
@@ -214,13 +214,13 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
           scan_block<Sweep::kDown, kScanThreads>(loss_shared_.log_sums, Run::log_sum(own));
       if (threadIdx.x == 0) log_sums[tile.id] = scanned.total;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       if (!counts(record)) return;
       this->template scan_states<Sweep::kDown>(loss_shared_.log_sums, log_sums + record.first_tile,
                                                record.num_tiles());
     });
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const MleItems own{*this, tile, positions};
       const auto later =
@@ -230,7 +230,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
           scan_block<Sweep::kUp, kScanThreads>(loss_shared_.carries, Run::carry(own));
       if (threadIdx.x == 0) carries[tile.id] = carried.total;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       double value = 0;
       if (counts(record)) {
@@ -241,7 +241,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       store_value(record, value);
     });
     if (args_.raw_grad == nullptr) return;
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const MleItems own{*this, tile, positions};
       const auto carried =
@@ -282,7 +282,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
   __device__ __forceinline__ void approx_ndcg() {
     Sum* dcg = this->template cells<Sum>(1);
     for_sound_tiles([&](const Tile& tile) { sum_gains(tile, dcg); });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](ListRecord& record) {
       if (record.items.poisoned != 0) return;
       const Sum total = this->template scan_states<Sweep::kUp>(
@@ -291,7 +291,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     });
     this->sort_items(~uint64_t{0} >> (64 - 8 * sizeof(Real)));
     for_counted_tiles([&](const Tile& tile) { prepare_soft_ranks(tile); });
-    team_.sync();
+    grid_.sync();
     Sum* values = this->template cells<Sum>(0);
     sweep(1, -1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
       Sum value;
@@ -309,7 +309,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       value = scan_block<Sweep::kUp, kScanThreads>(shared_.sums, value).total;
       if (threadIdx.x == 0) values[tile.id] = value;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       Sum value;
       if (counts(record)) {
@@ -384,9 +384,9 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
         Scan(source, functions, params_.powers).store_tile(SweepStep{s == 0}, part);
       }
     });
-    team_.sync();
+    grid_.sync();
     scan_parts(features, functions);
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const ScanTile part = part_of(tile);
       double sums[kScanRun] = {};
@@ -412,8 +412,8 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     const int64_t tasks = int64_t{2} * features * functions.powers;
     const int64_t end = params_.totals->num_lists * tasks;
 #pragma unroll 1
-    for (int64_t task = team_.rank() * kWarps + warp_index(); task < end;
-         task += team_.size() * kWarps) {
+    for (int64_t task = grid_.rank() * kWarps + warp_index(); task < end;
+         task += grid_.size() * kWarps) {
       const ListRecord& record = params_.records[task / tasks];
       if (!counts(record)) continue;
       const SoftRankSource source = source_of(record, features);
@@ -463,7 +463,7 @@ inline LongListwiseParams lay_out_long_listwise(const ListwiseArgs& args, int64_
   params.keys = workspace.take<uint64_t>(size);
   params.other = workspace.take<uint32_t>(size);
   params.words =
-      workspace.take<uint32_t>(TeamSort::workspace_words((size + kScanTile - 1) / kScanTile));
+      workspace.take<uint32_t>(GridRadixSort::workspace_words((size + kScanTile - 1) / kScanTile));
   params.scores = workspace.take<double>(size);
   if (args.loss_kind != ListwiseLoss::kApproxNdcg) return params;
   params.slopes = workspace.take<double>(size);

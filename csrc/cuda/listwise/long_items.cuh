@@ -60,7 +60,7 @@ struct LongListwiseParams {
   uint64_t* keys;       // by slot; null without a sort
   uint32_t* indices;    // slots by position
   uint32_t* other;      // as many, to sort through
-  uint32_t* words;      // TeamSort::workspace_words
+  uint32_t* words;      // GridRadixSort::workspace_words
   double* scores;       // by position; of list_mle, behind
   double* slopes;       // by position: of gains, then d value / d rank
   // Of approx_ndcg: sigmoid and its derivative, and what tiles of kPowerTile positions add.
@@ -72,8 +72,8 @@ struct LongListwiseShared {
   LongTableShared table;
   ScanShared<ItemsState, kScanThreads> items;
   ScanShared<Sum, kScanThreads> sums;
-  ScanShared<TeamSort::Count, kScanThreads> counts;
-  TeamSort::Shared sort;
+  ScanShared<GridRadixSort::Count, kScanThreads> counts;
+  GridRadixSort::Shared sort;
 };
 
 // ---- Phases ----------------------------------------------------------------
@@ -116,7 +116,7 @@ class LongListwiseItems {
   __device__ __forceinline__ void for_tiles(Body&& body) const {
     const int64_t num_tiles = params_.totals->num_tiles;
 #pragma unroll 1
-    for (int64_t id = team_.rank(); id < num_tiles; id += team_.size()) {
+    for (int64_t id = grid_.rank(); id < num_tiles; id += grid_.size()) {
       const ListRecord& record =
           record_with<&ListRecord::first_tile>(params_.records, params_.totals->num_lists, id);
       body(Tile{record, id - record.first_tile, id});
@@ -128,7 +128,7 @@ class LongListwiseItems {
   __device__ __forceinline__ void for_lists(Body&& body) const {
     const int64_t num_lists = params_.totals->num_lists;
 #pragma unroll 1
-    for (int64_t list = team_.rank(); list < num_lists; list += team_.size()) {
+    for (int64_t list = grid_.rank(); list < num_lists; list += grid_.size()) {
       body(params_.records[list]);
     }
   }
@@ -166,10 +166,10 @@ class LongListwiseItems {
 
   // All of the above. All threads of the grid call this; afterwards everybody's writes are seen.
   __device__ __forceinline__ void place_items() {
-    if (team_.rank() == 0) find_lists();
-    team_.sync();
+    if (grid_.rank() == 0) find_lists();
+    grid_.sync();
     for_tiles([&](const Tile& tile) { read_tile(tile); });
-    team_.sync();
+    grid_.sync();
     for_lists([&](ListRecord& record) {
       ItemsState* states = cells<ItemsState>(0) + record.first_tile;
       const ItemsState total = scan_states<Sweep::kUp>(shared_.items, states, record.num_tiles());
@@ -178,11 +178,11 @@ class LongListwiseItems {
         record.items.poisoned = total.template is_poisoned<kLoss>(args_.label_type);
       }
     });
-    team_.sync();
-    if (team_.rank() == 0) number_items();
-    team_.sync();
+    grid_.sync();
+    if (grid_.rank() == 0) number_items();
+    grid_.sync();
     for_tiles([&](const Tile& tile) { place_tile(tile); });
-    team_.sync();
+    grid_.sync();
     sorted_ = params_.indices;
     if constexpr (kSorts) sort_items(params_.totals->varying);
   }
@@ -194,8 +194,8 @@ class LongListwiseItems {
     const int64_t num_tiles = (totals.num_items + kScanTile - 1) / kScanTile;
     uint32_t* other = sorted_ == params_.indices ? params_.other : params_.indices;
     KeyedIndices indices{params_.keys, sorted_, other};
-    const TeamSort sorter{params_.words, totals.num_items, num_tiles};
-    sorter.sort(team_, shared_.sort, indices, KeyedIndices::digits_of(varying));
+    const GridRadixSort sorter{params_.words, totals.num_items, num_tiles};
+    sorter.sort(grid_, shared_.sort, indices, KeyedIndices::digits_of(varying));
     if (totals.num_lists > 1) {
       for_tiles([&](const Tile& tile) {
         const unsigned real = real_slots(tile);
@@ -206,10 +206,10 @@ class LongListwiseItems {
           }
         }
       });
-      team_.sync();
+      grid_.sync();
       const uint64_t last = static_cast<uint64_t>(totals.num_lists - 1);
       const uint64_t lists = ~uint64_t{0} >> __clzll(static_cast<long long>(last));
-      sorter.sort(team_, shared_.sort, indices, KeyedIndices::digits_of(lists));
+      sorter.sort(grid_, shared_.sort, indices, KeyedIndices::digits_of(lists));
     }
     sorted_ = indices.from;
   }
@@ -217,7 +217,7 @@ class LongListwiseItems {
   const LongListwiseParams& params_;
   const ListwiseArgs& args_;
   LongListwiseShared& shared_;
-  const GridTeam team_{};
+  const Grid grid_{};
   uint32_t* sorted_ = nullptr;  // params_.indices or params_.other
 
  private:
@@ -306,7 +306,7 @@ class LongListwiseItems {
   __device__ __forceinline__ void place_tile(const Tile& tile) const {
     const ListRecord& record = tile.record;
     const unsigned real = real_slots(tile);
-    const TeamSort::Count own{static_cast<uint32_t>(__popc(real))};
+    const GridRadixSort::Count own{static_cast<uint32_t>(__popc(real))};
     const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared_.counts, own);
     int64_t position = record.first + cells<ItemsState>(0)[tile.id].count + scanned.before.count;
 #pragma unroll 1

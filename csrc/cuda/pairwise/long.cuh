@@ -42,26 +42,26 @@ struct LongListsShared {
   SharedArray<ListPartial, kScanThreads / kWarpSize> partials;
 };
 
-template <class Term, class Team>
+template <class Term, class GridType>
 class LongLists {
  public:
   using Real = typename Term::Real;
   using Key = ScoreKey<Real>;
 
-  __device__ __forceinline__ LongLists(const Team& team, LongListsShared& shared,
+  __device__ __forceinline__ LongLists(const GridType& grid, LongListsShared& shared,
                                        const LongListsParams<Real>& params)
-      : team_(team), shared_(shared), params_(params), args_(params.args) {}
+      : grid_(grid), shared_(shared), params_(params), args_(params.args) {}
 
-  // All threads of the team call this.
+  // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
     SortedSlots<Key> slots{params_.orders[0], params_.orders[1], args_.lists.num_lists > 1};
-    if (params_.sort_digits != 0) sort_slots(team_, shared_.labels.sort, params_, slots);
+    if (params_.sort_digits != 0) sort_slots(grid_, shared_.labels.sort, params_, slots);
     if (*params_.any_long != 0) {
       solve_rounds(slots.from, slots.to);
       sum_long_lists();
-      team_.sync();
+      grid_.sync();
     }
-    if (team_.rank() == 0) reduce_lists<Real, kScanThreads>(args_, params_.partials);
+    if (grid_.rank() == 0) reduce_lists<Real, kScanThreads>(args_, params_.partials);
   }
 
  private:
@@ -90,7 +90,7 @@ class LongLists {
                                 params_.levels,
                                 params_.segments.size,
                                 params_.segments.num_tiles()};
-    if (ranks.sort(team_, shared_.labels, args_) == order.ranks) return;
+    if (ranks.sort(grid_, shared_.labels, args_) == order.ranks) return;
     next.ranks = order.ranks;
     order.ranks = ranks.other;
   }
@@ -99,25 +99,25 @@ class LongLists {
                                               int bit) {
     const int64_t num_tiles = round.segments.num_tiles();
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < num_tiles; tile += grid_.size()) {
       make_records(round, tile, bit);
     }
-    team_.sync();
-    if (team_.rank() == 0) scan_tiles(round.segments, shared_.records);
+    grid_.sync();
+    if (grid_.rank() == 0) scan_tiles(round.segments, shared_.records);
     if constexpr (Term::kMoments) {
       store_moments<Sweep::kUp>(round);
       store_moments<Sweep::kDown>(round);
-      team_.sync();
-      if (team_.rank() == 0) scan_moments<Sweep::kUp>(round);
-      if (team_.rank() == team_.size() - 1) scan_moments<Sweep::kDown>(round);
+      grid_.sync();
+      if (grid_.rank() == 0) scan_moments<Sweep::kUp>(round);
+      if (grid_.rank() == grid_.size() - 1) scan_moments<Sweep::kDown>(round);
     }
-    team_.sync();
+    grid_.sync();
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < num_tiles; tile += grid_.size()) {
       answer_tile(round, tile);
       if (!round.last) partition_tile(round, next, tile);
     }
-    team_.sync();
+    grid_.sync();
   }
 
   // ---- Phase 1
@@ -184,7 +184,7 @@ class LongLists {
   __device__ __forceinline__ void store_moments(const Round<Real>& round) {
     const auto sweep = Term::template sweep<kSweep>(args_, round);
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < round.segments.num_tiles(); tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < round.segments.num_tiles(); tile += grid_.size()) {
       sweep.store_tile(shared_.moments, tile);
     }
   }
@@ -300,7 +300,7 @@ class LongLists {
   __device__ __forceinline__ void sum_long_lists() {
     constexpr int64_t kChunks = kScanTile / kWarpSize;
 #pragma unroll 1
-    for (int64_t list = team_.rank(); list < args_.lists.num_lists; list += team_.size()) {
+    for (int64_t list = grid_.rank(); list < args_.lists.num_lists; list += grid_.size()) {
       if (!params_.is_long(list)) continue;
       const Range positions = list_positions(args_.lists, list);
       const int64_t begin = positions.begin / kWarpSize;
@@ -326,7 +326,7 @@ class LongLists {
     }
   }
 
-  const Team& team_;
+  const GridType& grid_;
   LongListsShared& shared_;
   const LongListsParams<Real>& params_;
   const PairwiseArgs& args_;
@@ -336,8 +336,8 @@ template <class Term>
 __global__ void __launch_bounds__(kScanThreads, kLongListsBlocks)
     long_lists_kernel(const __grid_constant__ LongListsParams<typename Term::Real> params) {
   __shared__ LongListsShared shared;
-  const GridTeam team;
-  LongLists<Term, GridTeam>(team, shared, params).solve();
+  const Grid grid;
+  LongLists<Term, Grid>(grid, shared, params).solve();
 }
 
 }  // namespace fused_rankloss::cuda::pairwise

@@ -59,7 +59,7 @@ struct LongListsPlan {
     }
     params.segments = {workspace.take<RunRecord>(tiles * kScanThreads),
                        workspace.take<TileRecord>(tiles), args.lists.num_slots};
-    params.words = workspace.take<uint32_t>(TeamSort::workspace_words(tiles) + tiles);
+    params.words = workspace.take<uint32_t>(GridRadixSort::workspace_words(tiles) + tiles);
     if constexpr (Term::kMoments) {
       for (int sweep = 0; sweep < 2; ++sweep) {
         params.moments.checkpoints[sweep] = workspace.take<GapMoments>(size / kCheckpoint);

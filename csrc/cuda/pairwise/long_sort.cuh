@@ -69,33 +69,33 @@ struct SortedSlots {
   }
 };
 
-// All threads of the team call this; what it leaves in `slots.from` is sorted, unless no list is
+// All threads of the grid call this; what it leaves in `slots.from` is sorted, unless no list is
 // long.
-template <typename Real, class Team>
-__device__ __forceinline__ void sort_slots(const Team& team, TeamSort::Shared& shared,
+template <typename Real, class GridType>
+__device__ __forceinline__ void sort_slots(const GridType& grid, GridRadixSort::Shared& shared,
                                            const LongListsParams<Real>& params,
                                            SortedSlots<ScoreKey<Real>>& slots) {
   const int64_t num_tiles = params.segments.num_tiles();
-  const int64_t first = team.rank() * kScanThreads + static_cast<int>(threadIdx.x);
-  for (int64_t i = first; i < params.args.lists.num_lists; i += team.size() * kScanThreads) {
+  const int64_t first = grid.rank() * kScanThreads + static_cast<int>(threadIdx.x);
+  for (int64_t i = first; i < params.args.lists.num_lists; i += grid.size() * kScanThreads) {
     params.poisoned[i] = 0;
   }
   if (first == 0) {
     *params.levels = LevelTable{};
     *params.any_long = 0;
   }
-  team.sync();
+  grid.sync();
 
-  const Range tiles = TileChunks(team, num_tiles).of(team.rank());
+  const Range tiles = TileChunks(grid, num_tiles).of(grid.rank());
 #pragma unroll 1
   for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) prepare_long_tile(params, tile);
   block_barrier();
 
-  const TeamSort sorter{params.words, params.segments.size, num_tiles};
-  sorter.start(team, shared, slots, params.sort_digits);
-  team.sync();
+  const GridRadixSort sorter{params.words, params.segments.size, num_tiles};
+  sorter.start(grid, shared, slots, params.sort_digits);
+  grid.sync();
   if (*params.any_long == 0) return;
-  sorter.finish(team, shared, slots, params.sort_digits);
+  sorter.finish(grid, shared, slots, params.sort_digits);
 }
 
 }  // namespace fused_rankloss::cuda::pairwise

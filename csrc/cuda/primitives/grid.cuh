@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Thread blocks that go through phases together. A phase is written once, over a Team:
+// Thread blocks that go through phases together. A phase is written once, over a GridType:
 //
-//   for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) ...  a block a tile
-//   team.sync();                                  everybody's writes are now seen by everybody
+//   for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) ...  a block a tile
+//   grid.sync();                                  everybody's writes are now seen by everybody
 //
-// GridTeam is all blocks of a cooperative launch, which may be one. What a tile yields does not
+// Grid is all blocks of a cooperative launch, which may be one. What a tile yields does not
 // depend on how many they are.
 #pragma once
 
@@ -34,7 +34,7 @@ __device__ __forceinline__ void grid_barrier(CallSite /*site*/ = CallSite::curre
 }
 #endif
 
-struct GridTeam {
+struct Grid {
   __device__ __forceinline__ int64_t rank() const { return blockIdx.x; }
   __device__ __forceinline__ int64_t size() const { return gridDim.x; }
   __device__ __forceinline__ void sync(CallSite site = CallSite::current()) const {

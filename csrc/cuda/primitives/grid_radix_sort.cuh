@@ -10,7 +10,7 @@
 //   start    each chunk's histogram of the first digit
 //   a pass   its items to their places; the histograms of the next digit
 //
-// so that there is one barrier of the team before the first pass and one after each.
+// so that there is one barrier of the grid before the first pass and one after each.
 //
 // Mapping      A block a chunk, tile by tile; in a tile, a warp has consecutive items, 8 a lane,
 //              which wait in registers for their places. Lanes with one digit find each other by a
@@ -18,7 +18,7 @@
 // Memory       An item is read and written once a pass; the histograms are 1.5 bytes an item. A
 //              block reads those of all blocks, 1 KB each: what a scan in a phase of its own would
 //              save with many blocks, its barrier costs
-// Determinism  the sort is stable: there is one result, whatever the team. Atomics count.
+// Determinism  the sort is stable: there is one result, whatever the grid. Atomics count.
 #pragma once
 
 #include "common/lists.h"
@@ -27,16 +27,16 @@
 
 namespace fused_rankloss::cuda {
 
-// Consecutive tiles for each block of a team: the same number for all but the last ones.
+// Consecutive tiles for each block of a grid: the same number for all but the last ones.
 struct TileChunks {
   int64_t num_tiles;
   uint32_t each;
   int64_t count;  // blocks that have any
 
-  template <class Team>
-  __device__ __forceinline__ TileChunks(const Team& team, int64_t num_tiles)
+  template <class GridType>
+  __device__ __forceinline__ TileChunks(const GridType& grid, int64_t num_tiles)
       : num_tiles(num_tiles),
-        each(num_tiles == 0 ? 1 : static_cast<uint32_t>((num_tiles - 1) / team.size() + 1)),
+        each(num_tiles == 0 ? 1 : static_cast<uint32_t>((num_tiles - 1) / grid.size() + 1)),
         count((num_tiles + each - 1) / each) {}
 
   // The tiles of a block.
@@ -87,7 +87,7 @@ struct KeyedIndices {
   }
 };
 
-struct TeamSort {
+struct GridRadixSort {
   static constexpr int kThreads = kScanThreads;
   static constexpr int kWarps = kThreads / kWarpSize;
   static constexpr int kDigits = 256;
@@ -121,25 +121,25 @@ struct TeamSort {
 
   // `digits`: bit d where keys may differ in digit d. Items know how to load(position) an item,
   // its digit(item, d), how to store(position, item), and to swap() what they load from and store
-  // to. All threads of the team call this; the result is what would be loaded then.
-  template <class Team, class Items>
-  __device__ __forceinline__ void sort(const Team& team, Shared& shared, Items& items,
+  // to. All threads of the grid call this; the result is what would be loaded then.
+  template <class GridType, class Items>
+  __device__ __forceinline__ void sort(const GridType& grid, Shared& shared, Items& items,
                                        uint32_t digits) const {
     if (digits == 0) return;
-    start(team, shared, items, digits);
-    team.sync();
-    finish(team, shared, items, digits);
+    start(grid, shared, items, digits);
+    grid.sync();
+    finish(grid, shared, items, digits);
   }
 
-  // The two parts of it, with a barrier of the team between them. The first one reads the items of
+  // The two parts of it, with a barrier of the grid between them. The first one reads the items of
   // the block's own chunk only.
-  template <class Team, class Items>
-  __device__ __forceinline__ void start(const Team& team, Shared& shared, const Items& items,
+  template <class GridType, class Items>
+  __device__ __forceinline__ void start(const GridType& grid, Shared& shared, const Items& items,
                                         uint32_t digits) const {
     const int thread = static_cast<int>(threadIdx.x);
     const int digit = __ffs(static_cast<int>(digits)) - 1;
-    const TileChunks chunks(team, num_tiles);
-    const Range tiles = chunks.of(team.rank());
+    const TileChunks chunks(grid, num_tiles);
+    const Range tiles = chunks.of(grid.rank());
     clear_counts(shared);
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
@@ -153,16 +153,16 @@ struct TeamSort {
       for (int i = 0; i < kScanRun; ++i) count_item(shared, own[i]);
     }
     __syncthreads();
-    if (team.rank() >= chunks.count) return;
+    if (grid.rank() >= chunks.count) return;
     uint32_t count = 0;
 #pragma unroll
     for (int warp = 0; warp < kWarps; ++warp) count += shared.counts.load(warp * kDigits + thread);
-    histogram(0, team.rank())[thread] = count;
-    histogram(1, team.rank())[thread] = 0;
+    histogram(0, grid.rank())[thread] = count;
+    histogram(1, grid.rank())[thread] = 0;
   }
 
-  template <class Team, class Items>
-  __device__ __forceinline__ void finish(const Team& team, Shared& shared, Items& items,
+  template <class GridType, class Items>
+  __device__ __forceinline__ void finish(const GridType& grid, Shared& shared, Items& items,
                                          uint32_t digits) const {
     int turn = 0;
 #pragma unroll 1
@@ -170,8 +170,8 @@ struct TeamSort {
       const int digit = __ffs(static_cast<int>(digits)) - 1;
       digits &= digits - 1;
       const int next = digits == 0 ? kNoDigit : __ffs(static_cast<int>(digits)) - 1;
-      move(team, shared, items, turn, digit, next);
-      team.sync();
+      move(grid, shared, items, turn, digit, next);
+      grid.sync();
       items.swap();
       turn = following(turn);
     }
@@ -211,28 +211,28 @@ struct TeamSort {
     return before + __popc(earlier);
   }
 
-  template <class Team, class Items>
-  __device__ __forceinline__ void move(const Team& team, Shared& shared, const Items& items,
+  template <class GridType, class Items>
+  __device__ __forceinline__ void move(const GridType& grid, Shared& shared, const Items& items,
                                        int turn, int digit, int next_digit) const {
     const int thread = static_cast<int>(threadIdx.x);
-    const TileChunks chunks(team, num_tiles);
-    if (team.rank() >= chunks.count) return;
+    const TileChunks chunks(grid, num_tiles);
+    if (grid.rank() >= chunks.count) return;
     uint32_t* next = histogram(following(turn), 0);
-    histogram(following(following(turn)), team.rank())[thread] = 0;
+    histogram(following(following(turn)), grid.rank())[thread] = 0;
 
     const uint32_t* counted = histogram(turn, 0) + thread;
     uint32_t before = 0, total = 0;
 #pragma unroll 8
     for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
       const uint32_t count = counted[chunk * kDigits];
-      if (chunk < team.rank()) before += count;
+      if (chunk < grid.rank()) before += count;
       total += count;
     }
     // Where the chunk's next item with the thread's digit goes.
     uint32_t place =
         before + scan_block<Sweep::kUp, kThreads>(shared.scan, Count{total}).before.count;
 
-    const Range tiles = chunks.of(team.rank());
+    const Range tiles = chunks.of(grid.rank());
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
       typename Items::Item own[kScanRun];

@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant(
         "one barrier less before the table is read",
         "lambda/long_rank.cuh",
-        "store_item(ranks[position], position); });\n    team_.sync();",
+        "store_item(ranks[position], position); });\n    grid_.sync();",
         "store_item(ranks[position], position); });",
     ),
     Mutant(
@@ -215,7 +215,7 @@ MUTANTS = [
     Mutant(
         "no barrier before gradients are scaled",
         "lambda/long_finish.cuh",
-        "  team.sync();\n",
+        "  grid.sync();\n",
         "",
     ),
 ]

@@ -162,7 +162,7 @@ MUTANTS = [
         "the scores are not sorted by",
         "listwise/long.cuh",
         "this->sort_items(~uint64_t{0} >> (64 - 8 * sizeof(Real)));",
-        "team_.sync();",
+        "grid_.sync();",
     ),
     Mutant(
         "gradients of lists that do not count stay",

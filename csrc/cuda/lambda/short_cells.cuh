@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The shared memory of a list in short.cuh, and its team's sums over all threads.
+// The shared memory of a list in short.cuh, and its group's sums over all threads.
 //
-// Cells         A warp has a slice of its own, a block all of them: ListTeam::first_cell.
+// Cells         A warp has a slice of its own, a block all of them: WarpOrBlock::first_cell.
 // Determinism   The bits of a result follow from the list's items alone. Sums are added up thread
 // by
 //               thread within lanes 0 to 31 first: 32 threads with several rows each have the same
@@ -36,19 +36,19 @@ struct LambdaCells {
   CellWords discounts;  // bits of fp64 numbers, as they enter the weights
   CellWords words;      // sort keys; then discounts of ranks, for distances; sums of threads
   SharedArray<CellPlace, kShortLambda> places;
-  SharedArray<int, ListTeam::kOwn * kListWarps> counts;
+  SharedArray<int, WarpOrBlock::kOwn * kListWarps> counts;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
-  ListTeamShared team;
+  WarpOrBlockShared group;
 };
 
 // ---- Sums ------------------------------------------------------------------
 
-struct TeamSums {
+struct GroupSums {
   double value = 0;
   double slope = 0;
   double pairs = 0;
 
-  __device__ __forceinline__ void add(const TeamSums& other) {
+  __device__ __forceinline__ void add(const GroupSums& other) {
     value += other.value;
     slope += other.slope;
     pairs += other.pairs;
@@ -56,7 +56,7 @@ struct TeamSums {
 };
 
 // The sum over the lanes that are 1, 2, .. `lanes` / 2 apart, in each of them.
-__device__ __forceinline__ TeamSums sum_of_lanes(TeamSums sums, int lanes) {
+__device__ __forceinline__ GroupSums sum_of_lanes(GroupSums sums, int lanes) {
 #pragma unroll 1
   for (int distance = lanes / 2; distance > 0; distance /= 2) {
     sums.add({__shfl_xor_sync(kAllLanes, sums.value, distance),
@@ -66,13 +66,13 @@ __device__ __forceinline__ TeamSums sum_of_lanes(TeamSums sums, int lanes) {
   return sums;
 }
 
-// The sum over the team, in all of its threads. Overwrites a block's words, between barriers.
-__device__ __forceinline__ TeamSums sum_of_team(const ListTeam& team, CellWords& words,
-                                                TeamSums sums) {
-  constexpr int kThreads = ListTeam::kBlockThreads;
+// The sum over the group, in all of its threads. Overwrites a block's words, between barriers.
+__device__ __forceinline__ GroupSums sum_of_group(const WarpOrBlock& group, CellWords& words,
+                                                  GroupSums sums) {
+  constexpr int kThreads = WarpOrBlock::kBlockThreads;
   static_assert(3 * kThreads <= kShortLambda, "sums of all threads fit the words");
-  team.sync();
-  if (team.is_block()) {
+  group.sync();
+  if (group.is_block()) {
     const int thread = static_cast<int>(threadIdx.x);
     words.store(thread, bit_cast<uint64_t>(sums.value));
     words.store(kThreads + thread, bit_cast<uint64_t>(sums.slope));

@@ -41,23 +41,23 @@ struct ShortItems {
 template <typename Real>
 class LambdaItemsReader {
  public:
-  __device__ __forceinline__ LambdaItemsReader(const LambdaArgs& args, const ListTeam& team,
+  __device__ __forceinline__ LambdaItemsReader(const LambdaArgs& args, const WarpOrBlock& group,
                                                LambdaCells<Real>& cells, const ShortSlots& slots)
-      : args_(args), team_(team), cells_(cells), slots_(slots), first_(team.first_cell()) {}
+      : args_(args), group_(group), cells_(cells), slots_(slots), first_(group.first_cell()) {}
 
-  // Fills the cells. All threads of the team call this, and get the same.
+  // Fills the cells. All threads of the group call this, and get the same.
   __device__ __forceinline__ ShortItems read() {
     ShortItems items = read_scores();
     if (items.poisoned) return items;
     items.top = static_cast<int>(args_.top(items.n));
     items.size = args_.both() ? items.top : items.n;
-    TeamSums dcg;
+    GroupSums dcg;
     sort_items(items, dcg);
     if (items.top < items.n) count_top(items);
     rank_labels(items, dcg);
     weigh_items(items.n, dcg.value);
     write_metrics(items, dcg);
-    team_.sync();
+    group_.sync();
     return items;
   }
 
@@ -85,8 +85,8 @@ class LambdaItemsReader {
     LambdaPoison poison;
     poison.loss = !args_.lists.valid(slots_.list);
 #pragma unroll 1
-    for (int begin = 0; begin < slots_.size; begin += team_.size()) {
-      const int cell = begin + team_.thread();
+    for (int begin = 0; begin < slots_.size; begin += group_.size()) {
+      const int cell = begin + group_.thread();
       const int64_t slot = slots_.begin + cell;
       const bool inside = cell < slots_.size;
       const bool real = inside && args_.lists.is_real(slot);
@@ -103,15 +103,15 @@ class LambdaItemsReader {
         cells_.words.store(first_ + cell, key);
         cells_.places.store(first_ + cell, {static_cast<uint32_t>(cell), 0, 0});
       }
-      items.n += team_.count(real);
+      items.n += group_.count(real);
     }
-    items.poisoned = team_.any(poison.loss);
-    items.has_ndcg = args_.statistics == nullptr || !team_.any(poison.ndcg);
+    items.poisoned = group_.any(poison.loss);
+    items.has_ndcg = args_.statistics == nullptr || !group_.any(poison.ndcg);
     return items;
   }
 
   // Leaves the items in the order of their labels, whose keys are the words, with their ranks.
-  __device__ __forceinline__ void sort_items(ShortItems& items, TeamSums& dcg) {
+  __device__ __forceinline__ void sort_items(ShortItems& items, GroupSums& dcg) {
     enum Pass { kByScore, kByGain, kByLabel };
     const bool by_gain = args_.gains != nullptr && needs_gains();
     int size = slots_.size;
@@ -119,7 +119,7 @@ class LambdaItemsReader {
     for (int pass = kByScore; pass <= kByLabel; ++pass) {
       if (pass == kByGain && !by_gain) continue;
 #pragma unroll 1
-      for (int cell = team_.thread(); pass != kByScore && cell < items.n; cell += team_.size()) {
+      for (int cell = group_.thread(); pass != kByScore && cell < items.n; cell += group_.size()) {
         CellPlace place = cells_.places.load(first_ + cell);
         const int64_t slot = slots_.begin + place.slot;
         if (pass == kByGain || !by_gain) place.rank = static_cast<uint32_t>(cell);
@@ -127,17 +127,17 @@ class LambdaItemsReader {
         cells_.words.store(first_ + cell, pass == kByGain ? ~ordered_key(args_.gains[slot])
                                                           : label_word(label_key(slot)));
       }
-      team_.sync();
-      sort_cells(team_, cells_.words, cells_.places, size);
+      group_.sync();
+      sort_cells(group_, cells_.words, cells_.places, size);
       if (pass == kByScore && items.n > 0) {
         items.spread = cells_.words.load(first_) != cells_.words.load(first_ + items.n - 1);
       }
 #pragma unroll 1
-      for (int cell = team_.thread(); pass == kByGain && cell < items.top; cell += team_.size()) {
+      for (int cell = group_.thread(); pass == kByGain && cell < items.top; cell += group_.size()) {
         dcg.value += value_of_key(~cells_.words.load(first_ + cell)) * args_.discount(cell);
       }
       size = items.n;
-      team_.sync();
+      group_.sync();
     }
   }
 
@@ -153,25 +153,25 @@ class LambdaItemsReader {
   // How many of every 32 cells are of the top ranks.
   __device__ __forceinline__ void count_top(const ShortItems& items) {
 #pragma unroll 1
-    for (int begin = 0; begin < items.n; begin += team_.size()) {
-      const int cell = begin + team_.thread();
+    for (int begin = 0; begin < items.n; begin += group_.size()) {
+      const int cell = begin + group_.thread();
       const unsigned votes = __ballot_sync(kAllLanes, is_top(items, cell));
       if (lane_index() == 0) cells_.counts.store((first_ + cell) / kWarpSize, __popc(votes));
     }
-    team_.sync();
+    group_.sync();
   }
 
   // Puts the items into their cells, those of the top first, with levels, and gains as they are.
   // Adds up the maximal DCG (value), that of the ranks (slope), and the number of pairs of labels,
-  // over the team.
-  __device__ __forceinline__ void rank_labels(const ShortItems& items, TeamSums& dcg) {
+  // over the group.
+  __device__ __forceinline__ void rank_labels(const ShortItems& items, GroupSums& dcg) {
     const double highest = items.n > 0 ? label_of(items.n - 1) : 0;
     const bool by_label = needs_gains() && args_.gains == nullptr;
     int top_before = 0;                // of the top, in cells of earlier warps and rounds
     int counted = first_ / kWarpSize;  // of the groups that count_top counted
 #pragma unroll 1
-    for (int begin = 0; begin < items.n; begin += team_.size()) {
-      const int cell = begin + team_.thread();
+    for (int begin = 0; begin < items.n; begin += group_.size()) {
+      const int cell = begin + group_.thread();
       int target = cell;
       if (items.top < items.n) {
 #pragma unroll 1
@@ -207,14 +207,14 @@ class LambdaItemsReader {
       cells_.discounts.store(first_ + target, bit_cast<uint32_t>(place));
     }
     // Its barriers keep everybody from overwriting what others still read.
-    dcg = sum_of_team(team_, cells_.words, dcg);
+    dcg = sum_of_group(group_, cells_.words, dcg);
   }
 
   // The places of the new order, gains over the maximal DCG, and what discounts the weights have,
   // of items and of distances.
   __device__ __forceinline__ void weigh_items(int n, double best_dcg) {
 #pragma unroll 1
-    for (int cell = team_.thread(); cell < n; cell += team_.size()) {
+    for (int cell = group_.thread(); cell < n; cell += group_.size()) {
       const auto word = static_cast<uint32_t>(cells_.discounts.load(first_ + cell));
       const auto place = bit_cast<CellPlace>(word);
       cells_.places.store(first_ + cell, place);
@@ -233,15 +233,15 @@ class LambdaItemsReader {
 
   // But for the pairs in the right order.
   __device__ __forceinline__ void write_metrics(const ShortItems& items,
-                                                const TeamSums& dcg) const {
-    if (args_.statistics == nullptr || team_.thread() != 0) return;
+                                                const GroupSums& dcg) const {
+    if (args_.statistics == nullptr || group_.thread() != 0) return;
     args_.statistics[3 * slots_.list] = dcg.pairs;
     const bool has_ndcg = items.has_ndcg && dcg.value > 0;
     args_.statistics[3 * slots_.list + 2] = has_ndcg ? dcg.slope / dcg.value : kNan<double>;
   }
 
   const LambdaArgs& args_;
-  const ListTeam& team_;
+  const WarpOrBlock& group_;
   LambdaCells<Real>& cells_;
   const ShortSlots& slots_;
   const int first_;

@@ -93,30 +93,30 @@ struct AnyWeight {
 
 // What a row adds up.
 struct RoleSums {
-  TeamSums more;    // as the more relevant item
+  GroupSums more;   // as the more relevant item
   double less = 0;  // slopes as the less relevant one
 };
 
 template <class Loss, typename Real>
 class LambdaRows {
  public:
-  __device__ __forceinline__ LambdaRows(const LambdaArgs& args, const ListTeam& team,
+  __device__ __forceinline__ LambdaRows(const LambdaArgs& args, const WarpOrBlock& group,
                                         LambdaCells<Real>& cells, const ShortSlots& slots,
                                         const ShortItems& items)
       : args_(args),
-        team_(team),
+        group_(group),
         cells_(cells),
         slots_(slots),
         items_(items),
-        first_(team.first_cell()),
+        first_(group.first_cell()),
         term_args_{args.sigma, args.margin} {
     plan();
   }
 
   // The sums over all pairs of the list, in all threads; gradients stay in registers.
-  __device__ __forceinline__ TeamSums solve() {
+  __device__ __forceinline__ GroupSums solve() {
     const bool normalized = args_.score_normalization && items_.spread;
-    TeamSums sums;
+    GroupSums sums;
     if (args_.weights != nullptr || normalized) {
       sums = solve<AnyWeight>(normalized);
     } else if (args_.scheme == Scheme::kNone) {
@@ -141,11 +141,11 @@ class LambdaRows {
 #pragma unroll
     for (int r = 0; r <= kOwn; ++r) {
       const Pass pass = r == kOwn ? top_rows_ : other_rows_;
-      const int cell = pass.row(team_.thread() + (r % kOwn) * team_.size());
-      if (cell < pass.end && pass.share(team_.thread()) == 0) store(cell, gradients_[r]);
+      const int cell = pass.row(group_.thread() + (r % kOwn) * group_.size());
+      if (cell < pass.end && pass.share(group_.thread()) == 0) store(cell, gradients_[r]);
     }
 #pragma unroll 1
-    for (int cell = items_.size + team_.thread(); cell < items_.n; cell += team_.size()) {
+    for (int cell = items_.size + group_.thread(); cell < items_.n; cell += group_.size()) {
       store(cell, 0);
     }
   }
@@ -154,7 +154,7 @@ class LambdaRows {
   __device__ __forceinline__ int count_ordered() const {
     int twice = 0;
 #pragma unroll 1
-    for (int cell = team_.thread(); cell < items_.n; cell += team_.size()) {
+    for (int cell = group_.thread(); cell < items_.n; cell += group_.size()) {
       const int level = static_cast<int>(cells_.places.load(first_ + cell).level);
       const Real score = cells_.items.load(first_ + cell).score;
 #pragma unroll 1
@@ -172,7 +172,7 @@ class LambdaRows {
   }
 
  private:
-  static constexpr int kOwn = ListTeam::kOwn;
+  static constexpr int kOwn = WarpOrBlock::kOwn;
 
   // Rows [begin, end), 2^log_lanes threads each.
   struct Pass {
@@ -187,7 +187,7 @@ class LambdaRows {
 
   // Lanes a row, where there are so many: they follow from the list alone, not from who solves it.
   __device__ __forceinline__ int log_lanes_for(int rows) const {
-    const int threads = items_.n <= kWarpListItems ? kWarpSize : ListTeam::kBlockThreads;
+    const int threads = items_.n <= kWarpListItems ? kWarpSize : WarpOrBlock::kBlockThreads;
     int log_lanes = 5;
     while (log_lanes > 0 && rows << log_lanes > threads) --log_lanes;
     return log_lanes;
@@ -203,23 +203,23 @@ class LambdaRows {
   }
 
   template <class Weight>
-  __device__ __forceinline__ TeamSums solve(bool normalized) {
+  __device__ __forceinline__ GroupSums solve(bool normalized) {
     const Weight weight(args_, cells_.words, first_, normalized);
     // The rows of the top come first, and in lists that a warp can solve they are its lanes' in a
-    // block, too: either team adds up every lane's rows in the same order.
-    TeamSums sums;
+    // block, too: either group adds up every lane's rows in the same order.
+    GroupSums sums;
 #pragma unroll 1
     for (int p = 0; p < 2; ++p) {
       const bool is_top = p == 0;
       const int first = is_top ? top_rows_.begin : other_rows_.begin;
       const int end = is_top ? top_rows_.end : other_rows_.end;
       const Pass pass{first, end, is_top ? top_rows_.log_lanes : other_rows_.log_lanes};
-      const int step = team_.size() >> pass.log_lanes;
+      const int step = group_.size() >> pass.log_lanes;
       int round = is_top ? kOwn : 0;
 #pragma unroll 1
       for (int begin = pass.begin; begin < pass.end; begin += step, ++round) {
-        const int cell = begin + (team_.thread() >> pass.log_lanes);
-        const int share = pass.share(team_.thread());
+        const int cell = begin + (group_.thread() >> pass.log_lanes);
+        const int share = pass.share(group_.thread());
         RoleSums row;
         if (cell < pass.end) solve_row(weight, cell, share, pass.lanes(), row);
         row.more = sum_of_lanes(row.more, pass.lanes());
@@ -231,7 +231,7 @@ class LambdaRows {
         }
       }
     }
-    return sum_of_team(team_, cells_.words, sums);
+    return sum_of_group(group_, cells_.words, sums);
   }
 
   // One lane's share of a row.
@@ -307,7 +307,7 @@ class LambdaRows {
   }
 
   const LambdaArgs& args_;
-  const ListTeam& team_;
+  const WarpOrBlock& group_;
   LambdaCells<Real>& cells_;
   const ShortSlots& slots_;
   const ShortItems& items_;

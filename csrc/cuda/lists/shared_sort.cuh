@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sort of a short list's cells by its team, a warp or a block (warp_or_block.cuh). Runs of
+// The sort of a short list's cells by its group, a warp or a block (warp_or_block.cuh). Runs of
 // equal labels have a sort of their own, list_sort.cuh.
 #pragma once
 
@@ -10,21 +10,21 @@ namespace fused_rankloss::cuda {
 
 using CellWords = SharedArray<uint64_t, kBlockListItems>;
 
-// Sorts the team's keys [0, size) and takes the values with them; equal keys keep their order. All
-// threads of the team call this, and it ends with their barrier.
+// Sorts the group's keys [0, size) and takes the values with them; equal keys keep their order. All
+// threads of the group call this, and it ends with their barrier.
 //
 // Groups of 32 by counting: a lane's place is the number of lanes that come before it. Then merges
 // of two neighbouring stretches: an item's place is its place in its own, and the number of items
 // that come before it in the other, which a binary search finds.
 template <typename Value>
-__device__ __forceinline__ void sort_cells(const ListTeam& team, CellWords& all_keys,
+__device__ __forceinline__ void sort_cells(const WarpOrBlock& group, CellWords& all_keys,
                                            SharedArray<Value, kBlockListItems>& all_values,
                                            int size) {
-  constexpr int kOwn = ListTeam::kOwn;
-  const int first = team.first_cell();
+  constexpr int kOwn = WarpOrBlock::kOwn;
+  const int first = group.first_cell();
   const int lane = lane_index();
 #pragma unroll 1
-  for (int cell = team.thread(); cell - lane < size; cell += team.size()) {
+  for (int cell = group.thread(); cell - lane < size; cell += group.size()) {
     const bool there = cell < size;
     const uint64_t key = there ? all_keys.load(first + cell) : UINT64_MAX;
     const Value value = there ? all_values.load(first + cell) : Value{};
@@ -40,7 +40,7 @@ __device__ __forceinline__ void sort_cells(const ListTeam& team, CellWords& all_
       all_values.store(first + cell - lane + before, value);
     }
   }
-  team.sync();
+  group.sync();
 
 #pragma unroll 1
   for (int length = kWarpSize; length < size; length *= 2) {
@@ -49,7 +49,7 @@ __device__ __forceinline__ void sort_cells(const ListTeam& team, CellWords& all_
     int targets[kOwn];
 #pragma unroll
     for (int r = 0; r < kOwn; ++r) {
-      const int cell = team.thread() + r * team.size();
+      const int cell = group.thread() + r * group.size();
       if (cell >= size) continue;
       const int own = cell & -length;
       const int other = own ^ length;
@@ -64,14 +64,14 @@ __device__ __forceinline__ void sort_cells(const ListTeam& team, CellWords& all_
       });
       targets[r] = (own < other ? own : other) + (cell - own) + (before - other_begin);
     }
-    team.sync();
+    group.sync();
 #pragma unroll
     for (int r = 0; r < kOwn; ++r) {
-      if (team.thread() + r * team.size() >= size) continue;
+      if (group.thread() + r * group.size() >= size) continue;
       all_keys.store(first + targets[r], keys[r]);
       all_values.store(first + targets[r], values[r]);
     }
-    team.sync();
+    group.sync();
   }
 }
 

@@ -106,7 +106,7 @@ __device__ __forceinline__ void end_short_lists(const ShortListsEnd& end, const 
     if (lane_index() == 0 && end.finishes()) end.records[blockIdx.x] = totals;
   }
   if (!end.finishes() || !is_last_block(end.finished_blocks)) return;
-  finish_batch<Real, ListTeam::kBlockThreads>(args, end.records, blocks_per_margin);
+  finish_batch<Real, WarpOrBlock::kBlockThreads>(args, end.records, blocks_per_margin);
 }
 
 }  // namespace fused_rankloss::cuda

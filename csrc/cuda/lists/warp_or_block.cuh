@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The threads that share a list in pairwise/short.cuh, a warp or a block, and what they do
-// together. All threads of a team call each function.
+// together. All threads of a group call each function.
 #pragma once
 
 #include "cuda/lists/partials.cuh"
@@ -46,17 +46,17 @@ __device__ __forceinline__ Sums warp_sum(Sums sums) {
   return sums;
 }
 
-// How the items that a warp picks lie among those that its team picks, and the least key of what is
-// left.
+// How the items that a warp picks lie among those that its group picks, and the least key of what
+// is left.
 template <typename Key>
 struct Selection {
-  int before;  // picked by the team's earlier warps
+  int before;  // picked by the group's earlier warps
   int total;
   Key next;
 };
 
 // What a block's warps tell each other.
-struct ListTeamShared {
+struct WarpOrBlockShared {
   static constexpr int kCells = 2 * kListWarps;
   SharedArray<int, kCells> picked;  // [2, warps]: two, so that one barrier is enough
   SharedArray<int64_t, kCells> next;
@@ -65,13 +65,13 @@ struct ListTeamShared {
 
 // A warp with cells of its own, or the block with all of them. Which one shows at run time, so that
 // the code is there once; either way a thread has kOwn items.
-class ListTeam {
+class WarpOrBlock {
  public:
   static constexpr int kBlockThreads = kListWarps * kWarpSize;
   static constexpr int kOwn = kWarpListItems / kWarpSize;
   static_assert(kOwn * kBlockThreads == kBlockListItems);
 
-  __device__ __forceinline__ ListTeam(ListTeamShared& shared, bool is_block)
+  __device__ __forceinline__ WarpOrBlock(WarpOrBlockShared& shared, bool is_block)
       : shared_(shared), is_block_(is_block) {}
 
   __device__ __forceinline__ bool is_block() const { return is_block_; }
@@ -90,7 +90,7 @@ class ListTeam {
     }
   }
 
-  // How many of the team's threads say so, and whether any does.
+  // How many of the group's threads say so, and whether any does.
   __device__ __forceinline__ int count(bool flag) const {
     return is_block_ ? __syncthreads_count(flag) : __popc(__ballot_sync(kAllLanes, flag));
   }
@@ -133,7 +133,7 @@ class ListTeam {
   }
 
  private:
-  ListTeamShared& shared_;
+  WarpOrBlockShared& shared_;
   bool is_block_;
   int turn_ = 0;  // first cell of the last exchange: 0 or kListWarps
 };

@@ -27,7 +27,7 @@ struct ShortListsParams : ShortListsEnd {
 };
 
 template <class Term>
-__global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename Term::Real>)
+__global__ void __launch_bounds__(WarpOrBlock::kBlockThreads, kListBlocks<typename Term::Real>)
     short_lists_kernel(const __grid_constant__ ShortListsParams params) {
   __shared__ ShortListsShared<Term> shared;
 
@@ -37,12 +37,12 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename 
   const BlockLists own = lists_of_block(args.lists, block, params.lists_per_block);
   const Term term(args, args.margin_of(k));
   for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& slots) {
-    ListTeam team(shared.team, is_block);
+    WarpOrBlock group(shared.group, is_block);
     const ShortList list{slots.begin, k * args.lists.num_slots + slots.begin,
                          static_cast<int>(slots.size()), args.unit(own.first + i)};
-    const ListPartial sum = solve_list(term, team, shared, args, list);
-    if (team.thread() == 0) shared.sums.store(i, sum);
-    team.sync();  // before the next list's items overwrite this one's
+    const ListPartial sum = solve_list(term, group, shared, args, list);
+    if (group.thread() == 0) shared.sums.store(i, sum);
+    group.sync();  // before the next list's items overwrite this one's
   });
   end_short_lists<typename Term::Real>(params, args, k, own, params.longest, shared.sums,
                                        params.blocks_per_margin);
@@ -56,7 +56,7 @@ void run_short_lists(Queue& queue, const PairwiseArgs& args, std::string_view lo
   const ShortListsParams params{short_lists_end(queue, partials, blocks), args, longest,
                                 grid.num_blocks, grid.lists_per_block};
   dispatch_term(args, loss_name, [&]<class Term>() {
-    queue.launch(blocks, ListTeam::kBlockThreads, short_lists_kernel<Term>, params);
+    queue.launch(blocks, WarpOrBlock::kBlockThreads, short_lists_kernel<Term>, params);
   });
 }
 

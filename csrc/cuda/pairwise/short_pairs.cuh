@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of one list, enumerated by a team of threads (short.cuh has the batch).
+// The pairs of one list, enumerated by a group of threads (short.cuh has the batch).
 //
 //   list_sum = sum_{i, j of one list, y_i > y_j} w_ij phi(m - (s_i - s_j))                    (1)
 //
@@ -57,7 +57,7 @@ struct ShortListsShared {
   SharedArray<Place, kBlockListItems> places;
   std::conditional_t<Term::kCounts, SortShared, NoSort> sorting;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
-  ListTeamShared team;
+  WarpOrBlockShared group;
 };
 
 // A list, for one margin.
@@ -75,18 +75,18 @@ struct LabelOrder {
 
 // Puts the items of a list into cells, ordered by label, and zeroes the gradient of its padding.
 template <class Term>
-__device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& team,
+__device__ __forceinline__ LabelOrder order_items(const Term& term, WarpOrBlock& group,
                                                   ShortListsShared<Term>& shared,
                                                   const PairwiseArgs& args, const ShortList& own) {
   using Key = typename Term::Key;
   using Real = typename Term::Real;
-  constexpr int kOwn = ListTeam::kOwn;
+  constexpr int kOwn = WarpOrBlock::kOwn;
 
-  // Item r of a thread is team.size() slots behind its item r - 1.
+  // Item r of a thread is group.size() slots behind its item r - 1.
   unsigned waiting = 0;  // bit r: item r is real and has no cell yet
 #pragma unroll
   for (int r = 0; r < kOwn; ++r) {
-    const int slot = team.thread() + r * team.size();
+    const int slot = group.thread() + r * group.size();
     if (slot >= own.size) continue;
     if (args.lists.is_real(own.begin + slot)) {
       waiting |= 1u << r;
@@ -95,7 +95,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
     }
   }
   const auto slot_of = [&, real = waiting](int r) {
-    return real >> r & 1u ? own.begin + team.thread() + r * team.size() : int64_t{-1};
+    return real >> r & 1u ? own.begin + group.thread() + r * group.size() : int64_t{-1};
   };
   Key labels[kOwn];
   Real scores[kOwn];
@@ -122,14 +122,14 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
       votes[r] = __ballot_sync(kAllLanes, chosen >> r & 1u);
       picked += __popc(votes[r]);
     }
-    const Selection<Key> selection = team.select(picked, least_waiting());
+    const Selection<Key> selection = group.select(picked, least_waiting());
     int cell = begin + selection.before;
     const unsigned earlier_lanes = (1u << lane_index()) - 1;
 #pragma unroll
     for (int r = 0; r < kOwn; ++r) {
       if (chosen >> r & 1u) {
-        const int own_cell = team.first_cell() + cell + __popc(votes[r] & earlier_lanes);
-        const int slot = team.thread() + r * team.size();
+        const int own_cell = group.first_cell() + cell + __popc(votes[r] & earlier_lanes);
+        const int slot = group.thread() + r * group.size();
         shared.items.store(own_cell, term.item(scores[r], weights[r], labels[r]));
         shared.places.store(own_cell, {static_cast<uint32_t>(slot), static_cast<uint32_t>(begin),
                                        static_cast<uint32_t>(begin + selection.total)});
@@ -142,7 +142,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
   int picked = 0;
 #pragma unroll
   for (int r = 0; r < kOwn; ++r) picked += __popc(__ballot_sync(kAllLanes, waiting >> r & 1u));
-  Selection<Key> selection = team.select(picked, least_waiting());
+  Selection<Key> selection = group.select(picked, least_waiting());
   LabelOrder order{selection.total, 0};
 #pragma unroll 1
   for (int level = 0; level < kListLevels && order.tail < order.size; ++level) {
@@ -155,16 +155,16 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
     order.tail += selection.total;
   }
   if (order.tail < order.size) place(waiting, order.tail);
-  team.sync();
+  group.sync();
   return order;
 }
 
 // Sorts the items of each label, and of the tail, by score. All threads of the block call this.
 template <class Term>
-__device__ __forceinline__ void sort_labels(const ListTeam& team, ShortListsShared<Term>& shared,
-                                            int size) {
-  constexpr int kThreads = ListTeam::kBlockThreads;
-  constexpr int kOwn = ListTeam::kOwn;
+__device__ __forceinline__ void sort_labels(const WarpOrBlock& group,
+                                            ShortListsShared<Term>& shared, int size) {
+  constexpr int kThreads = WarpOrBlock::kBlockThreads;
+  constexpr int kOwn = WarpOrBlock::kOwn;
   constexpr bool kOneWord = sizeof(typename Term::Real) == 4;  // for run and score
   const int thread = static_cast<int>(threadIdx.x);
   SortShared& sorting = shared.sorting;
@@ -177,14 +177,14 @@ __device__ __forceinline__ void sort_labels(const ListTeam& team, ShortListsShar
     sorting.cells.store(cell, static_cast<uint16_t>(cell));
   }
   __syncthreads();
-  sort_cells(team, sorting.keys, sorting.cells, size);
+  sort_cells(group, sorting.keys, sorting.cells, size);
   if constexpr (!kOneWord) {
 #pragma unroll 1
     for (int cell = thread; cell < size; cell += kThreads) {
       sorting.keys.store(cell, run_of(sorting.cells.load(cell)));
     }
     __syncthreads();
-    sort_cells(team, sorting.keys, sorting.cells, size);
+    sort_cells(group, sorting.keys, sorting.cells, size);
   }
   typename Term::Item items[kOwn];
   Place places[kOwn];
@@ -291,15 +291,15 @@ __device__ __forceinline__ void find_partners(ShortListsShared<Term>& shared, in
 
 // Solves the rows of a thread from `begin` on, kThreads apart, and adds them to the list's sums.
 template <int kRows, class Term>
-__device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& team,
+__device__ __forceinline__ void solve_rows(const Term& term, const WarpOrBlock& group,
                                            ShortListsShared<Term>& shared, const PairwiseArgs& args,
                                            const ShortList& own, const LabelOrder& order, int begin,
                                            ListPartial& partial) {
-  const int first_cell = team.first_cell();
+  const int first_cell = group.first_cell();
   Row<Term> rows[kRows];
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    const int cell = begin + r * team.size();
+    const int cell = begin + r * group.size();
     if (cell < order.size) {
       const Place place = shared.places.load(first_cell + cell);
       rows[r].item = shared.items.load(first_cell + cell);
@@ -309,7 +309,7 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
       if (term.holds_nan(rows[r].item)) rows[r].sums.poison();
       term.count_lower(place.lower, rows[r].sums);
       if constexpr (Term::kCounts && kRows == 1) {
-        if (team.is_block()) find_partners(shared, order.size, rows[r]);
+        if (group.is_block()) find_partners(shared, order.size, rows[r]);
       }
     } else {  // none, with no partners of its own
       rows[r].item = Term::inert(kHighestKey<typename Term::Key>);
@@ -320,7 +320,7 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
   meet_partners(term, shared, first_cell, order.size, rows);
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    const int cell = begin + r * team.size();
+    const int cell = begin + r * group.size();
     if (cell >= order.size) continue;
     typename Term::Sums sums;
     sums.add_tile(rows[r].item, rows[r].sums);
@@ -334,36 +334,36 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
   }
 }
 
-// All of one list, but for what depends on its sums. Thread 0 of the team gets them.
+// All of one list, but for what depends on its sums. Thread 0 of the group gets them.
 template <class Term>
-__device__ __forceinline__ ListPartial solve_list(const Term& term, ListTeam& team,
+__device__ __forceinline__ ListPartial solve_list(const Term& term, WarpOrBlock& group,
                                                   ShortListsShared<Term>& shared,
                                                   const PairwiseArgs& args, const ShortList& own) {
   if (args.lists.lengths && args.raw_grad != nullptr) {
-    for (int64_t slot = own.size + team.thread(); slot < args.lists.width; slot += team.size()) {
+    for (int64_t slot = own.size + group.thread(); slot < args.lists.width; slot += group.size()) {
       term.store_gradient(own.first_grad + slot, typename Term::Totals{}, own.unit);
     }
   }
-  const LabelOrder order = order_items(term, team, shared, args, own);
+  const LabelOrder order = order_items(term, group, shared, args, own);
   // Blocks sort where it pays: enumerating the pairs of a warp's list is as fast, and sums of
   // values take more than the ends of a stretch.
-  const bool sorted = Term::kCounts && team.is_block();
+  const bool sorted = Term::kCounts && group.is_block();
   if constexpr (Term::kCounts) {
-    if (sorted) sort_labels(team, shared, order.size);
+    if (sorted) sort_labels(group, shared, order.size);
   }
   constexpr int kRows = Term::kListRows;
   ListPartial partial;
   int done = 0;
 #pragma unroll 1
-  for (; kRows > 1 && !sorted && done + team.size() < order.size; done += kRows * team.size()) {
-    solve_rows<kRows>(term, team, shared, args, own, order, done + team.thread(), partial);
+  for (; kRows > 1 && !sorted && done + group.size() < order.size; done += kRows * group.size()) {
+    solve_rows<kRows>(term, group, shared, args, own, order, done + group.thread(), partial);
   }
 #pragma unroll 1
-  for (; done < order.size; done += team.size()) {
-    solve_rows<1>(term, team, shared, args, own, order, done + team.thread(), partial);
+  for (; done < order.size; done += group.size()) {
+    solve_rows<1>(term, group, shared, args, own, order, done + group.thread(), partial);
   }
   // A block's sum has a barrier: the next list's items may overwrite this one's.
-  return team.sum(partial);
+  return group.sum(partial);
 }
 
 }  // namespace fused_rankloss::cuda::pairwise

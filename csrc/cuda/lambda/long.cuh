@@ -107,12 +107,12 @@ void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const uint32_t* we
   queue.zero(reinterpret_cast<char*>(params.levels), zero_bytes);
   queue.launch(tiles, kScanThreads, lambda_prepare_kernel<Real>, params);
   launch_slot_sorts(queue, params);
-  queue.launch_together(tiles, kScanThreads, lambda_rank_kernel<Real>, params);
+  queue.launch_cooperative(tiles, kScanThreads, lambda_rank_kernel<Real>, params);
   if (!scans) run_direct_pairs(queue, params, most_lists);
   if (scans || params.ordered != nullptr) {
     run_lambda_scan(queue, args, most_lists, scans, params.ranked_lists(), params.ordered);
   }
-  queue.launch_together(tiles, kScanThreads, lambda_finish_kernel<Real>, params);
+  queue.launch_cooperative(tiles, kScanThreads, lambda_finish_kernel<Real>, params);
 }
 
 template <class Queue>

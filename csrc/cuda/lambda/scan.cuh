@@ -354,7 +354,7 @@ void run_lambda_scan(Queue& queue, const LambdaArgs& args, int64_t most_lists, b
     params.partials = workspace.take<PairSums>(parts);
     return params;
   });
-  queue.launch_together(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
+  queue.launch_cooperative(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
 }
 
 }  // namespace fused_rankloss::cuda::lambda

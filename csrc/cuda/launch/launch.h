@@ -117,8 +117,8 @@ class DeviceQueue {
 
   // The same, and the blocks may wait for each other (primitives/grid.cuh).
   template <typename Parameter>
-  void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
-                       const std::remove_cv_t<Parameter>& argument) {
+  void launch_cooperative(int64_t most_blocks, int threads, void (*kernel)(Parameter),
+                          const std::remove_cv_t<Parameter>& argument) {
     if (most_blocks == 0) return;
     cudaLaunchAttribute attribute{};
     attribute.id = cudaLaunchAttributeCooperative;

@@ -487,7 +487,7 @@ void run_long_listwise(Queue& queue, const ListwiseArgs& args, const ListPartial
   });
   params.partials = partials;
   dispatch_listwise(args, [&]<ListwiseLoss kLoss, typename Real>() {
-    queue.launch_together(most_tiles, kScanThreads, long_listwise_kernel<kLoss, Real>, params);
+    queue.launch_cooperative(most_tiles, kScanThreads, long_listwise_kernel<kLoss, Real>, params);
   });
 }
 

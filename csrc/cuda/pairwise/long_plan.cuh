@@ -38,7 +38,7 @@ struct LongListsPlan {
                      score_keys_kernel<Real>, params);
       }
     }
-    queue.launch_together(num_tiles(), kScanThreads, long_lists_kernel<Term>, params);
+    queue.launch_cooperative(num_tiles(), kScanThreads, long_lists_kernel<Term>, params);
   }
 
  private:

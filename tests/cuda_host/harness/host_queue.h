@@ -83,8 +83,8 @@ class HostQueue {
   }
 
   template <typename Parameter>
-  void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
-                       const std::remove_cv_t<Parameter>& argument) {
+  void launch_cooperative(int64_t most_blocks, int threads, void (*kernel)(Parameter),
+                          const std::remove_cv_t<Parameter>& argument) {
     const int64_t blocks = std::min(most_blocks, facts_.resident_blocks);
     run(blocks, threads, {.together = true}, kernel, argument);
   }

@@ -41,9 +41,9 @@ class ListLevels {
   __device__ __forceinline__ void number(int64_t tile, const LongList& list, int64_t first) {
     const unsigned changes = changes_in_run(list, first);
     const uint32_t before = params_.label_changes[tile] + scan(changes).before.count;
-    const int64_t begin = first + int64_t{threadIdx.x} * kScanRun;
+    const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun && begin + p < list.size; ++p) {
+    for (int p = 0; p < kItemsPerThread && begin + p < list.size; ++p) {
       const int64_t position = by_label_[list.begin + begin + p];
       params_.label_ranks[position] = before + __popc(changes & ((2u << p) - 1));
     }
@@ -53,11 +53,11 @@ class ListLevels {
   // Bit p: the item p behind the first one of the thread's run has another label than that before
   // it in its list.
   __device__ __forceinline__ unsigned changes_in_run(const LongList& list, int64_t first) const {
-    const int64_t begin = first + int64_t{threadIdx.x} * kScanRun;
+    const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
     const uint32_t* by_label = by_label_ + list.begin;
     unsigned changes = 0;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t at = begin + p;
       const bool change =
           at > 0 && at < list.size &&

@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kScanThreads)
     lambda_prepare_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
   const LambdaArgs& args = params.args;
 #pragma unroll 1
-  for (int i = 0; params.rank_discounts != nullptr && i < kScanRun; ++i) {
+  for (int i = 0; params.rank_discounts != nullptr && i < kItemsPerThread; ++i) {
     const int64_t rank = slot_of_tile(blockIdx.x, i);
     if (rank < params.longest && rank < args.lists.num_slots) store_rank_tables(params, rank);
   }

@@ -69,7 +69,7 @@ class LambdaRanking {
 #pragma unroll 1
     for (int64_t tile = grid_.rank(); tile < num_tiles(); tile += grid_.size()) {
 #pragma unroll 1
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const int64_t position = tile * kScanTile + i * kScanThreads + threadIdx.x;
         if (position < params_.args.lists.num_slots) body(position);
       }
@@ -231,14 +231,15 @@ class LambdaRanking {
 
   // ---- 4
 
-  // Thread 0 gets the totals of up to kScanTile items, from a rank on; a thread has kScanRun.
+  // Thread 0 gets the totals of up to kScanTile items, from a rank on; a thread has
+  // kItemsPerThread.
   __device__ __forceinline__ ListTotals sum_tile(const LongList& list, int64_t first,
                                                  const uint32_t* by_label,
                                                  const uint32_t* by_gain) {
     ListTotals own;
-    const int64_t begin = first + int64_t{threadIdx.x} * kScanRun;
+    const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
 #pragma unroll 1
-    for (int64_t rank = begin; rank < begin + kScanRun && rank < list.size; ++rank) {
+    for (int64_t rank = begin; rank < begin + kItemsPerThread && rank < list.size; ++rank) {
       own = ListTotals::combine(own, totals_at(list, rank, by_label, by_gain));
     }
     if (__any_sync(kAllLanes, begin < list.size)) own = combine_warp(own);
@@ -312,7 +313,7 @@ class LambdaRanking {
     if (params_.gains == nullptr) return;
     const double max_dcg = params_.facts[list.list].max_dcg;
 #pragma unroll 1
-    for (int i = 0; i < kScanRun; ++i) {
+    for (int i = 0; i < kItemsPerThread; ++i) {
       const int64_t rank = first + i * kScanThreads + threadIdx.x;
       if (rank >= list.size) break;
       const int64_t position = list.begin + rank;

@@ -143,7 +143,7 @@ class LambdaScan {
         const SweepStep step{s == 0};
         RunSums sums = scan.look(step, tile);
 #pragma unroll
-        for (int t = 0; t < kScanRun; ++t) {
+        for (int t = 0; t < kItemsPerThread; ++t) {
           const int64_t place = scan.place_of(step, tile, t);
           if (place < tile.end && sweeps == 2) source.add_gradient(place, sums.slope[t]);
         }
@@ -170,7 +170,7 @@ class LambdaScan {
                                          bool first) const {
     PairSums own;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) own.add({sums.value[t], sums.slope[t]});
+    for (int t = 0; t < kItemsPerThread; ++t) own.add({sums.value[t], sums.slope[t]});
 #pragma unroll 1
     for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
       own.add({__shfl_down_sync(kAllLanes, own.value, distance),

@@ -42,7 +42,7 @@ class ScanRounds {
 #pragma unroll 1
     for (int64_t tile = grid.rank(); tile < params_.segments.num_tiles(); tile += grid.size()) {
 #pragma unroll 1
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const int64_t place = tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);
         if (place < items_.size) move(round, static_cast<Position>(place), next);
       }
@@ -73,12 +73,12 @@ class ScanRounds {
 
   __device__ __forceinline__ void make_records(RecordsShared& shared, const ScanRound& round,
                                                int64_t tile) const {
-    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     unsigned more = 0, heads = list_starts(items_.lists, first);
     const bool has_previous = first > 0 && first <= items_.size;
     uint64_t previous = has_previous ? segment_of(round.ranks[first - 1], round.bit) : 0;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const uint32_t rank = first + p < items_.size ? round.ranks[first + p] : kInertRank;
       const uint64_t segment = segment_of(rank, round.bit);
       more |= static_cast<unsigned>(rank != kInertRank && (rank >> round.bit & 1)) << p;

@@ -25,7 +25,8 @@
 // the other, to one of two sides, and see the other one, or all items push to one side that all
 // see.
 //
-// Mapping      A warp has a tile of kPowerTile places, a thread a run of kScanRun. One feature and
+// Mapping      A warp has a tile of kPowerTile places, a thread a run of kItemsPerThread. One
+// feature and
 //              one power at a time, a thread sums up its run, the warp scans the runs by shuffles,
 //              and the thread goes through its run again. So a thread has K x F sums one by one
 //              instead of at once: it keeps the run's steps, powers, pushes and results, 8 numbers
@@ -71,8 +72,8 @@ enum ScanPlace : unsigned {
 
 // What the items of a run see.
 struct RunSums {
-  double slope[kScanRun] = {};
-  double value[kScanRun] = {};
+  double slope[kItemsPerThread] = {};
+  double value[kItemsPerThread] = {};
 };
 
 // ---- The scan --------------------------------------------------------------------------------
@@ -130,14 +131,14 @@ class ExponentialScan {
 
   // The place of the thread that a sweep meets after t others.
   __device__ __forceinline__ static int64_t place_of(SweepStep sweep, const ScanTile& tile, int t) {
-    return sweep.place(tile.begin + int64_t{lane_index()} * kScanRun, kScanRun, t);
+    return sweep.place(tile.begin + int64_t{lane_index()} * kItemsPerThread, kItemsPerThread, t);
   }
 
  private:
   // What a thread keeps of its run, in the sweep's order.
   struct Run {
-    double distance[kScanRun];  // from the place before; exp of it, negative, for powers
-    unsigned opens = 0;         // bit t: of ScanPlace
+    double distance[kItemsPerThread];  // from the place before; exp of it, negative, for powers
+    unsigned opens = 0;                // bit t: of ScanPlace
     unsigned pushes_more = 0;
     unsigned sees_more = 0;
     unsigned sees_moments = 0;
@@ -168,7 +169,7 @@ class ExponentialScan {
     Run run;
     double previous = 0;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = place_of(sweep, tile, t);
       const bool there = place < tile.end;
       const unsigned at = there ? source_.at(sweep, place) : unsigned{kOpens};
@@ -189,18 +190,18 @@ class ExponentialScan {
   }
 
   __device__ __forceinline__ void load_pushes(SweepStep sweep, const ScanTile& tile, int feature,
-                                              double (&pushes)[kScanRun]) const {
+                                              double (&pushes)[kItemsPerThread]) const {
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = place_of(sweep, tile, t);
       pushes[t] = place < tile.end ? source_.push(sweep, place, feature) : 0;
     }
   }
 
   __device__ __forceinline__ void load_queries(SweepStep sweep, const ScanTile& tile, int feature,
-                                               double (&queries)[kScanRun]) const {
+                                               double (&queries)[kItemsPerThread]) const {
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = place_of(sweep, tile, t);
       queries[t] = place < tile.end ? source_.query(sweep, place, feature) : 0;
     }
@@ -217,7 +218,7 @@ class ExponentialScan {
     }
     if (functions_.powers > 0) {
 #pragma unroll
-      for (int t = 0; t < kScanRun; ++t) {
+      for (int t = 0; t < kItemsPerThread; ++t) {
         run.distance[t] = Run::bit(run.opens, t) ? 0 : exp_of_negative<13>(run.distance[t]);
       }
 #pragma unroll 1
@@ -226,7 +227,7 @@ class ExponentialScan {
       }
     }
 #pragma unroll
-    for (int t = 0; kLooks && t < kScanRun; ++t) {
+    for (int t = 0; kLooks && t < kItemsPerThread; ++t) {
       if (Run::bit(run.sees_moments, t)) sums.slope[t] = -sums.slope[t];
     }
   }
@@ -234,11 +235,11 @@ class ExponentialScan {
   template <bool kLooks>
   __device__ __forceinline__ void walk_moments(SweepStep sweep, const ScanTile& tile, int feature,
                                                const Run& run, RunSums& sums) const {
-    double pushes[kScanRun];
+    double pushes[kItemsPerThread];
     load_pushes(sweep, tile, feature, pushes);
     Moments own;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       own.step(Run::bit(run.opens, t), run.distance[t]);
       push(own, run.pushed_side(t), pushes[t]);
     }
@@ -253,7 +254,7 @@ class ExponentialScan {
         stored.sides[side] = scanned.through.moments[side];
       }
     } else {
-      double queries[kScanRun];
+      double queries[kItemsPerThread];
       load_queries(sweep, tile, feature, queries);
       Moments outside;
       for (int side = 0; side < kSides; ++side) {
@@ -261,7 +262,7 @@ class ExponentialScan {
       }
       Moments state = Moments::combine(outside, scanned.before);
 #pragma unroll
-      for (int t = 0; t < kScanRun; ++t) {
+      for (int t = 0; t < kItemsPerThread; ++t) {
         state.step(Run::bit(run.opens, t), run.distance[t]);
         if (Run::bit(run.sees_moments, t)) {
           const DistanceMoments& seen =
@@ -287,16 +288,16 @@ class ExponentialScan {
   template <bool kLooks>
   __device__ __forceinline__ void walk_powers(SweepStep sweep, const ScanTile& tile, int feature,
                                               const Run& run, RunSums& sums) const {
-    double pushes[kScanRun], queries[kScanRun], decays[kScanRun];
+    double pushes[kItemsPerThread], queries[kItemsPerThread], decays[kItemsPerThread];
     load_pushes(sweep, tile, feature, pushes);
     if constexpr (kLooks) load_queries(sweep, tile, feature, queries);
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) decays[t] = 1;
+    for (int t = 0; t < kItemsPerThread; ++t) decays[t] = 1;
 #pragma unroll 1
     for (int power = 0; power < functions_.powers; ++power) {
       Powers own;
 #pragma unroll
-      for (int t = 0; t < kScanRun; ++t) {
+      for (int t = 0; t < kItemsPerThread; ++t) {
         decays[t] *= run.distance[t];
         push(own, run.pushed_side(t), decays[t], pushes[t]);
         own.decay *= decays[t];
@@ -312,7 +313,7 @@ class ExponentialScan {
         Powers state = Powers::combine(outside, scanned.before);
         const double slope = functions_.slope[power], value = functions_.value[power];
 #pragma unroll
-        for (int t = 0; t < kScanRun; ++t) {
+        for (int t = 0; t < kItemsPerThread; ++t) {
           const double seen = run.seen_side(t) == 0 ? state.sums[0] : state.sums[kSides - 1];
           const double term = queries[t] * (decays[t] * seen);
           sums.slope[t] += slope * term;

@@ -13,7 +13,7 @@
 
 namespace fused_rankloss::cuda {
 
-inline constexpr int kPowerTile = kWarpSize * kScanRun;
+inline constexpr int kPowerTile = kWarpSize * kItemsPerThread;
 
 // From the first place up or from the last one down. A number, not a type: the code is there once.
 struct SweepStep {

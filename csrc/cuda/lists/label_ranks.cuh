@@ -137,7 +137,7 @@ struct LabelRanks {
   template <class GridType, typename Body>
   __device__ __forceinline__ void for_positions(const GridType& grid, Body&& body) const {
     for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const int64_t position = tile * kScanTile + i * kScanThreads + threadIdx.x;
         if (position < size) body(position);
       }
@@ -147,7 +147,7 @@ struct LabelRanks {
   // Bit p: the label at first + p of the sorted order is another one than that before it.
   __device__ __forceinline__ unsigned changes_in_run(const uint32_t* sorted, int64_t first) const {
     unsigned changes = 0;
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t at = first + p;
       const bool change = at > 0 && at < size && labels[sorted[at]] != labels[sorted[at - 1]];
       changes |= static_cast<unsigned>(change) << p;
@@ -159,7 +159,7 @@ struct LabelRanks {
   __device__ __forceinline__ void count_changes(const GridType& grid, LabelRanksShared& shared,
                                                 const uint32_t* sorted, uint32_t* changes) const {
     for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {
-      const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+      const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
       const GridRadixSort::Count own{static_cast<uint32_t>(__popc(changes_in_run(sorted, first)))};
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared.scan, own);
       if (threadIdx.x == 0) changes[tile] = scanned.total.count;
@@ -184,12 +184,12 @@ struct LabelRanks {
                                                 const uint32_t* sorted, const uint32_t* changes,
                                                 uint32_t* ranks) const {
     for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {
-      const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+      const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
       const unsigned own = changes_in_run(sorted, first);
       const GridRadixSort::Count count{static_cast<uint32_t>(__popc(own))};
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared.scan, count);
       const uint32_t before = changes[tile] + scanned.before.count;
-      for (int p = 0; p < kScanRun && first + p < size; ++p) {
+      for (int p = 0; p < kItemsPerThread && first + p < size; ++p) {
         const uint32_t position = sorted[first + p];
         const uint32_t rank = before + __popc(own & ((2u << p) - 1));
         ranks[position] = order.keys[position] == kInertKey<Key> ? kInertRank : rank;

@@ -79,7 +79,7 @@ __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
   const auto& args = params.args;
   uint64_t ones = 0, zeros = 0;
 #pragma unroll 1
-  for (int i = 0; i < kScanRun; ++i) {
+  for (int i = 0; i < kItemsPerThread; ++i) {
     const int64_t slot = slot_of_tile(tile, i);
     if (slot >= args.lists.num_slots) break;
     const int64_t list = list_of(args.lists, slot);

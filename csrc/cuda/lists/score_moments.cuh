@@ -114,7 +114,7 @@ struct MomentSweep {
     GapMoments moments = checkpoints[position / kCheckpoint];
     Position walk = first_of(position, kCheckpoint);
     const Position edge = first_of(position, kScanTile);
-    const RunRecord run = segments.runs[walk / kScanRun];
+    const RunRecord run = segments.runs[walk / kItemsPerThread];
     if ((kUp ? run.head_before : run.head_after) == kNowhere && !opens(edge)) {
       // The segment comes into the tile, and up to the checkpoint.
       GapMoments outside = tiles[tile].moments;
@@ -136,11 +136,11 @@ struct MomentSweep {
   // The checkpoints of one tile, and what the tile adds. Every thread calls this.
   __device__ __forceinline__ void store_tile(ScanShared<SweepState, kScanThreads>& shared,
                                              int64_t tile) const {
-    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     SweepState own;
 #pragma unroll 1
-    for (int step = 0; step < kScanRun; ++step) {
-      const int64_t place = kUp ? first + step : first + kScanRun - 1 - step;
+    for (int step = 0; step < kItemsPerThread; ++step) {
+      const int64_t place = kUp ? first + step : first + kItemsPerThread - 1 - step;
       if (place >= segments.size) continue;
       const Position position = static_cast<Position>(place);
       own.closed |= opens(position);
@@ -153,7 +153,7 @@ struct MomentSweep {
       own.score = score(position);
     }
     const Scanned<SweepState> scanned = scan_block<kSweep, kScanThreads>(shared, own);
-    constexpr int kRuns = kCheckpoint / kScanRun;
+    constexpr int kRuns = kCheckpoint / kItemsPerThread;
     const int run = static_cast<int>(threadIdx.x) % kRuns;
     if (run == (kUp ? 0 : kRuns - 1)) {
       checkpoints[first / kCheckpoint] = scanned.before.moments;

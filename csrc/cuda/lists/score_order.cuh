@@ -20,9 +20,9 @@
 //
 // How many of a stretch are less relevant is a difference of two prefix counts.
 //
-// Mapping      A thread has a run of kScanRun consecutive positions, a block a tile of such runs
-// Memory       1 byte a position for the records of runs: what lies before and after in the tile
-// Determinism  integers only
+// Mapping      A thread has a run of kItemsPerThread consecutive positions, a block a tile of such
+// runs Memory       1 byte a position for the records of runs: what lies before and after in the
+// tile Determinism  integers only
 #pragma once
 
 #include "common/ordered.h"
@@ -72,7 +72,7 @@ struct Order {
 // The consecutive values that a thread has, for loads of 16 bytes.
 template <typename T>
 struct alignas(16) RunOf {
-  T at[kScanRun];
+  T at[kItemsPerThread];
 };
 
 template <typename T>
@@ -89,7 +89,7 @@ __device__ __forceinline__ void store_run(T* array, int64_t first, const RunOf<T
 
 // Places in a tile are 16-bit numbers.
 inline constexpr uint32_t kNowhere = 0xffff;
-static_assert(kScanTile < kNowhere && kScanRun == 8);
+static_assert(kScanTile < kNowhere && kItemsPerThread == 8);
 
 struct alignas(8) RunRecord {
   uint16_t less_before;  // less relevant items (and inert ones) in the tile's earlier runs
@@ -128,21 +128,23 @@ struct Segments {
 
   FRL_HD int64_t num_tiles() const { return (size + kScanTile - 1) / kScanTile; }
 
-  FRL_HD static int place(Position position) { return static_cast<int>(position % kScanRun); }
+  FRL_HD static int place(Position position) {
+    return static_cast<int>(position % kItemsPerThread);
+  }
 
   FRL_HD bool is_more(Position position) const {
-    return runs[position / kScanRun].more >> place(position) & 1;
+    return runs[position / kItemsPerThread].more >> place(position) & 1;
   }
 
   FRL_HD bool is_head(Position position) const {
-    return runs[position / kScanRun].heads >> place(position) & 1;
+    return runs[position / kItemsPerThread].heads >> place(position) & 1;
   }
 
   // Less relevant items at positions before this one, which may be the end.
   __device__ __forceinline__ uint32_t less_before(Position position) const {
     if (position == 0) return 0;
     const Position last = position - 1;
-    const RunRecord run = runs[last / kScanRun];
+    const RunRecord run = runs[last / kItemsPerThread];
     const unsigned upto = (2u << place(last)) - 1;
     return tiles[last / kScanTile].less + run.less_before + __popc(~run.more & upto);
   }
@@ -153,9 +155,9 @@ struct Segments {
 
   // The segment that a position is in.
   __device__ __forceinline__ Span around(Position position) const {
-    const Position first = position / kScanRun * kScanRun;
+    const Position first = position / kItemsPerThread * kItemsPerThread;
     const Position tile = position / kScanTile;
-    const RunRecord run = runs[position / kScanRun];
+    const RunRecord run = runs[position / kItemsPerThread];
     const unsigned upto = (2u << place(position)) - 1;
     const unsigned before = run.heads & upto, after = run.heads & ~upto;
     Span segment;
@@ -187,10 +189,10 @@ struct RecordsShared {
 __device__ __forceinline__ unsigned list_starts(const Lists& lists, int64_t first) {
   constexpr int64_t kBeforeAll = kNoList - 1;
   int64_t list = first == 0 ? kBeforeAll : list_of(lists, first - 1);
-  if (list_of(lists, first + kScanRun - 1) == list) return 0;
+  if (list_of(lists, first + kItemsPerThread - 1) == list) return 0;
   unsigned starts = 0;
 #pragma unroll 1
-  for (int p = 0; p < kScanRun; ++p) {
+  for (int p = 0; p < kItemsPerThread; ++p) {
     const int64_t next = list_of(lists, first + p);
     starts |= static_cast<unsigned>(next != list) << p;
     list = next;
@@ -202,8 +204,8 @@ __device__ __forceinline__ unsigned list_starts(const Lists& lists, int64_t firs
 __device__ __forceinline__ void store_records(const Segments& segments, RecordsShared& shared,
                                               int64_t tile, unsigned more, unsigned heads) {
   const int thread = static_cast<int>(threadIdx.x);
-  const uint32_t first = thread * kScanRun;
-  const uint32_t less = kScanRun - __popc(more);
+  const uint32_t first = thread * kItemsPerThread;
+  const uint32_t less = kItemsPerThread - __popc(more);
   const uint32_t last_head = heads == 0 ? kNoHead : first + 31 - __clz(static_cast<int>(heads));
   const uint32_t first_head = heads == 0 ? kNoHead : first + __ffs(static_cast<int>(heads)) - 1;
   const auto before = scan_block<Sweep::kUp, kScanThreads>(shared.scan, {less, last_head});

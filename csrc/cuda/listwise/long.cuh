@@ -293,10 +293,10 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     for_counted_tiles([&](const Tile& tile) { prepare_soft_ranks(tile); });
     grid_.sync();
     Sum* values = this->template cells<Sum>(0);
-    sweep(1, -1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
+    sweep(1, -1, [&](const Tile& tile, const double (&sums)[kItemsPerThread]) {
       Sum value;
 #pragma unroll
-      for (int p = 0; p < kScanRun; ++p) {
+      for (int p = 0; p < kItemsPerThread; ++p) {
         if (p >= tile.run_size()) continue;
         // An item above adds 1 - sigmoid(-distance).
         const int64_t place = tile.run() + p;
@@ -319,9 +319,9 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       store_value(record, value.value);
     });
     if (args_.raw_grad == nullptr) return;
-    sweep(2, 1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
+    sweep(2, 1, [&](const Tile& tile, const double (&sums)[kItemsPerThread]) {
 #pragma unroll
-      for (int p = 0; p < kScanRun; ++p) {
+      for (int p = 0; p < kItemsPerThread; ++p) {
         if (p >= tile.run_size()) continue;
         store_gradient(tile.record, tile.run() + p, sums[p] / args_.temperature);
       }
@@ -389,7 +389,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const ScanTile part = part_of(tile);
-      double sums[kScanRun] = {};
+      double sums[kItemsPerThread] = {};
       if (part.begin < part.end) {
         const SoftRankSource source = source_of(tile.record, features);
 #pragma unroll 1
@@ -398,8 +398,8 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
           const RunSums seen = Scan(source, functions, params_.powers).look(SweepStep{up}, part);
           const double sign = up ? sign_above : 1;
 #pragma unroll
-          for (int p = 0; p < kScanRun; ++p) {
-            sums[p] += sign * (up ? seen.value[p] : seen.value[kScanRun - 1 - p]);
+          for (int p = 0; p < kItemsPerThread; ++p) {
+            sums[p] += sign * (up ? seen.value[p] : seen.value[kItemsPerThread - 1 - p]);
           }
         }
       }

@@ -96,11 +96,11 @@ class LongListwiseItems {
 
     // Of the thread's run, from the list's first on.
     __device__ __forceinline__ int64_t run() const {
-      return index * kScanTile + int64_t{threadIdx.x} * kScanRun;
+      return index * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     }
     // How many of a run's positions are items.
     __device__ __forceinline__ int run_size() const {
-      return static_cast<int>(Lists::clamp(record.items.count - run(), 0, kScanRun));
+      return static_cast<int>(Lists::clamp(record.items.count - run(), 0, kItemsPerThread));
     }
     __device__ __forceinline__ bool is_poisoned() const { return record.items.poisoned != 0; }
   };
@@ -200,7 +200,7 @@ class LongListwiseItems {
       for_tiles([&](const Tile& tile) {
         const unsigned real = real_slots(tile);
         const int64_t list = &tile.record - params_.records;
-        for (int p = 0; p < kScanRun; ++p) {
+        for (int p = 0; p < kItemsPerThread; ++p) {
           if (real >> p & 1u) {
             params_.keys[tile.record.slots.begin + tile.run() + p] = static_cast<uint64_t>(list);
           }
@@ -249,7 +249,7 @@ class LongListwiseItems {
   __device__ __forceinline__ unsigned real_slots(const Tile& tile) const {
     unsigned real = 0;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t slot = tile.run() + p;
       if (slot >= tile.record.slots.size()) break;
       real |= static_cast<unsigned>(items(tile.record).is_real(slot)) << p;
@@ -264,7 +264,7 @@ class LongListwiseItems {
     const unsigned real = real_slots(tile);
     ItemsState own;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t slot = tile.run() + p;
       if (slot >= record.slots.size()) break;
       if ((real >> p & 1u) == 0) {
@@ -310,7 +310,7 @@ class LongListwiseItems {
     const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared_.counts, own);
     int64_t position = record.first + cells<ItemsState>(0)[tile.id].count + scanned.before.count;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       if ((real >> p & 1u) == 0) continue;
       const int64_t slot = tile.run() + p;
       params_.indices[position++] = static_cast<uint32_t>(record.slots.begin + slot);

@@ -128,7 +128,7 @@ class LongLists {
   }
 
   __device__ __forceinline__ void make_records(const Round<Real>& round, int64_t tile, int bit) {
-    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     const bool make_ranks = round.first && !params_.levels->is_sorted_by();
     RunOf<uint32_t> ranks;
     if (!make_ranks) ranks = load_run(round.order.ranks, first);
@@ -142,7 +142,7 @@ class LongLists {
       previous = segment_of(round.first ? rank : round.order.ranks[first - 1], bit);
     }
 #pragma unroll
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const bool there = first + p < round.segments.size;
       if (!there) {
         ranks.at[p] = kInertRank;
@@ -279,7 +279,7 @@ class LongLists {
   __device__ __forceinline__ void partition_tile(const Round<Real>& round, const Order<Key>& next,
                                                  int64_t tile) const {
 #pragma unroll 1
-    for (int i = 0; i < kScanRun; ++i) {
+    for (int i = 0; i < kItemsPerThread; ++i) {
       const int64_t at = tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);
       if (at >= round.segments.size) break;
       const Position position = static_cast<Position>(at);

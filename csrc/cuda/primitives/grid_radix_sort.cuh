@@ -93,7 +93,7 @@ struct GridRadixSort {
   static constexpr int kDigits = 256;
   static constexpr int kItemsPerWarp = kScanTile / kWarps;
   static_assert(kDigits == kThreads, "a thread has one digit of a tile");
-  static_assert(kItemsPerWarp == kScanRun * kWarpSize, "a lane has as many items as a run");
+  static_assert(kItemsPerWarp == kItemsPerThread * kWarpSize, "a lane has as many items as a run");
 
   struct Count {
     uint32_t count = 0;
@@ -143,14 +143,14 @@ struct GridRadixSort {
     clear_counts(shared);
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-      int own[kScanRun];
+      int own[kItemsPerThread];
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const int64_t at = position(tile, i);
         own[i] = at < size ? items.digit(items.load(at), digit) : kNoDigit;
       }
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) count_item(shared, own[i]);
+      for (int i = 0; i < kItemsPerThread; ++i) count_item(shared, own[i]);
     }
     __syncthreads();
     if (grid.rank() >= chunks.count) return;
@@ -235,19 +235,19 @@ struct GridRadixSort {
     const Range tiles = chunks.of(grid.rank());
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-      typename Items::Item own[kScanRun];
+      typename Items::Item own[kItemsPerThread];
       // The digit, then the next digit, each a byte, and the place among the warp's.
-      uint32_t facts[kScanRun] = {};
+      uint32_t facts[kItemsPerThread] = {};
       clear_counts(shared);
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         if (position(tile, i) >= size) continue;
         own[i] = items.load(position(tile, i));
         facts[i] = items.digit(own[i], digit);
         if (next_digit != kNoDigit) facts[i] |= items.digit(own[i], next_digit) << 8;
       }
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const bool there = position(tile, i) < size;
         const int own_digit = there ? static_cast<int>(facts[i] & 0xff) : kNoDigit;
         facts[i] |= count_item(shared, own_digit) << 16;
@@ -262,7 +262,7 @@ struct GridRadixSort {
       }
       __syncthreads();
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         if (position(tile, i) >= size) continue;
         const int cell = warp_index() * kDigits + static_cast<int>(facts[i] & 0xff);
         const uint32_t to = shared.counts.load(cell) + (facts[i] >> 16);

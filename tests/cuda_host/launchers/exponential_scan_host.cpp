@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kScanThreads)
   grid.sync();
   for_tiles([&](SweepStep sweep, const ScanTile& tile) {
     const RunSums sums = scan.look(sweep, tile);
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = scan.place_of(sweep, tile, t);
       if (place >= tile.end) continue;
       const int64_t at = (sweep.up ? 0 : params.source.size) + place;

@@ -14,7 +14,7 @@
 
 #include "bind/torch.h"
 #include "common/workspace.h"
-#include "cuda/launch/device_facts.h"
+#include "cuda/launch/device_attributes.h"
 #include "cuda/launch/sort.h"
 
 namespace fused_rankloss::cuda {
@@ -167,9 +167,9 @@ class DeviceQueue {
   // How many blocks of a kernel the device holds at once.
   template <typename Parameter>
   int64_t resident_blocks(void (*kernel)(Parameter), int threads) const {
-    static DeviceFacts<std::pair<const void*, int>> facts;
+    static DeviceAttributes<std::pair<const void*, int>> attributes;
     const void* const address = reinterpret_cast<const void*>(kernel);
-    return facts.get({address, threads}, device_, [&] {
+    return attributes.get({address, threads}, device_, [&] {
       int multiprocessors = 0, blocks_each = 0;
       check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device_));
       check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Thread blocks that go through phases together. A phase is written once, over a GridType:
+// The blocks of a cooperative launch, for kernels of several phases:
 //
-//   for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) ...  a block a tile
-//   grid.sync();                                  everybody's writes are now seen by everybody
+//   for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) ...  one block per tile
+//   grid.sync();                                  all writes are now visible to all threads
 //
-// Grid is all blocks of a cooperative launch, which may be one. What a tile yields does not
-// depend on how many they are.
+// A grid may have one block. The results of a tile do not depend on the number of blocks.
+// `GridType` in other files is Grid.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@
 
 namespace fused_rankloss::cuda {
 
-// Barriers that tell the host harness (tests/cuda_host), which brings its own, who called them.
+// Barriers with a call site. The host harness (tests/cuda_host) defines its own versions, which
+// report the call site.
 #ifdef __CUDACC__
 struct CallSite {
   __device__ __forceinline__ static constexpr CallSite current() { return {}; }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A stable radix sort, least significant digit first, within a kernel. A digit is a byte; those
-// that are the same in all keys need no pass.
+// A stable radix sort, least significant digit first, within a cooperative kernel. A digit is a
+// byte; digits that are the same in all keys need no pass.
 //
-// A block has consecutive tiles, its chunk. A pass needs to know how often each digit occurs in
-// each chunk; sums over these, and counts within the chunk, say where an item goes. Whoever moves
-// an item knows its next digit and the chunk it arrives in, and counts it there:
+// Each block has a chunk of consecutive tiles. A pass needs the histogram of its digit in each
+// chunk. Prefix sums over the histograms, and counts within the chunk, give an item's position. The
+// thread that moves an item knows its next digit and its destination chunk, and counts it there:
 //
-//   start    each chunk's histogram of the first digit
-//   a pass   its items to their places; the histograms of the next digit
+//   start      each chunk's histogram of the first digit
+//   each pass  moves the items to their positions; makes the histograms of the next digit
 //
-// so that there is one barrier of the grid before the first pass and one after each.
+// so that there is one grid barrier before the first pass and one after each pass.
 //
-// Mapping      A block a chunk, tile by tile; in a tile, a warp has consecutive items, 8 a lane,
-//              which wait in registers for their places. Lanes with one digit find each other by a
-//              vote.
-// Memory       An item is read and written once a pass; the histograms are 1.5 bytes an item. A
-//              block reads those of all blocks, 1 KB each: what a scan in a phase of its own would
-//              save with many blocks, its barrier costs
-// Determinism  the sort is stable: there is one result, whatever the grid. Atomics count.
+// Mapping      One block per chunk, tile by tile. In a tile, a warp has consecutive items, 8 per
+//              lane, which stay in registers until their positions are known. Lanes with the same
+//              digit are found by __match_any_sync.
+// Memory       Each pass reads and writes an item once; the histograms take 1.5 bytes per item.
+//              Each block reads the histograms of all blocks, 1 KB each. A separate scan phase
+//              would save that with many blocks, but costs one more barrier.
+// Determinism  the sort is stable, so the result does not depend on the grid. Atomics only count.
 #pragma once
 
 #include "common/lists.h"
@@ -27,7 +27,7 @@
 
 namespace fused_rankloss::cuda {
 
-// Consecutive tiles for each block of a grid: the same number for all but the last ones.
+// Consecutive tiles for each block of a grid: the same number for all blocks except the last ones.
 struct TileChunks {
   int64_t num_tiles;
   uint32_t each;
@@ -49,7 +49,7 @@ struct TileChunks {
   }
 };
 
-// Indices to sort by 64-bit keys, which stay where they are.
+// Indices to sort by 64-bit keys; the keys themselves are not moved.
 struct KeyedIndices {
   struct Item {
     uint64_t key;
@@ -57,10 +57,10 @@ struct KeyedIndices {
   };
 
   const uint64_t* keys;  // by index
-  uint32_t* from;        // what to sort; afterwards sorted
-  uint32_t* to;          // as many, for the way
+  uint32_t* from;        // indices to sort; sorted after the last pass
+  uint32_t* to;          // scratch of the same size
 
-  // The digits of keys that differ in such bits.
+  // Bit d: byte d of `varying` is not 0, so keys that differ in those bits differ in digit d.
   __device__ __forceinline__ static uint32_t digits_of(uint64_t varying) {
     uint32_t digits = 0;
 #pragma unroll 1
@@ -112,16 +112,16 @@ struct GridRadixSort {
     ScanShared<Count, kThreads> scan;
   };
 
-  // Histograms [3, num_tiles, digits]: one is read in a pass, one added to, one cleared.
+  // Histograms [3, num_tiles, digits]: each pass reads one, adds to one and clears one.
   FRL_HD static int64_t workspace_words(int64_t num_tiles) { return 3 * kDigits * num_tiles; }
 
   uint32_t* histograms;  // workspace_words
   int64_t size;
   int64_t num_tiles;
 
-  // `digits`: bit d where keys may differ in digit d. Items know how to load(position) an item,
-  // its digit(item, d), how to store(position, item), and to swap() what they load from and store
-  // to. All threads of the grid call this; the result is what would be loaded then.
+  // `digits`: bit d is set if keys may differ in digit d. Items provides load(position),
+  // digit(item, d), store(position, item), and swap(), which exchanges the arrays that load() and
+  // store() use. All threads of the grid call this; afterwards load() returns sorted items.
   template <class GridType, class Items>
   __device__ __forceinline__ void sort(const GridType& grid, Shared& shared, Items& items,
                                        uint32_t digits) const {
@@ -131,8 +131,8 @@ struct GridRadixSort {
     finish(grid, shared, items, digits);
   }
 
-  // The two parts of it, with a barrier of the grid between them. The first one reads the items of
-  // the block's own chunk only.
+  // The two phases of sort(), with a grid barrier between them. start() reads only the items of the
+  // block's own chunk.
   template <class GridType, class Items>
   __device__ __forceinline__ void start(const GridType& grid, Shared& shared, const Items& items,
                                         uint32_t digits) const {
@@ -178,7 +178,7 @@ struct GridRadixSort {
   }
 
  private:
-  static constexpr int kNoDigit = kDigits;  // of lanes past the end, and after the last pass
+  static constexpr int kNoDigit = kDigits;  // for lanes past the end, and after the last pass
 
   __device__ __forceinline__ static int following(int turn) { return turn == 2 ? 0 : turn + 1; }
 
@@ -186,7 +186,7 @@ struct GridRadixSort {
     return histograms + (turn * num_tiles + chunk) * kDigits;
   }
 
-  // Where the thread's item i of a tile is.
+  // The position of the thread's item i of a tile.
   __device__ __forceinline__ static int64_t position(int64_t tile, int i) {
     return tile * kScanTile + warp_index() * kItemsPerWarp + i * kWarpSize + lane_index();
   }
@@ -198,8 +198,8 @@ struct GridRadixSort {
     __syncwarp();
   }
 
-  // The number of items with the digit among those that the warp has counted before, and in the
-  // lanes below. All lanes of a warp call this.
+  // The number of items with the digit that precede the lane's item: those that the warp counted
+  // before, and those of lower lanes. All lanes of a warp call this.
   __device__ __forceinline__ static uint32_t count_item(Shared& shared, int digit) {
     const int cell = warp_index() * kDigits + digit;
     const unsigned peers = __match_any_sync(kAllLanes, digit);
@@ -228,7 +228,7 @@ struct GridRadixSort {
       if (chunk < grid.rank()) before += count;
       total += count;
     }
-    // Where the chunk's next item with the thread's digit goes.
+    // The destination of the chunk's next item with the thread's digit.
     uint32_t place =
         before + scan_block<Sweep::kUp, kThreads>(shared.scan, Count{total}).before.count;
 
@@ -236,7 +236,7 @@ struct GridRadixSort {
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
       typename Items::Item own[kItemsPerThread];
-      // The digit, then the next digit, each a byte, and the place among the warp's.
+      // Packed: the digit (8 bits), the next digit (8), the rank among the warp's items (16).
       uint32_t facts[kItemsPerThread] = {};
       clear_counts(shared);
 #pragma unroll
@@ -271,7 +271,7 @@ struct GridRadixSort {
           atomicAdd(&next[chunks.chunk_of(to) * kDigits + (facts[i] >> 8 & 0xff)], 1u);
         }
       }
-      __syncwarp();  // before the warp's counts of the next tile
+      __syncwarp();  // before the warp clears its counts for the next tile
     }
   }
 };

@@ -27,7 +27,7 @@ MUTANTS = [
     Mutant(
         "no barrier between two scans",
         "primitives/block_scan.cuh",
-        "  __syncthreads();  // of an earlier scan, everyone has read\n",
+        "  __syncthreads();  // all threads have read `shared` of an earlier scan\n",
         "",
     ),
     Mutant(
@@ -39,7 +39,7 @@ MUTANTS = [
     Mutant(
         "a warp counts its next tile before all lanes have moved their items",
         "primitives/grid_radix_sort.cuh",
-        "      __syncwarp();  // before the warp's counts of the next tile\n",
+        "      __syncwarp();  // before the warp clears its counts for the next tile\n",
         "",
     ),
     Mutant(

@@ -2,12 +2,12 @@
 //
 // The ranks of labels among the distinct labels of a batch.
 //
-// Few levels are collected in a table while the items are first read: a rank is then the number of
-// smaller entries, and nothing is sorted. With more levels the items are sorted by label
-// (primitives/grid_radix_sort.cuh), in passes over the bytes in which labels differ at all; ranks
-// count the changes of label in that order.
+// A few distinct labels fit in a table that is filled while the items are first read. A rank is
+// then the number of smaller entries, and no sort is needed. With more distinct labels, the items
+// are sorted by label (primitives/grid_radix_sort.cuh), with a pass only for bytes in which labels
+// differ. Ranks count the changes of label in that order.
 //
-// Determinism  The order of the table's entries is that of a race, but nothing depends on it
+// Determinism  A race decides the order of the table's entries, but no result depends on it
 #pragma once
 
 #include "args/list_inputs.h"
@@ -16,7 +16,7 @@
 
 namespace fused_rankloss::cuda {
 
-// The distinct labels, as keys that sort unsigned: up to kEntries and the one whose key is 0.
+// The distinct labels as unsigned sort keys: up to kEntries, plus the one with key 0.
 struct LevelTable {
   static constexpr int kEntries = 8;
 
@@ -24,8 +24,8 @@ struct LevelTable {
   unsigned long long ones;               // bits that are 1 in some key
   unsigned long long zeros;              // bits that are 0 in some key
   uint32_t has_zero;
-  uint32_t has_more;    // than fit
-  uint32_t num_levels;  // of sorted labels
+  uint32_t has_more;    // the table is full: labels are sorted
+  uint32_t num_levels;  // if so, the number of distinct labels
 
   FRL_HD static uint64_t key(int64_t label) {
     return static_cast<uint64_t>(label) ^ 0x8000000000000000ull;
@@ -38,8 +38,8 @@ struct LevelTable {
     return static_cast<int64_t>(key ^ 0x8000000000000000ull);
   }
 
-  // Returns the index of the key's entry, kEntries for the key 0, and -1 where there is no room.
-  // Looks before it writes: a handful of writes a batch is all that there is to do.
+  // Returns the index of the key's entry, kEntries for the key 0, and -1 if the table is full.
+  // Loads before it writes, so that a batch has only a few atomic operations.
   __device__ __forceinline__ int insert(uint64_t key) {
     if (current(has_more) != 0) return -1;
     if (key == 0) {
@@ -72,7 +72,7 @@ struct LevelTable {
     return size;
   }
 
-  // Among the entries, which have no gaps.
+  // The rank among the entries, which have no gaps.
   __device__ __forceinline__ uint32_t rank(uint64_t key) const {
     uint32_t rank = has_zero & (key != 0);
 #pragma unroll 1
@@ -92,18 +92,19 @@ struct LabelRanksShared {
   ScanShared<GridRadixSort::Count, kScanThreads> scan;
 };
 
-// The ranks of many levels. Works in what the first round does not need yet.
+// The ranks of many distinct labels. Its scratch arrays are those that the first round does not
+// need yet.
 template <typename Key>
 struct LabelRanks {
-  Order<Key> order;  // by score: `ranks` is written
+  Order<Key> order;  // sorted by score; `ranks` is written
   uint32_t* other;   // [positions]
   uint64_t* labels;  // [positions]
-  uint32_t* words;   // GridRadixSort::workspace_words, and then one a tile
+  uint32_t* words;   // GridRadixSort::workspace_words, and then one per tile
   LevelTable* levels;
   int64_t size;
   int64_t num_tiles;
 
-  // All threads of the grid call this. Returns where the ranks are: one of order.ranks and `other`.
+  // All threads of the grid call this. Returns the array with the ranks: order.ranks or `other`.
   template <class GridType>
   __device__ __forceinline__ uint32_t* sort(const GridType& grid, LabelRanksShared& shared,
                                             const ListInputs& args) const {
@@ -123,7 +124,7 @@ struct LabelRanks {
   }
 
  private:
-  // What is inert has the label of some item, which makes no level of its own.
+  // An inert position gets the label of some item, so that it adds no distinct label.
   template <class GridType>
   __device__ __forceinline__ void read_labels(const GridType& grid, const ListInputs& args) const {
     for_positions(grid, [&](int64_t position) {
@@ -144,7 +145,7 @@ struct LabelRanks {
     }
   }
 
-  // Bit p: the label at first + p of the sorted order is another one than that before it.
+  // Bit p: the label at first + p of the sorted order differs from the one before it.
   __device__ __forceinline__ unsigned changes_in_run(const uint32_t* sorted, int64_t first) const {
     unsigned changes = 0;
     for (int p = 0; p < kItemsPerThread; ++p) {

@@ -12,16 +12,16 @@
 // less. A stable partition by that bit makes the next round's segments. Binary labels are one
 // round, L levels are ceil(log2 L).
 //
-// Since reach(s) (common/ordered.h) never falls as s rises, what violates the margin with an item
-// is one stretch of its segment [begin, end), and a binary search finds where it ends:
+// Since reach(s) (common/ordered.h) is non-decreasing, the partners that violate the margin with an
+// item are one range of its segment [begin, end), and a binary search finds its other end:
 //
 //   t is more relevant   less relevant p with reach(s_p) >= s_t:   p in [first_reaching, end)
 //   t is less relevant   more relevant p with s_p <= reach(s_t):   p in [begin, first_beyond)   (2)
 //
-// How many of a stretch are less relevant is a difference of two prefix counts.
+// The number of less relevant items in a range is a difference of two prefix counts.
 //
-// Mapping      A thread has a run of kItemsPerThread consecutive positions, a block a tile of such
-// runs Memory       1 byte a position for the records of runs: what lies before and after in the
+// Mapping      One run of kItemsPerThread consecutive positions per thread, one tile per block
+// Memory       1 byte per position for the records of runs: counts and segment heads within the
 // tile Determinism  integers only
 #pragma once
 
@@ -34,7 +34,7 @@ namespace fused_rankloss::cuda {
 
 // ---- Items in order --------------------------------------------------------
 
-// Positions are below 2^32 - 1, and a thread that has many of them at hand is short of registers.
+// Positions are below 2^32 - 1. 32 bits save registers in threads that hold many of them.
 using Position = uint32_t;
 
 struct Span {
@@ -44,8 +44,8 @@ struct Span {
   FRL_HD uint32_t size() const { return end - begin; }
 };
 
-// What is no item of a long list has the highest key of all, and the highest rank. NaN scores, of
-// poisoned lists, all have one key below it.
+// Slots that are no item of a long list (inert) have the highest key and the highest rank. All NaN
+// scores, which poison their list, have the same key, one below it.
 template <typename Key>
 inline constexpr Key kInertKey = std::numeric_limits<Key>::max();
 inline constexpr uint32_t kInertRank = 0xffffffffu;
@@ -53,23 +53,23 @@ inline constexpr uint32_t kInertRank = 0xffffffffu;
 template <typename Real>
 using ScoreKey = decltype(ordered_key(Real{}));
 
-// The bits of a NaN are of no use: those that it was stored with are not those that arithmetic
-// leaves, and a GPU's fp32 NaN would have the inert key.
+// The bits of a NaN cannot be used: arithmetic may change them, and a GPU's canonical fp32 NaN
+// would have the inert key.
 template <typename Real>
 FRL_HD ScoreKey<Real> score_key(Real score) {
   return score == score ? ordered_key(score)
                         : static_cast<ScoreKey<Real>>(kInertKey<ScoreKey<Real>> - 1);
 }
 
-// Three arrays by position, with room for whole tiles.
+// Three arrays by position, sized for whole tiles.
 template <typename Key>
 struct Order {
   Key* keys;        // of scores
-  uint32_t* slots;  // where the item is in the call's arrays
+  uint32_t* slots;  // index of the item in the call's arrays
   uint32_t* ranks;  // of labels
 };
 
-// The consecutive values that a thread has, for loads of 16 bytes.
+// A thread's run of consecutive values, for 16-byte loads.
 template <typename T>
 struct alignas(16) RunOf {
   T at[kItemsPerThread];
@@ -87,7 +87,7 @@ __device__ __forceinline__ void store_run(T* array, int64_t first, const RunOf<T
 
 // ---- Records ---------------------------------------------------------------
 
-// Places in a tile are 16-bit numbers.
+// Positions within a tile are 16-bit integers.
 inline constexpr uint32_t kNowhere = 0xffff;
 static_assert(kScanTile < kNowhere && kItemsPerThread == 8);
 
@@ -99,7 +99,7 @@ struct alignas(8) RunRecord {
   uint16_t head_after;   // the first one in its later runs
 };
 
-// Of a tile; once scanned, of all before it and after it.
+// Of a tile; after the scan, of all tiles before it and after it.
 struct TileRecord {
   uint32_t less;        // less relevant items in the tile -> before it
   uint32_t last_head;   // the last head in it, or none    -> before it
@@ -120,7 +120,7 @@ struct LessAndHead {
   }
 };
 
-// The records of a round, to ask.
+// Queries over the records of a round.
 struct Segments {
   RunRecord* runs;
   TileRecord* tiles;
@@ -140,7 +140,7 @@ struct Segments {
     return runs[position / kItemsPerThread].heads >> place(position) & 1;
   }
 
-  // Less relevant items at positions before this one, which may be the end.
+  // The number of less relevant items before a position, which may be the end.
   __device__ __forceinline__ uint32_t less_before(Position position) const {
     if (position == 0) return 0;
     const Position last = position - 1;
@@ -185,7 +185,7 @@ struct RecordsShared {
   ScanShared<LessAndHead, kScanThreads> scan;
 };
 
-// Bit p: position first + p begins the positions of a list, which are its slots' numbers.
+// Bit p: position first + p is the first of a list. The positions of a list are its slots' indices.
 __device__ __forceinline__ unsigned list_starts(const Lists& lists, int64_t first) {
   constexpr int64_t kBeforeAll = kNoList - 1;
   int64_t list = first == 0 ? kBeforeAll : list_of(lists, first - 1);
@@ -200,7 +200,7 @@ __device__ __forceinline__ unsigned list_starts(const Lists& lists, int64_t firs
   return starts;
 }
 
-// The records of one tile. `more` and `heads` are the bits of the thread's run.
+// Stores the records of one tile. `more` and `heads` are the bits of the thread's run.
 __device__ __forceinline__ void store_records(const Segments& segments, RecordsShared& shared,
                                               int64_t tile, unsigned more, unsigned heads) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -224,7 +224,7 @@ __device__ __forceinline__ void store_records(const Segments& segments, RecordsS
   }
 }
 
-// Turns the tiles' records into those of all before and after. One block calls this.
+// Scans the tiles' records, in place, to those of all tiles before and after. One block calls this.
 __device__ __forceinline__ void scan_tiles(const Segments& segments, RecordsShared& shared) {
   const int64_t num_tiles = segments.num_tiles();
   const int64_t steps = (num_tiles + kScanThreads - 1) / kScanThreads;
@@ -258,7 +258,7 @@ __device__ __forceinline__ void scan_tiles(const Segments& segments, RecordsShar
 
 // ---- Searching -------------------------------------------------------------
 
-// The first position of a span where `found`, which never becomes false again, or its end.
+// The first position of a span where `found` is true, or its end. `found` must be monotone.
 template <typename Found>
 __device__ __forceinline__ Position first_position(Span span, Found&& found) {
 #pragma unroll 1
@@ -291,7 +291,7 @@ struct Reaches {
 
   template <typename Real>
   __device__ __forceinline__ Position first_beyond(Span span, Real score) const {
-    const Real limit = reach(score, margin, inclusive);  // NaN below -infinity: beyond it is all
+    const Real limit = reach(score, margin, inclusive);  // NaN below -infinity: all are beyond
     return first_position(span,
                           [&](Position position) { return !(this->score(position) <= limit); });
   }

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pair losses of long lists in O(n log n): sorted by score once, then ceil(log2 L) rounds for L
-// levels of labels.
+// Pair losses of long lists in O(n log n): one sort by score, then ceil(log2 L) rounds for L
+// grades.
 //
-//   prepare_kernel      sort keys and slots of all items; poisoned lists; up to 8 levels of labels
-//   radix sort          by score, and stably by list where there are several
-//   long_lists_kernel   everything else, in phases with a barrier of the whole grid between them
+//   prepare_kernel      sort keys and slots of all items; poisoned lists; up to 8 distinct labels
+//   radix sort          by score; for several lists, then a stable sort by list
+//   long_lists_kernel   everything else, in phases with a grid barrier between them
 //
-// Calls of up to kOneLaunchSlots are one launch: that kernel does all of it (long_sort.cuh).
+// Calls of up to kOneLaunchSlots are one launch: that kernel does all steps (long_sort.cuh).
 //
-// Sorted, the items of a list have the positions that are its slots' numbers, padding at their end.
-// A round (score_order.cuh) takes these phases:
+// After the sort, the items of a list are at positions equal to its slots' indices, padding last. A
+// round (score_order.cuh) has these phases:
 //
 //   1. bits of the labels and heads of segments, their prefix counts within tiles
-//   2. the scan over tiles; where the loss needs moments, these within tiles, and their scan
-//   3. each item's stretch of violating partners, and what follows from it; the next round's order
+//   2. the scan over tiles; if the loss needs moments, these within tiles, and their scan
+//   3. each item's range of violating partners, its sums and gradient; the next round's order
 //
-// Mapping      A block a tile of consecutive positions, over and over; as many blocks as the GPU
-//              holds at once. The scans over tiles are one block's. K margins share sort, scans and
+// Mapping      One block per tile of consecutive positions, in a grid-stride loop over a persistent
+//              grid. One block does the scans over tiles. K margins share sort, scans and
 //              partitions.
-// Memory       37 bytes a slot for fp32 scores, 28 where gradients are counts, see LongListsPlan. A
-//              round streams some 30 and gathers labels, weights and gradients by slot.
-// Numerics     Which pairs violate the margin is decided exactly; counts are integers, everything
-//              else is in fp64 from non-negative terms, but for the loss of counts: see CountTerm.
+// Memory       37 bytes per slot for fp32 scores, 28 if gradients are counts, see LongListsPlan. A
+//              round streams about 30 and gathers labels, weights and gradients by slot.
+// Numerics     Whether a pair violates the margin is decided exactly. Counts are integers.
+//              Everything else is in fp64 from non-negative terms, except the loss of counts: see
+//              CountTerm.
 // Determinism  Bitwise: tiles do not depend on the grid, one thread adds to a gradient in a round,
 //              and every sum has a fixed order
 #pragma once
@@ -122,7 +123,7 @@ class LongLists {
 
   // ---- Phase 1
 
-  // Which segment of its list an item is in: what the ranks have in common above the bit.
+  // The segment of an item within its list: the bits of its rank above `bit`.
   FRL_HD static uint64_t segment_of(uint32_t rank, int bit) {
     return rank == kInertRank ? ~uint64_t{0} : uint64_t{rank} >> (bit + 1);
   }
@@ -136,7 +137,8 @@ class LongLists {
     unsigned more = 0, heads = starts;
     uint64_t previous = 0;
     if (first > 0 && first <= round.segments.size) {
-      // In the first round, ranks of other threads may not be there yet, nor are they needed.
+      // In the first round, other threads may not have stored their ranks yet, but only inertness
+      // is needed.
       const bool inert = round.order.keys[first - 1] == kInertKey<Key>;
       const uint32_t rank = inert ? kInertRank : 0;
       previous = segment_of(round.first ? rank : round.order.ranks[first - 1], bit);
@@ -165,8 +167,8 @@ class LongLists {
     return params_.levels->rank(LevelTable::key(args_, round.order.slots[position]));
   }
 
-  // Two equal infinities of different labels, whose difference has no value, poison their list. In
-  // the order of scores, some such two are neighbours.
+  // Two equal infinite scores with different labels poison their list, since their difference is
+  // undefined. If there are such items, two of them are neighbours in the order of scores.
   __device__ __forceinline__ void check_infinities(const Round<Real>& round, int64_t position) {
     const Key key = round.order.keys[position];
     const Real score = value_of_key(key);
@@ -228,24 +230,24 @@ class LongLists {
           stored = sum;
         }
       }
-      __syncthreads();  // before the windows of the next margin
+      __syncthreads();  // before the next margin overwrites the windows
     }
   }
 
-  // No position of the tile is behind the end of the segment that its first one is in.
+  // Whether a segment that ends at `end` and contains the tile's first position contains all of it.
   FRL_HD bool ends_tile(Position end, int64_t tile) const {
     return end >= params_.segments.size || end >= (tile + 1) * kScanTile;
   }
 
-  // The long list that has a position.
+  // The long list of a position, or kNoList.
   __device__ __forceinline__ int64_t list_at(Position position) const {
     if (position >= params_.segments.size) return kNoList;
     const int64_t list = list_of(args_.lists, position);
     return params_.is_long(list) ? list : kNoList;
   }
 
-  // Four searches, a thread each: the stretches of all items of the tile end between those of its
-  // first and its last score, whichever boundary convention is asked for.
+  // Four searches, one per thread. The range ends of all items of the tile lie between those of its
+  // first and last score, for either value of boundary_grad.
   __device__ __forceinline__ void find_windows(const Round<Real>& round, int64_t tile, Span segment,
                                                double margin) {
     const int search = static_cast<int>(threadIdx.x);
@@ -275,7 +277,7 @@ class LongLists {
     return partial;
   }
 
-  // The less relevant items of a segment go before the more relevant ones.
+  // Stable partition: the less relevant items of a segment go before the more relevant ones.
   __device__ __forceinline__ void partition_tile(const Round<Real>& round, const Order<Key>& next,
                                                  int64_t tile) const {
 #pragma unroll 1
@@ -296,7 +298,7 @@ class LongLists {
 
   // ---- Sums of lists
 
-  // The partials of a long list are one a tile that is all its own, and one a chunk elsewhere.
+  // A long list has one partial per tile that lies within the list, and one per chunk elsewhere.
   __device__ __forceinline__ void sum_long_lists() {
     constexpr int64_t kChunks = kScanTile / kWarpSize;
 #pragma unroll 1

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The steps of long.cuh in their order, and the memory that they need.
+// The launches of long.cuh in order, and their workspace.
 #pragma once
 
 #include "common/workspace.h"
@@ -52,7 +52,8 @@ struct LongListsPlan {
     params.poisoned = workspace.take<uint32_t>(args.lists.num_lists);
     params.any_long = workspace.take<uint32_t>(1);
     for (Order<Key>& order : params.orders) {
-      // LabelRanks has 64-bit keys of labels where the keys begin; of fp32 scores, these and slots.
+      // LabelRanks stores 64-bit label keys from the beginning of `keys` on. With fp32 scores these
+      // extend over `slots`.
       order.keys = workspace.take<Key>(size);
       order.slots = workspace.take<uint32_t>(size);
       order.ranks = workspace.take<uint32_t>(size);
@@ -72,7 +73,7 @@ struct LongListsPlan {
   }
 };
 
-// Calls `body.operator()<Term>()` with the term for a call's long lists.
+// Calls `body.operator()<Term>()` with the term of a call's long lists.
 template <typename Body>
 void dispatch_long_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
   const auto dispatch = [&]<typename Real>() {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Batches of short lists: the pairs of each list enumerated by one warp or one block
-// (short_pairs.cuh), or counted there, in one launch.
+// Batches of short lists: one warp or one block enumerates or counts the pairs of each list
+// (short_pairs.cuh), in one launch.
 //
-// Mapping      short_batch.cuh: a list of up to kWarpListItems slots is one warp's, a longer one a
-//              whole block's, up to kBlockListItems to count and kValueListItems to sum values.
-//              Longer ones are left to other kernels. K margins are K times as many blocks.
-// Memory       The workspace is 24 bytes for every block
-// Determinism  Bitwise, and a list's sums depend on nothing outside of it. The one atomic counts
+// Mapping      short_batch.cuh: one warp per list of up to kWarpListItems slots, one block per
+//              longer list: up to kBlockListItems for counts, kValueListItems for sums of values.
+//              Longer lists are left to other kernels. K margins take K times the blocks.
+// Memory       The workspace has 24 bytes per block
+// Determinism  Bitwise; a list's sums do not depend on the other lists. The only atomic counts
 //              finished blocks.
 #pragma once
 
@@ -21,7 +21,7 @@ namespace fused_rankloss::cuda::pairwise {
 
 struct ShortListsParams : ShortListsEnd {
   PairwiseArgs args;
-  int64_t longest;  // longer lists are left alone
+  int64_t longest;  // longer lists are skipped
   int64_t blocks_per_margin;
   int32_t lists_per_block;
 };

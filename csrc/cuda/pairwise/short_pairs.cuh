@@ -4,24 +4,24 @@
 //
 //   list_sum = sum_{i, j of one list, y_i > y_j} w_ij phi(m - (s_i - s_j))                    (1)
 //
-// A list's items are first put in the order of their labels. An item's partners are then what comes
-// before its own label, [0, lower), and what comes after it, [higher, n):
+// A list's items are first ordered by label. The partners of an item are then the items with lower
+// labels, [0, lower), and those with higher labels, [higher, n):
 //
 //   cells   0 ........ lower ...... higher ........ n
 //           y < y_t  |   y = y_t   |    y > y_t
 //
-// No pair compares labels, and nothing is done for two items of one label: half of all (row,
-// column) meetings with two labels, a fifth with five. Ordering takes one pass a label, from the
-// lowest. With many labels that would cost more than it saves: after kListLevels of them the rest
-// stays as it is, in a tail of its own whose items do compare labels with each other.
+// No pair compares labels, and pairs of equal labels cost nothing: half of all (row, column) pairs
+// with two grades, a fifth with five. Ordering takes one pass per grade, from the lowest up. With
+// many grades that would cost more than it saves. So after kListLevels grades, the remaining items
+// form an unordered tail, whose items do compare labels with each other.
 //
-// Mapping      A thread holds every 32nd (or 256th) item while they are ordered, then every 32nd
-//              row, so that the rows of a warp are neighbours and go through their partners
-//              together
-// Memory       Slots are read once, gradients written once. The ordered items lie in shared memory,
-//              where a warp reads one column at a time.
+// Mapping      Each thread holds every 32nd (or 256th) item while they are ordered, then every 32nd
+//              row, so that the rows of a warp are neighbours and loop over the same columns
+// Memory       Slots are read once, gradients are written once. The ordered items are in shared
+//              memory, where a warp reads one column at a time.
 // Numerics     as in terms.cuh
-// Determinism  Bitwise: one thread has all partners of a row, and sums over rows have a fixed order
+// Determinism  Bitwise: one thread processes all partners of a row, and sums over rows have a fixed
+//              order
 #pragma once
 
 #include "cuda/lists/shared_sort.cuh"
@@ -34,15 +34,15 @@ namespace fused_rankloss::cuda::pairwise {
 
 // ---- Ordering items by label -----------------------------------------------
 
-// Where an item comes from and where its partners are.
+// The slot of an item in a cell, and the cells of its partners.
 struct Place {
-  uint32_t slot : 10;    // counted from the list's first
-  uint32_t lower : 11;   // cells before this one have lower labels: here its label's run begins
+  uint32_t slot : 10;   // relative to the list's first slot
+  uint32_t lower : 11;  // cells before this one have lower labels; the item's own label begins here
   uint32_t higher : 11;  // cells from this one on have higher labels
 };
 static_assert(kBlockListItems <= 1024, "a Place holds 10 bits of a slot");
 
-// What sorting takes.
+// Shared memory for sorting.
 struct SortShared {
   CellWords keys;
   SharedArray<uint16_t, kBlockListItems> cells;
@@ -62,10 +62,10 @@ struct ShortListsShared {
 
 // A list, for one margin.
 struct ShortList {
-  int64_t begin;       // its first slot
-  int64_t first_grad;  // where that one's gradient is
-  int size;            // slots
-  double unit;         // of its gradients
+  int64_t begin;       // first slot
+  int64_t first_grad;  // index of the first slot's gradient
+  int size;            // number of slots
+  double unit;         // unit of the gradients
 };
 
 struct LabelOrder {
@@ -82,7 +82,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, WarpOrBlock&
   using Real = typename Term::Real;
   constexpr int kOwn = WarpOrBlock::kOwn;
 
-  // Item r of a thread is group.size() slots behind its item r - 1.
+  // Striped arrangement: item r of a thread is group.size() slots after item r - 1.
   unsigned waiting = 0;  // bit r: item r is real and has no cell yet
 #pragma unroll
   for (int r = 0; r < kOwn; ++r) {
@@ -112,7 +112,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, WarpOrBlock&
     return warp_min(least);
   };
 
-  // Gives the items of `chosen` the cells from `begin` on; they are no partners of each other.
+  // Stores the items of `chosen` in the cells from `begin` on. They are no partners of each other.
   const auto place = [&](unsigned chosen, int begin) {
     waiting &= ~chosen;
     unsigned votes[kOwn];
@@ -215,12 +215,12 @@ struct Row {
   typename Term::Item item;
   int lower;
   int higher;
-  int tail;  // from here on columns may have any label
+  int tail;  // columns from here on may have any label
   typename Term::TileSums sums;
 };
 
-// Lets kRows rows of a thread, each further on than the one before, meet all of their partners. A
-// column that is a partner of several rows is read once.
+// Adds all partners of a thread's kRows rows, which are in ascending order. A column that is a
+// partner of several rows is read once.
 template <int kRows, class Term>
 __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared<Term>& shared,
                                               int first_cell, int size, Row<Term> (&rows)[kRows]) {
@@ -251,8 +251,8 @@ __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared
     for (int column = row.tail; column < size; ++column) {
       term.add_pair(row.item, shared.items.load(first_cell + column), row.sums);
     }
-    // The difference of two equal infinities has no value. Infinite scores are rare enough to look
-    // at the columns once more for them instead of burdening every pair.
+    // The difference of two equal infinities is undefined. Infinite scores are rare, so a second
+    // loop over the columns costs less than a check in every pair.
     const bool infinite = row.item.score == row.item.score && !is_finite(row.item.score);
 #pragma unroll 1
     for (int column = infinite ? 0 : size; column < size; ++column) {
@@ -262,9 +262,9 @@ __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared
   }
 }
 
-// The same for one row of a count whose partners are sorted, but for those in a tail of its own.
-// Since reach(s) (common/ordered.h) never falls as s rises, what violates the margin with a row is
-// one end of every run:
+// The same for one row of a CountTerm whose partners are sorted by score within each label, except
+// the partners within the row's own tail. Since reach(s) (common/ordered.h) is non-decreasing, the
+// partners that violate the margin are a prefix or suffix of each run of equal labels:
 //
 //   lower labels    c with reach(s_c) >= s_t:   [first_reaching, end of the run)
 //   higher labels   c with s_c <= reach(s_t):   [begin of the run, first_beyond)
@@ -289,7 +289,8 @@ __device__ __forceinline__ void find_partners(ShortListsShared<Term>& shared, in
   row.higher = size;
 }
 
-// Solves the rows of a thread from `begin` on, kThreads apart, and adds them to the list's sums.
+// Solves kRows rows of a thread from `begin` on, group.size() apart, and adds their sums to
+// `partial`.
 template <int kRows, class Term>
 __device__ __forceinline__ void solve_rows(const Term& term, const WarpOrBlock& group,
                                            ShortListsShared<Term>& shared, const PairwiseArgs& args,
@@ -311,7 +312,7 @@ __device__ __forceinline__ void solve_rows(const Term& term, const WarpOrBlock& 
       if constexpr (Term::kCounts && kRows == 1) {
         if (group.is_block()) find_partners(shared, order.size, rows[r]);
       }
-    } else {  // none, with no partners of its own
+    } else {  // no row: it has no partners
       rows[r].item = Term::inert(kHighestKey<typename Term::Key>);
       rows[r].lower = r == 0 ? 0 : rows[r - 1].lower;
       rows[r].higher = rows[r].tail = order.size;
@@ -334,7 +335,7 @@ __device__ __forceinline__ void solve_rows(const Term& term, const WarpOrBlock& 
   }
 }
 
-// All of one list, but for what depends on its sums. Thread 0 of the group gets them.
+// Solves one list. Thread 0 of the group gets the sums; results that depend on them come later.
 template <class Term>
 __device__ __forceinline__ ListPartial solve_list(const Term& term, WarpOrBlock& group,
                                                   ShortListsShared<Term>& shared,
@@ -345,8 +346,8 @@ __device__ __forceinline__ ListPartial solve_list(const Term& term, WarpOrBlock&
     }
   }
   const LabelOrder order = order_items(term, group, shared, args, own);
-  // Blocks sort where it pays: enumerating the pairs of a warp's list is as fast, and sums of
-  // values take more than the ends of a stretch.
+  // Sorting pays only for counts of a block's list. For a warp's list, enumerating the pairs is as
+  // fast, and sums of values need more than the ends of a range.
   const bool sorted = Term::kCounts && group.is_block();
   if constexpr (Term::kCounts) {
     if (sorted) sort_labels(group, shared, order.size);
@@ -362,7 +363,7 @@ __device__ __forceinline__ ListPartial solve_list(const Term& term, WarpOrBlock&
   for (; done < order.size; done += group.size()) {
     solve_rows<1>(term, group, shared, args, own, order, done + group.thread(), partial);
   }
-  // A block's sum has a barrier: the next list's items may overwrite this one's.
+  // group.sum() has a barrier for a block, so the next list's items may overwrite this one's.
   return group.sum(partial);
 }
 

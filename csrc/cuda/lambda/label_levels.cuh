@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ranks of labels among those of their own list: how often the label has changed in the list's
-// order by label. What is computed from them does not depend on the labels of other lists.
+// The rank of each label among the distinct labels of its own list: the number of label changes
+// before it in the list's order by label. So no result depends on the labels of other lists.
 //
-//   count_changes   a block a tile of kScanTile items
-//   scan_changes    a warp a list
-//   number          a block a tile
+//   count_changes   one block per tile of kScanTile items
+//   scan_changes    one warp per list
+//   number          one block per tile
 //
 // Memory  labels are gathered twice
 #pragma once
@@ -25,13 +25,13 @@ class ListLevels {
                                         const uint32_t* by_label)
       : shared_(shared), params_(params), by_label_(by_label) {}
 
-  // Of the tile that begins with the item `first` of its list's order.
+  // Counts the changes in a tile, which begins with item `first` of the list's order.
   __device__ __forceinline__ void count_changes(int64_t tile, const LongList& list, int64_t first) {
     const auto scanned = scan(changes_in_run(list, first));
     if (threadIdx.x == 0) params_.label_changes[tile] = scanned.total.count;
   }
 
-  // From changes in each tile to those before it.
+  // Scans the changes per tile, in place, to those before each tile.
   __device__ __forceinline__ void scan_changes(const LongList& list) const {
     const int64_t tiles = num_list_tiles(list);
     const uint32_t total = scan_numbers(params_.label_changes + list.first_tile, tiles);
@@ -50,8 +50,7 @@ class ListLevels {
   }
 
  private:
-  // Bit p: the item p behind the first one of the thread's run has another label than that before
-  // it in its list.
+  // Bit p: item p of the thread's run differs in label from the item before it in the list's order.
   __device__ __forceinline__ unsigned changes_in_run(const LongList& list, int64_t first) const {
     const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
     const uint32_t* by_label = by_label_ + list.begin;

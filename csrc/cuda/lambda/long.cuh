@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The kernels of a lambda loss over long lists in their order, and the memory that they need:
+// The kernels of a lambda loss over long lists in launch order, and their workspace:
 //
-//   lambda_prepare_kernel   sort keys and slots of all items; poisoned lists; up to 8 levels of
+//   lambda_prepare_kernel   sort keys and slots of all items; poisoned lists; up to 8 distinct
 //                           labels; tables by rank
-//   radix sort              by score, and stably by list where there are several
-//   lambda_rank_kernel      to RankedLists (ranked_lists.cuh)
-//   the pairs               lambda_scan_kernel (scan.cuh) where weights factor, and to count
-//                           those in the right order; else lambda_pairs_kernel,
+//   radix sort              by score; for several lists, then a stable sort by list
+//   lambda_rank_kernel      makes RankedLists (ranked_lists.cuh)
+//   the pairs               lambda_scan_kernel (scan.cuh) if weights factor, and to count the
+//                           pairs in the right order; otherwise lambda_pairs_kernel and
 //                           lambda_pieces_kernel
-//   lambda_finish_kernel    to the results
+//   lambda_finish_kernel    writes the results
 //
-// Memory  some 120 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
-//          reads none of it but 48 bytes a column and block
+// Memory  about 120 bytes per slot for fp32 scores, less if the scheme uses no gains. The pair
+//         kernel reads only 48 bytes of that per column and block.
 #pragma once
 
 #include <algorithm>
@@ -29,10 +29,10 @@ namespace fused_rankloss::cuda::lambda {
 template <typename Real>
 struct LambdaLongLayout {
   LambdaLongParams<Real> params;
-  int64_t zero_bytes;  // from params.levels on
+  int64_t zero_bytes;  // to be zeroed, from params.levels on
 };
 
-// `most_lists`: that may be long.
+// `most_lists`: upper bound on the number of long lists.
 template <typename Real>
 LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_lists, bool scans,
                                            Workspace& workspace) {
@@ -83,7 +83,7 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
   return layout;
 }
 
-// The pairs one by one.
+// Launches the kernels that enumerate the pairs.
 template <class Queue, typename Real>
 void run_direct_pairs(Queue& queue, const LambdaLongParams<Real>& params, int64_t most_lists) {
   const int64_t pieces = PairPieces::most_pieces(params.args.lists.num_slots, most_lists);

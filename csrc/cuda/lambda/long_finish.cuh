@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the sums over pairs to the results: each list's partial and statistics, gradients from
-// positions to slots, and the end of the call.
+// From the sums over pairs to the results: each list's partial and statistics, gradients moved from
+// positions to slots, and the final reduction.
 //
-// Mapping      A block a list, then a block a tile of positions; the end is one block's
-// Determinism  a gradient is one thread's
+// Mapping      One thread per list, then one thread per position; one block does the reduction
+// Determinism  one thread writes each gradient
 #pragma once
 
 #include "cuda/lambda/lists.cuh"
@@ -13,7 +13,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// The share of a list in the loss, its statistics, and the factor of its gradients.
+// The partial of a list, its statistics, and the factor of its gradients.
 template <typename Real>
 __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params,
                                             const LongList& list) {

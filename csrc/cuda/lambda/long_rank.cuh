@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From slots in the order of scores to RankedLists: everything that a lambda loss must know of the
-// items of long lists before they meet in pairs.
+// From slots sorted by score to RankedLists: all data of the items of long lists that the pair
+// kernels need.
 //
-//   1. ranks of labels, then the lists that equal infinities poison
-//   2. the table of long lists; each item's score, gain and weights to its position
-//   3. the order by label, and where gains are given that by gain
-//   4. sums over tiles of each list, then over the list: DCG, maximal DCG, weights of pairs
-//   5. gains over the maximal DCG; ranks of labels within each list, so that nothing later depends
-//      on other lists
+//   1. ranks of labels; then the lists that are poisoned by equal infinite scores
+//   2. the table of long lists; each item's score, gain and weights, stored at its position
+//   3. the order by label and, if gains are given, the order by gain
+//   4. sums over tiles of each list, then over the list: DCG, maximal DCG, pair weights
+//   5. gains divided by the maximal DCG; ranks of labels within each list, so that later steps do
+//      not depend on other lists
 //
-// Mapping      A block a tile of consecutive positions, over and over, as many blocks as the GPU
-//              holds at once; sums take tiles that begin with their list. The table is one block's
+// Mapping      One block per tile of consecutive positions, in a grid-stride loop over a persistent
+//              grid. The tiles of the sums begin with their list. One block makes the table.
 // Memory       Labels, scores, gains and weights are gathered by slot once, see long.cuh
 // Numerics     fp64
-// Determinism  Bitwise, whatever the grid and the other lists; integer atomics only
+// Determinism  Bitwise, for every grid and independent of other lists; integer atomics only
 #pragma once
 
 #include "cuda/lambda/label_levels.cuh"
@@ -76,7 +76,7 @@ class LambdaRanking {
     }
   }
 
-  // Calls body(tile, list, rank that the tile begins with) for all tiles of all long lists.
+  // Calls body(tile, list, first rank of the tile) for all tiles of all long lists.
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
@@ -88,15 +88,15 @@ class LambdaRanking {
 
   __device__ __forceinline__ int64_t num_tiles() const { return params_.segments.num_tiles(); }
 
-  // ---- 1
+  // ---- Step 1
 
-  // Returns where the ranks are.
+  // Returns the array with the ranks.
   __device__ __forceinline__ const uint32_t* rank_labels() const {
     const Order<Key>& order = params_.orders[0];
     const LevelTable& levels = *params_.levels;
     const bool sorted = levels.is_sorted_by();
     for_positions([&](int64_t position) {
-      // Sorted by list, slots have lost the keys of their scores.
+      // The sort by list has overwritten the score keys.
       const int64_t slot = order.slots[position];
       const Key key = params_.sort_key(slot, list_of(args_.lists, slot));
       order.keys[position] = key;
@@ -113,8 +113,8 @@ class LambdaRanking {
     return ranks.sort(grid_, shared_.labels, args_);
   }
 
-  // Two equal infinities in a pair that is kept have a difference of no value: their list is
-  // poisoned. They lie side by side, and the first of them has the highest rank.
+  // Two equal infinite scores in a pair that truncation keeps poison their list, since their
+  // difference is undefined. Equal scores are adjacent; `first` is the one closest to the top.
   __device__ __forceinline__ void check_infinities(const uint32_t* ranks, int64_t position) const {
     const int64_t list = params_.list_at(position);
     if (list == kNoList) return;
@@ -132,7 +132,7 @@ class LambdaRanking {
     }
   }
 
-  // ---- 2
+  // ---- Step 2
 
   __device__ __forceinline__ void store_item(uint32_t label_rank, int64_t position) const {
     const int64_t slot = params_.orders[0].slots[position];
@@ -166,7 +166,7 @@ class LambdaRanking {
     return label_value(label_key_at(args_.labels, args_.label_type, slot), args_.label_type);
   }
 
-  // ---- 3
+  // ---- Step 3
 
   __device__ __forceinline__ static int bits_of(uint64_t value) {
     return 64 - __clzll(static_cast<long long>(value));
@@ -176,14 +176,14 @@ class LambdaRanking {
     return bits == 0 ? 0 : ~uint64_t{0} >> (64 - bits);
   }
 
-  // What is inert comes after all levels of its list.
+  // Inert positions sort after all grades of their list.
   __device__ __forceinline__ uint64_t label_sort_key(uint32_t label_rank, int64_t list) const {
     const uint32_t num_levels = params_.levels->size();
     const uint64_t level = label_rank == kInertRank ? num_levels : label_rank;
     return list_sort_key(list) << bits_of(num_levels) | level;
   }
 
-  // In one list, there is nothing to sort by.
+  // A single list needs no key.
   __device__ __forceinline__ uint64_t list_sort_key(int64_t list) const {
     if (args_.lists.num_lists == 1) return 0;
     return static_cast<uint64_t>(list == kNoList ? args_.lists.num_lists : list);
@@ -200,7 +200,7 @@ class LambdaRanking {
     return indices.from;
   }
 
-  // Positions, those of each list in ascending order of labels. Keys are there already.
+  // Positions by list, then in ascending order of labels. store_item has written the keys.
   __device__ __forceinline__ const uint32_t* sort_by_label() const {
     return sort(params_.places[0], params_.places[1],
                 list_bits() + bits_of(params_.levels->size()));
@@ -210,7 +210,7 @@ class LambdaRanking {
     return params_.reads_gains() && args_.gains != nullptr;
   }
 
-  // Positions, those of each list in descending order of gains.
+  // Positions by list, then in descending order of gains.
   __device__ __forceinline__ const uint32_t* sort_by_gain() const {
     uint32_t *places = params_.orders[1].slots, *other = params_.orders[1].ranks;
     for_positions([&](int64_t position) {
@@ -229,10 +229,10 @@ class LambdaRanking {
     return sorted == places ? sort(places, other, list_bits()) : sort(other, places, list_bits());
   }
 
-  // ---- 4
+  // ---- Step 4
 
-  // Thread 0 gets the totals of up to kScanTile items, from a rank on; a thread has
-  // kItemsPerThread.
+  // Thread 0 gets the totals of up to kScanTile items from rank `first` on, kItemsPerThread per
+  // thread.
   __device__ __forceinline__ ListTotals sum_tile(const LongList& list, int64_t first,
                                                  const uint32_t* by_label,
                                                  const uint32_t* by_gain) {
@@ -243,7 +243,7 @@ class LambdaRanking {
       own = ListTotals::combine(own, totals_at(list, rank, by_label, by_gain));
     }
     if (__any_sync(kAllLanes, begin < list.size)) own = combine_warp(own);
-    __syncthreads();  // of the tile before, everyone has read
+    __syncthreads();  // all threads have read the totals of the previous tile
     if (lane_index() == 0) shared_.totals.store(warp_index(), own);
     __syncthreads();
     ListTotals total;
@@ -254,7 +254,8 @@ class LambdaRanking {
     return total;
   }
 
-  // Of the item of a rank, and of those in the same place by label and by gain.
+  // The terms of index `rank`: DCG of the item with that rank, maximal DCG of the item at that
+  // index by gain, pair weights of the item at that index by label.
   __device__ __forceinline__ ListTotals totals_at(const LongList& list, int64_t rank,
                                                   const uint32_t* by_label,
                                                   const uint32_t* by_gain) const {
@@ -280,7 +281,7 @@ class LambdaRanking {
     return totals;
   }
 
-  // A warp a list, and a lane a stretch of its tiles.
+  // One warp per list, one range of its tiles per lane.
   __device__ __forceinline__ void sum_lists(const ListLevels<Real>& levels) const {
     constexpr int kWarps = kScanThreads / kWarpSize;
     const LongListTable& table = *params_.table;
@@ -307,7 +308,7 @@ class LambdaRanking {
     }
   }
 
-  // ---- 5
+  // ---- Step 5
 
   __device__ __forceinline__ void finish_items(const LongList& list, int64_t first) const {
     if (params_.gains == nullptr) return;

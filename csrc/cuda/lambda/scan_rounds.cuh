@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The orders that the rounds of scan.cuh sweep over: its phases 1 and 4.
+// Makes the orders of the rounds of scan.cuh: its phases 1 and 4.
 #pragma once
 
 #include "cuda/lambda/scan_items.cuh"
 
 namespace fused_rankloss::cuda::lambda {
 
-// The items of a round, by place. In the first one a place is a position.
+// The items of a round, by place. In the first round, places are positions.
 struct ScanRound {
   ScanEvent* events;
   const uint32_t* ranks;
@@ -22,7 +22,7 @@ class ScanRounds {
 
   // All threads of a grid call these.
 
-  // 1. The segments of a round, and which of their items are the more relevant ones.
+  // Phase 1: the segments of a round, and the bits of their more relevant items.
   template <class GridType>
   __device__ __forceinline__ void make_segments(const GridType& grid, RecordsShared& shared,
                                                 const ScanRound& round) const {
@@ -35,7 +35,7 @@ class ScanRounds {
     grid.sync();
   }
 
-  // 4. The less relevant items of a segment go before the more relevant ones.
+  // Phase 4, a stable partition: the less relevant items of a segment go before the more relevant.
   template <class GridType>
   __device__ __forceinline__ void partition(const GridType& grid, const ScanRound& round,
                                             const ScanOrder& next) const {
@@ -54,7 +54,7 @@ class ScanRounds {
                                        const ScanOrder& next) const {
     const uint32_t rank = round.ranks[place];
     if (rank == kInertRank) {
-      next.ranks[place] = rank;  // stays where it is, and has no event
+      next.ranks[place] = rank;  // not moved; has no event
       return;
     }
     const Span segment = params_.segments.around(place);
@@ -66,7 +66,7 @@ class ScanRounds {
     next.ranks[to] = rank;
   }
 
-  // Which segment of its list an item is in: what the ranks have in common above the bit.
+  // The segment of an item within its list: the bits of its rank above `bit`.
   FRL_HD static uint64_t segment_of(uint32_t rank, int bit) {
     return rank == kInertRank ? ~uint64_t{0} : uint64_t{rank} >> (bit + 1);
   }

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Lambda losses of lists that fit the shared memory of a block: all of a batch in one launch.
+// Lambda losses of lists that fit into the shared memory of a block, in one launch per batch.
 //
-// Mapping      As in pairwise/short.cuh: a block owns consecutive lists, of which a warp solves
-// those
-//              of up to kWarpListItems slots and the block those of up to kShortLambda. Whatever is
-//              longer is left to other kernels.
-// Steps        short_items.cuh sorts and weighs the items, short_pairs.cuh enumerates
-//              the pairs. Slots are read once or twice, gradients written once.
-// Determinism  Bitwise, and a list's results depend on its items alone: not on its neighbours, its
-//              padding, nor on whether a warp or a block solves it. The one atomic counts finished
-//              blocks.
+// Mapping      As in pairwise/short.cuh: a block owns consecutive lists. One warp solves each list
+//              of up to kWarpListItems slots, the block each one of up to kShortLambda. Longer
+//              lists are left to other kernels.
+// Steps        short_items.cuh sorts the items and computes gains and discounts; short_pairs.cuh
+//              enumerates the pairs. Slots are read once or twice, gradients are written once.
+// Determinism  Bitwise; a list's results depend only on its items: not on other lists, on padding,
+//              or on whether a warp or a block solves it. The only atomic counts finished blocks.
 #pragma once
 
 #include "cuda/lambda/launchers.h"
@@ -25,13 +23,13 @@ namespace fused_rankloss::cuda::lambda {
 struct ShortLambdaParams : ShortListsEnd {
   LambdaArgs args;
   const uint32_t* weight_exponents;  // see PairwiseArgs
-  int64_t longest;                   // slots of a list, of those that are not left to others
+  int64_t longest;                   // lists of more slots are left to other kernels
   int32_t lists_per_block;
 };
 
 // ---- One list --------------------------------------------------------------
 
-// Gradient 0 behind a row's length, NaN for the items of a poisoned list.
+// Stores gradient 0 in the padding after a row's length, NaN for the items of a poisoned list.
 template <typename Real>
 __device__ __forceinline__ void fill_gradients(const LambdaArgs& args, const WarpOrBlock& group,
                                                const ShortSlots& slots, bool poisoned) {
@@ -49,8 +47,8 @@ __device__ __forceinline__ void fill_gradients(const LambdaArgs& args, const War
   }
 }
 
-// All of one list, but for what depends on the batch. All threads of the group call this, and get
-// the list's share. Gradients are in units of `unit`.
+// Solves one list; results that depend on the batch come later. All threads of the group call this
+// and get the list's partial. Gradients are stored divided by `unit`.
 template <class Loss, typename Real>
 __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args,
                                                           const WarpOrBlock& group,
@@ -106,8 +104,8 @@ __global__ void __launch_bounds__(WarpOrBlock::kBlockThreads, kShortLambdaBlocks
 
 // ---- Launch ----------------------------------------------------------------
 
-// Calls `body.operator()<Loss, Real>()` with the pair loss of a call, and what scores are loaded
-// as.
+// Calls `body.operator()<Loss, Real>()` with the pair loss of a call and the compute type of
+// scores.
 template <typename Body>
 void dispatch_short_lambda(const LambdaArgs& args, Body&& body) {
   const bool wide = args.score_type == ScoreType::kDouble;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The shared memory of a list in short.cuh, and its group's sums over all threads.
+// The shared memory of a list in short.cuh, and sums over all threads of a group.
 //
-// Cells         A warp has a slice of its own, a block all of them: WarpOrBlock::first_cell.
-// Determinism   The bits of a result follow from the list's items alone. Sums are added up thread
-// by
-//               thread within lanes 0 to 31 first: 32 threads with several rows each have the same
-//               order as 256 with one.
+// Cells         Each warp has its own slice of the cells, a block has all
+// (WarpOrBlock::first_cell). Determinism   The bits of a result depend only on the list's items.
+// Each lane first sums the
+//               threads with its lane index: 32 threads with several rows each add in the same
+//               order as 256 threads with one row.
 #pragma once
 
 #include "cuda/lambda/policy.h"
@@ -14,15 +14,15 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// Beside an item, what its pairs are found by.
+// Slot, rank and grade of the item in a cell.
 struct CellPlace {
-  uint32_t slot : 10;   // counted from the list's first
+  uint32_t slot : 10;   // relative to the list's first slot
   uint32_t rank : 10;   // from 0
-  uint32_t level : 10;  // the list's items with lower labels
+  uint32_t level : 10;  // the grade, as the number of the list's items with lower labels
 };
 static_assert(kShortLambda <= 1024, "a CellPlace holds 10 bits of a slot");
 
-// What a column of a pair is read from, but for its discount.
+// The data of a column, except its discount.
 template <typename Real>
 struct alignas(sizeof(Real) == 4 ? 16 : 8) CellItem {
   Real score;
@@ -33,8 +33,8 @@ struct alignas(sizeof(Real) == 4 ? 16 : 8) CellItem {
 template <typename Real>
 struct LambdaCells {
   SharedArray<CellItem<Real>, kShortLambda> items;
-  CellWords discounts;  // bits of fp64 numbers, as they enter the weights
-  CellWords words;      // sort keys; then discounts of ranks, for distances; sums of threads
+  CellWords discounts;  // fp64 bits, as in the weights
+  CellWords words;      // sort keys; then discounts by rank, for RankDistanceWeight; thread sums
   SharedArray<CellPlace, kShortLambda> places;
   SharedArray<int, WarpOrBlock::kOwn * kListWarps> counts;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
@@ -55,7 +55,7 @@ struct GroupSums {
   }
 };
 
-// The sum over the lanes that are 1, 2, .. `lanes` / 2 apart, in each of them.
+// Each lane gets the sum over its aligned segment of `lanes` lanes.
 __device__ __forceinline__ GroupSums sum_of_lanes(GroupSums sums, int lanes) {
 #pragma unroll 1
   for (int distance = lanes / 2; distance > 0; distance /= 2) {
@@ -66,7 +66,8 @@ __device__ __forceinline__ GroupSums sum_of_lanes(GroupSums sums, int lanes) {
   return sums;
 }
 
-// The sum over the group, in all of its threads. Overwrites a block's words, between barriers.
+// All threads of the group get the sum over the group. Overwrites a block's words, between
+// barriers.
 __device__ __forceinline__ GroupSums sum_of_group(const WarpOrBlock& group, CellWords& words,
                                                   GroupSums sums) {
   constexpr int kThreads = WarpOrBlock::kBlockThreads;

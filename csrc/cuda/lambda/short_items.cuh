@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the slots of a list to the cells that its pairs are enumerated over
-// (short_pairs.cuh):
+// From the slots of a list to the cells over which its pairs are enumerated (short_pairs.cuh):
 //
-//   1. sort by (score descending, slot): an item's rank is its place
-//   2. with gains of the items' own, sort by gain: the maximal DCG
-//   3. sort by (label, place so far): an item's level is where its label begins; gains
-//   4. with a truncation, the items of the top ranks first, in order of their labels, then the rest
-//      in order of theirs
+//   1. sort by (score descending, slot), which gives the ranks
+//   2. if gains are given, sort by gain, which gives the maximal DCG
+//   3. stable sort by label: an item's level is the first cell with its label; gains
+//   4. with a truncation, the items of the top ranks come first, in the order of their labels, then
+//      the remaining items in the order of theirs
 //
 //   cells   0 ....... top ................... size ....... n
 //           labels ascend  | labels ascend      | in no pair (truncation to both ranks)
 //
-// What a row may meet is then one stretch of each part, on either side of its own label: no pair
-// compares labels, and nothing is done for two items of one label.
+// The columns of a row are then one range of each part, on either side of its own label. No pair
+// compares labels, and pairs of equal labels cost nothing.
 #pragma once
 
 #include "args/lambda.h"
@@ -31,8 +30,8 @@ struct ShortSlots {
 
 struct ShortItems {
   int n = 0;     // items
-  int top = 0;   // cells of the ranks that truncation keeps; n without
-  int size = 0;  // cells that are in pairs
+  int top = 0;   // cells of the top ranks; n without a truncation
+  int size = 0;  // cells with pairs
   bool poisoned = false;
   bool has_ndcg = true;
   bool spread = false;  // the scores are not all equal
@@ -45,7 +44,7 @@ class LambdaItemsReader {
                                                LambdaCells<Real>& cells, const ShortSlots& slots)
       : args_(args), group_(group), cells_(cells), slots_(slots), first_(group.first_cell()) {}
 
-  // Fills the cells. All threads of the group call this, and get the same.
+  // Fills the cells. All threads of the group call this and get the same result.
   __device__ __forceinline__ ShortItems read() {
     ShortItems items = read_scores();
     if (items.poisoned) return items;
@@ -61,7 +60,7 @@ class LambdaItemsReader {
     return items;
   }
 
-  // Whether a call asks for gains, and for what the distances of ranks weigh.
+  // Whether a call needs gains, and whether its weights depend on the difference of ranks.
   __device__ __forceinline__ bool needs_gains() const {
     return args_.weighs_gains() || args_.statistics != nullptr;
   }
@@ -78,7 +77,7 @@ class LambdaItemsReader {
     return static_cast<uint64_t>(key) ^ 0x8000000000000000ull;
   }
 
-  // Keys by score, of padding the highest, and gradient 0 for padding.
+  // Makes score keys, the highest for padding, and stores gradient 0 for padding.
   __device__ __forceinline__ ShortItems read_scores() {
     Real* gradients = static_cast<Real*>(args_.raw_grad);
     ShortItems items;
@@ -110,7 +109,8 @@ class LambdaItemsReader {
     return items;
   }
 
-  // Leaves the items in the order of their labels, whose keys are the words, with their ranks.
+  // Steps 1 to 3: afterwards the items are in the order of their labels, with their ranks; `words`
+  // holds the label keys.
   __device__ __forceinline__ void sort_items(ShortItems& items, GroupSums& dcg) {
     enum Pass { kByScore, kByGain, kByLabel };
     const bool by_gain = args_.gains != nullptr && needs_gains();
@@ -150,7 +150,7 @@ class LambdaItemsReader {
     return cell < items.n && static_cast<int>(cells_.places.load(first_ + cell).rank) < items.top;
   }
 
-  // How many of every 32 cells are of the top ranks.
+  // Counts the items of the top ranks in each segment of 32 cells.
   __device__ __forceinline__ void count_top(const ShortItems& items) {
 #pragma unroll 1
     for (int begin = 0; begin < items.n; begin += group_.size()) {
@@ -161,14 +161,14 @@ class LambdaItemsReader {
     group_.sync();
   }
 
-  // Puts the items into their cells, those of the top first, with levels, and gains as they are.
-  // Adds up the maximal DCG (value), that of the ranks (slope), and the number of pairs of labels,
-  // over the group.
+  // Puts the items into their cells, those of the top first, with levels and unnormalised gains.
+  // Sums over the group the maximal DCG (value), the DCG (slope), and the number of pairs of
+  // different labels.
   __device__ __forceinline__ void rank_labels(const ShortItems& items, GroupSums& dcg) {
     const double highest = items.n > 0 ? label_of(items.n - 1) : 0;
     const bool by_label = needs_gains() && args_.gains == nullptr;
-    int top_before = 0;                // of the top, in cells of earlier warps and rounds
-    int counted = first_ / kWarpSize;  // of the groups that count_top counted
+    int top_before = 0;                // items of the top in cells of earlier warps and rounds
+    int counted = first_ / kWarpSize;  // next segment of count_top to be added
 #pragma unroll 1
     for (int begin = 0; begin < items.n; begin += group_.size()) {
       const int cell = begin + group_.thread();
@@ -203,15 +203,15 @@ class LambdaItemsReader {
       dcg.pairs += level;
       cells_.items.store(first_ + target,
                          {load_score<Real>(args_, slot), load_weight<Real>(args_, slot), gain});
-      // Others still read the places of this order.
+      // Other threads still read `places` in the old order.
       cells_.discounts.store(first_ + target, bit_cast<uint32_t>(place));
     }
-    // Its barriers keep everybody from overwriting what others still read.
+    // Its barriers come before weigh_items overwrites arrays that other threads still read.
     dcg = sum_of_group(group_, cells_.words, dcg);
   }
 
-  // The places of the new order, gains over the maximal DCG, and what discounts the weights have,
-  // of items and of distances.
+  // Stores `places` of the new order, gains divided by the maximal DCG, and the discounts of the
+  // weights, by item and by rank.
   __device__ __forceinline__ void weigh_items(int n, double best_dcg) {
 #pragma unroll 1
     for (int cell = group_.thread(); cell < n; cell += group_.size()) {
@@ -231,7 +231,7 @@ class LambdaItemsReader {
     }
   }
 
-  // But for the pairs in the right order.
+  // Writes the statistics, except the pairs in the right order.
   __device__ __forceinline__ void write_metrics(const ShortItems& items,
                                                 const GroupSums& dcg) const {
     if (args_.statistics == nullptr || group_.thread() != 0) return;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of a list in cells (short_items.cuh), enumerated.
+// Enumerates the pairs of a list in cells (short_items.cuh).
 //
-// Every item is a row, and meets all columns that it forms pairs with: as the more relevant one
-// those with lower labels, which gives the pair's value and slope, and as the less relevant one
-// those with higher labels, for the slope alone. A pair is seen twice, from both sides, and no
-// gradient is added to by two threads. Adding to the other side's gradient too would save some 40
-// instructions a pair, but takes ten shuffles for what must travel between lanes.
+// Every item is a row; its partners are columns. As the more relevant item it has the columns with
+// lower labels, for the pair's value and slope. As the less relevant item it has the columns with
+// higher labels, for the slope only. Each pair is evaluated twice, and only one thread adds to a
+// gradient. Adding to the column's gradient too would save about 40 instructions per pair, but
+// costs ten shuffles to move data between lanes.
 //
-// Mapping      A row is one thread's; in lists of up to 16 items several lanes share it. With a
-//              truncation, rows of the top meet all columns and are shared by up to 32 lanes, while
-//              the many other rows meet the columns of the top: 2 n k meetings, evenly spread.
-// Numerics     A pair's value and slope are what Loss says, in fp32 or fp64 arithmetic; weights and
-//              all sums are fp64.
+// Mapping      One thread per row; in lists of up to 16 items several lanes share a row. With a
+//              truncation, the top rows have all columns and up to 32 lanes each, while the many
+//              other rows have the columns of the top: 2 n k pairs, evenly distributed.
+// Numerics     Loss computes a pair's value and slope in fp32 or fp64; weights and all sums are
+//              fp64.
 #pragma once
 
 #include "cuda/lambda/short_items.cuh"
@@ -27,8 +27,8 @@ struct Member {
   LambdaItem item;
 };
 
-// What a pair weighs, of the schemes that need the fewest instructions: no item weights, no
-// normalisation by scores, none of the lesser schemes.
+// Pair weights in the cases that need the fewest instructions: no item weights, no normalisation by
+// scores, schemes none and lambdarank only.
 template <class SchemeWeight>
 struct PlainWeight {
   static constexpr bool kHasGains = !std::is_same_v<SchemeWeight, UnitWeight>;
@@ -42,7 +42,7 @@ struct PlainWeight {
   }
 };
 
-// And of all of them.
+// Pair weights in all other cases.
 struct AnyWeight {
   static constexpr bool kHasGains = true;
   static constexpr bool kAny = true;
@@ -51,14 +51,14 @@ struct AnyWeight {
                                        bool normalized)
       : args_(args), words_(words), first_(first), normalized_(normalized) {}
 
-  // By distance of ranks, see RankDistanceWeight.
+  // The weight of a difference of ranks, see RankDistanceWeight.
   __device__ __forceinline__ double operator[](int distance) const {
     const double discount = bit_cast<double>(words_.load(first_ + distance - 1));
     const double next = bit_cast<double>(words_.load(first_ + distance));
     return args_.delta_factor() * fabs(discount - next);
   }
 
-  // Of the items.
+  // The product of item weights, without the scheme's factor.
   __device__ __forceinline__ double pair(const Member& more, const Member& less) const {
     return args_.preferred ? more.weight : more.weight * less.weight;
   }
@@ -91,7 +91,7 @@ struct AnyWeight {
   const bool normalized_;
 };
 
-// What a row adds up.
+// Sums of a row.
 struct RoleSums {
   GroupSums more;   // as the more relevant item
   double less = 0;  // slopes as the less relevant one
@@ -150,7 +150,7 @@ class LambdaRows {
     }
   }
 
-  // Twice the number of the thread's pairs in the right order, of all labels and ranks.
+  // Twice the number of the thread's pairs in the right order, of all ranks; ties count half.
   __device__ __forceinline__ int count_ordered() const {
     int twice = 0;
 #pragma unroll 1
@@ -185,7 +185,8 @@ class LambdaRows {
     __device__ __forceinline__ int share(int thread) const { return thread & (lanes() - 1); }
   };
 
-  // Lanes a row, where there are so many: they follow from the list alone, not from who solves it.
+  // log2 of the lanes per row: up to 32 if there are enough threads. Depends only on the list, not
+  // on whether a warp or a block solves it.
   __device__ __forceinline__ int log_lanes_for(int rows) const {
     const int threads = items_.n <= kWarpListItems ? kWarpSize : WarpOrBlock::kBlockThreads;
     int log_lanes = 5;
@@ -193,7 +194,7 @@ class LambdaRows {
     return log_lanes;
   }
 
-  // The rows of the top have a pass of their own where they are few.
+  // The top rows have a separate pass if they are few.
   __device__ __forceinline__ void plan() {
     const int log_lanes = log_lanes_for(items_.size);
     const int log_top_lanes = log_lanes_for(items_.top);
@@ -205,8 +206,8 @@ class LambdaRows {
   template <class Weight>
   __device__ __forceinline__ GroupSums solve(bool normalized) {
     const Weight weight(args_, cells_.words, first_, normalized);
-    // The rows of the top come first, and in lists that a warp can solve they are its lanes' in a
-    // block, too: either group adds up every lane's rows in the same order.
+    // The top rows come first. For lists that fit a warp, a block also assigns them to 32 threads.
+    // So a warp and a block add each lane's rows in the same order.
     GroupSums sums;
 #pragma unroll 1
     for (int p = 0; p < 2; ++p) {
@@ -234,7 +235,7 @@ class LambdaRows {
     return sum_of_group(group_, cells_.words, sums);
   }
 
-  // One lane's share of a row.
+  // Adds the pairs of a row with every lanes-th column, from `share` on.
   template <class Weight>
   __device__ __forceinline__ void solve_row(const Weight& weight, int cell, int share, int lanes,
                                             RoleSums& sums) const {
@@ -266,8 +267,8 @@ class LambdaRows {
         const LambdaTerm term = Loss::term(other, score, term_args_);
         sums.less += weight.lambda(member<Weight>(column), row, gap(score, other)) * term.slope;
       }
-      // The difference of two equal infinities has no value. Infinite scores are rare enough to
-      // look at the columns once more for them instead of burdening every pair.
+      // The difference of two equal infinities is undefined. Infinite scores are rare, so a second
+      // loop over the columns costs less than a check in every pair.
 #pragma unroll 1
       for (int column = is_finite(score) ? end : begin; column < end; ++column) {
         const bool is_pair = column < lower || column >= higher;
@@ -299,7 +300,7 @@ class LambdaRows {
     return member;
   }
 
-  // The first cell of a sorted stretch whose level is at least this one.
+  // The first cell of a sorted range whose level is at least `level`.
   __device__ __forceinline__ int first_of_level(int begin, int end, int level) const {
     return first_that(begin, end, [&](int cell) {
       return static_cast<int>(cells_.places.load(first_ + cell).level) >= level;

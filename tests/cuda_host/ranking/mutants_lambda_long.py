@@ -177,7 +177,7 @@ MUTANTS = [
     Mutant(
         "no barrier before the next columns of a long list",
         "lambda/long_pairs.cuh",
-        "__syncthreads();  // everyone has met the columns before",
+        "__syncthreads();  // all threads have read the previous columns",
         "",
     ),
     Mutant(

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The items of long lists in their order, for long.cuh:
+// Orders the items of long lists, for long.cuh:
 //
-//   1. a record for each long list, and which tiles of slots are whose
-//   2. the slots of a tile: items, sort keys, what poisons
-//   3. the sums of these over each list, and over lists
-//   4. every item to its position, in the order of the slots
-//   5. where the loss needs it, a sort by key and a stable one by list
+//   1. a record for each long list, with the index of its first tile of slots
+//   2. the slots of each tile: items, sort keys, poison
+//   3. the reductions of these over each list, and over lists
+//   4. stores every item at its position, in the order of the slots
+//   5. if the loss needs it, a sort by key and a stable sort by list
 //
-// The items of a list then have the consecutive positions [first, first + count), and tiles of
-// kScanTile positions from there on, as many as there are tiles of slots.
+// The items of a list then have the consecutive positions [first, first + count). Tiles of
+// kScanTile positions begin there; their number is that of the tiles of slots.
 //
-// Determinism  tiles are counted from the first slot or position of their list: what they yield
-//              depends on neither the grid nor on other lists
+// Determinism  tiles begin at the first slot or position of their list: their results depend
+//              neither on the grid nor on other lists
 #pragma once
 
 #include <cstddef>
@@ -47,23 +47,23 @@ struct LongListwiseTotals {
   uint64_t varying;  // bits in which sort keys differ
 };
 
-// Room for any State of a tile.
+// Bytes for any State of a tile.
 inline constexpr int kTileCellBytes = 48;
 
-// Arrays are workspace, uninitialised.
+// Arrays are uninitialised workspace.
 struct LongListwiseParams {
   ListwiseArgs args;
   ListPartials partials;
   LongListwiseTotals* totals;
   ListRecord* records;  // by list, ascending
-  std::byte* cells[2];  // [tiles, kTileCellBytes] each, in turns
+  std::byte* cells[2];  // [tiles, kTileCellBytes] each, used alternately
   uint64_t* keys;       // by slot; null without a sort
   uint32_t* indices;    // slots by position
-  uint32_t* other;      // as many, to sort through
+  uint32_t* other;      // scratch of the sort, same size
   uint32_t* words;      // GridRadixSort::workspace_words
-  double* scores;       // by position; of list_mle, behind
-  double* slopes;       // by position: of gains, then d value / d rank
-  // Of approx_ndcg: sigmoid and its derivative, and what tiles of kPowerTile positions add.
+  double* scores;       // by position; for list_mle, `behind` of MleRun
+  double* slopes;       // by position: weighted gains, then d value / d rank
+  // For approx_ndcg: sigmoid and its derivative, and the sums of tiles of kPowerTile positions.
   ScanFunctions functions[2];
   TileSums<1> powers;
 };
@@ -94,11 +94,11 @@ class LongListwiseItems {
     int64_t index;  // in the list
     int64_t id;     // among all tiles
 
-    // Of the thread's run, from the list's first on.
+    // First position of the thread's run, relative to the list's first position.
     __device__ __forceinline__ int64_t run() const {
       return index * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     }
-    // How many of a run's positions are items.
+    // The number of items in the thread's run.
     __device__ __forceinline__ int run_size() const {
       return static_cast<int>(Lists::clamp(record.items.count - run(), 0, kItemsPerThread));
     }
@@ -133,7 +133,7 @@ class LongListwiseItems {
     }
   }
 
-  // Turns States into those of all that a sweep met before, and returns their total. One block.
+  // Exclusive scan of States in place; returns the total. All threads of one block call this.
   template <Sweep kSweep, typename State>
   __device__ __forceinline__ State scan_states(ScanShared<State, kScanThreads>& shared,
                                                State* states, int64_t size) const {
@@ -155,7 +155,7 @@ class LongListwiseItems {
   __device__ __forceinline__ ListItems<kLoss, Real> items(const ListRecord& record) const {
     return {args_, record.slots.begin};
   }
-  // The slot in the list of one of its positions.
+  // The slot, relative to the list's first, of the item at a position of the list.
   __device__ __forceinline__ int64_t slot_at(const ListRecord& record, int64_t position) const {
     return int64_t{sorted_[record.first + position]} - record.slots.begin;
   }
@@ -164,7 +164,7 @@ class LongListwiseItems {
     params_.partials.at(0, record.slots.begin / kWarpSize, record.list) = sum;
   }
 
-  // All of the above. All threads of the grid call this; afterwards everybody's writes are seen.
+  // Steps 1 to 5. All threads of the grid call this; afterwards all writes are visible to all.
   __device__ __forceinline__ void place_items() {
     if (grid_.rank() == 0) find_lists();
     grid_.sync();
@@ -187,8 +187,8 @@ class LongListwiseItems {
     if constexpr (kSorts) sort_items(params_.totals->varying);
   }
 
-  // Sorts the items of all lists by their keys, which differ in no other bits, and stably by list.
-  // All threads of the grid call this.
+  // Sorts the items of all lists by key, then stably by list. Keys may differ only in the bits of
+  // `varying`. All threads of the grid call this.
   __device__ __forceinline__ void sort_items(uint64_t varying) {
     const LongListwiseTotals& totals = *params_.totals;
     const int64_t num_tiles = (totals.num_items + kScanTile - 1) / kScanTile;
@@ -221,9 +221,9 @@ class LongListwiseItems {
   uint32_t* sorted_ = nullptr;  // params_.indices or params_.other
 
  private:
-  // ---- 1
+  // ---- Step 1
 
-  // Lists whose offsets are broken may share slots, and are not solved at all.
+  // With broken offsets, lists may share slots; no list is then solved.
   __device__ __forceinline__ void find_lists() {
     const Lists& lists = args_.lists;
     LongListCounts all;
@@ -243,9 +243,9 @@ class LongListwiseItems {
     if (threadIdx.x == 0) *params_.totals = {all.lists, all.tiles, 0, 0};
   }
 
-  // ---- 2
+  // ---- Step 2
 
-  // Bit p: the slot p of the thread's run is an item.
+  // Bit p: slot p of the thread's run is an item.
   __device__ __forceinline__ unsigned real_slots(const Tile& tile) const {
     unsigned real = 0;
 #pragma unroll 1
@@ -279,7 +279,7 @@ class LongListwiseItems {
     if (threadIdx.x == 0) cells<ItemsState>(0)[tile.id] = scanned.total;
   }
 
-  // ---- 3
+  // ---- Step 3
 
   __device__ __forceinline__ void number_items() const {
     const int64_t num_lists = params_.totals->num_lists;
@@ -301,7 +301,7 @@ class LongListwiseItems {
     }
   }
 
-  // ---- 4
+  // ---- Step 4
 
   __device__ __forceinline__ void place_tile(const Tile& tile) const {
     const ListRecord& record = tile.record;

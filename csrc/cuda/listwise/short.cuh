@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Listwise losses of short lists, one launch a batch.
+// Listwise losses of short lists, one launch per batch.
 //
-// A list's items, without the padding between them, take cells of shared memory: in the order of
-// their slots for listnet, of labels from the top for list_mle, of gains from the top for
-// approx_ndcg. sums.cuh says what is summed over them.
+// A list's items, without the padding between them, are in cells of shared memory: in the order of
+// slots for listnet, of descending labels for list_mle, of descending gains for approx_ndcg.
+// sums.cuh defines the sums over them.
 //
-// Mapping      A block owns consecutive lists. A list of up to kWarpListItems slots is one warp's,
-//              a longer one the whole block's, up to kBlockListItems; whatever is longer is left to
-//              long.cuh. A thread has kListwiseRun consecutive items; for soft ranks it
-//              has rows, each of which meets all columns.
+// Mapping      A block owns consecutive lists. One warp solves each list of up to kWarpListItems
+//              slots, the whole block each longer one of up to kBlockListItems. Longer lists are
+//              left to long.cuh. Each thread has kListwiseRun consecutive items; for soft ranks it
+//              has rows, each with all columns.
 // Memory       Slots are read twice, the second time from a cache; gradients are written once.
-//              Shared memory holds the order, and for soft ranks two numbers an item.
+//              Shared memory holds the order, and for soft ranks two values per item.
 // Numerics     fp64, see sums.cuh
-// Determinism  Bitwise. Sums depend on the items alone, not on the padding or on other lists, and
-//              are the same for a warp and a block.
+// Determinism  Bitwise. Sums depend only on the items, not on padding or other lists, and are the
+//              same for a warp and a block.
 #pragma once
 
 #include "cuda/lists/shared_sort.cuh"
@@ -30,11 +30,11 @@ namespace fused_rankloss::cuda::listwise {
 
 struct ShortListwiseParams : ShortListsEnd {
   ListwiseArgs args;
-  int64_t longest;  // slots of a list, of those that are not left to others
+  int64_t longest;  // lists of more slots are left to long.cuh
   int32_t lists_per_block;
 };
 
-// A list that does not count, one that does, and one that is poisoned.
+// The partials of a list without a loss, of one with a loss, and of a poisoned one.
 FRL_HD ListPartial uncounted() { return {}; }
 FRL_HD ListPartial counted(double value) { return {{value, 0}, 0, 1}; }
 FRL_HD ListPartial poisoned() { return {{}, 0, kNan<double>}; }
@@ -47,9 +47,9 @@ struct ShortListwiseShared {
 
   CellWords keys;
   SharedArray<uint16_t, kBlockListItems> slots;
-  // Of approx_ndcg; of list_mle what MleRun keeps.
+  // Scores for approx_ndcg; `behind` of MleRun for list_mle.
   SharedArray<double, kLoss != ListwiseLoss::kListNet ? kBlockListItems : 1> scores;
-  // At first the soft rank, then d value / d rank.
+  // First the soft rank, then d value / d rank.
   SharedArray<double, kLoss == ListwiseLoss::kApproxNdcg ? kBlockListItems : 1> slopes;
   WarpOrBlockShared group;
   SharedArray<ListPartial, kListWarps> results;  // of the block's lists
@@ -117,7 +117,7 @@ class ShortListwise {
     }
   }
 
-  // Gives the items cells in the order of their slots, and sees what they have in common.
+  // Stores the items in cells in the order of their slots, and reduces them to `all_`.
   __device__ __forceinline__ void place_items(int size) {
     ItemsState own;
     uint64_t keys[kRun];
@@ -147,7 +147,7 @@ class ShortListwise {
     group_.sync();
   }
 
-  // The gradient of all items.
+  // Stores the same gradient for all items.
   __device__ __forceinline__ void fill(int size, double gradient) const {
     for (int slot = group_.thread(); slot < size; slot += group_.size()) {
       if (items_.is_real(slot)) items_.store_gradient(slot, gradient);
@@ -174,7 +174,7 @@ class ShortListwise {
     return counted(sums.value());
   }
 
-  // The thread's run, for MleRun.
+  // The thread's run, as the Items of MleRun.
   struct MleItems {
     const ShortListwise& list;
     PositionWeights positions;
@@ -224,7 +224,7 @@ class ShortListwise {
       fill(size, 0);
       return uncounted();
     }
-    group_.sync();  // scores
+    group_.sync();  // all scores are stored
     const double scale = inverse_temperature(args_);
     for_rows([&](int row, double score) {
       const double steps =
@@ -242,7 +242,7 @@ class ShortListwise {
     });
     value = group_.template scan<Sweep::kUp>(shared_.sums, value).total;
     if (args_.raw_grad != nullptr) {
-      group_.sync();  // slopes
+      group_.sync();  // all slopes are stored
       for_rows([&](int row, double score) {
         const double sum =
             soft_slopes<Real>(shared_.scores, shared_.slopes, group_.first_cell(), count(), score,

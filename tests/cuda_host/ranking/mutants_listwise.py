@@ -106,13 +106,13 @@ MUTANTS = [
     Mutant(
         "no barrier before the soft ranks",
         "listwise/short.cuh",
-        "group_.sync();  // scores",
+        "group_.sync();  // all scores are stored",
         "",
     ),
     Mutant(
         "no barrier before the slopes are read",
         "listwise/short.cuh",
-        "group_.sync();  // slopes",
+        "group_.sync();  // all slopes are stored",
         "",
     ),
     Mutant(

@@ -8,7 +8,7 @@
 namespace fused_rankloss::cuda::triplet {
 namespace {
 
-// Kernels count rows in 32 bits, and mined pairs in as many.
+// Kernels count rows and mined pairs in 32 bits.
 void check_sizes(const TripletBatch& batch, const std::string& op) {
   constexpr int64_t kMostRows = int64_t{1} << 29;
   check(batch.num_anchors <= kMostRows && batch.num_refs <= kMostRows, op, ": expected at most ",

@@ -10,10 +10,10 @@
 // for exactly one b. Each bit is a round. In round b the items of a list that share r >> (b + 1)
 // form a segment, in the order of their scores, and bit b is a binary label: `more` relevant or
 // less. A stable partition by that bit makes the next round's segments. Binary labels are one
-// round, L levels are ceil(log2 L).
+// round, L grades are ceil(log2 L).
 //
 // Since reach(s) (common/ordered.h) is non-decreasing, the partners that violate the margin with an
-// item are one range of its segment [begin, end), and a binary search finds its other end:
+// item are one range at an end of its segment [begin, end). A binary search finds its other end:
 //
 //   t is more relevant   less relevant p with reach(s_p) >= s_t:   p in [first_reaching, end)
 //   t is less relevant   more relevant p with s_p <= reach(s_t):   p in [begin, first_beyond)   (2)

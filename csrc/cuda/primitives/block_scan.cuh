@@ -9,7 +9,7 @@
 //
 // `earlier` comes first in scan order: in a downward scan it is that of the higher threads.
 //
-// Determinism  the shape of the tree depends on the number of threads alone
+// Determinism  the shape of the tree depends only on the number of threads
 #pragma once
 
 #include "cuda/primitives/shared_array.cuh"

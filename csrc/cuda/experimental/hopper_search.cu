@@ -36,7 +36,8 @@ EncodeTiled encode_tiled(const std::string& op) {
     return function;
   }();
   if (found == nullptr) {
-    throw std::runtime_error(op + ": the CUDA driver has no cuTensorMapEncodeTiled; update it");
+    throw std::runtime_error(
+        op + ": expected a CUDA driver with cuTensorMapEncodeTiled, got an older one; update it");
   }
   return reinterpret_cast<EncodeTiled>(found);
 }

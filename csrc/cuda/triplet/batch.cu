@@ -23,7 +23,7 @@ BatchTripletCall::Results batch_triplet_forward(
   const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
                               soft, mining, distance, boundary_grad, reduction, needs_grad,
                               needs_mined);
-  check(!needs_grad, call.op, ": expected no needs_grad on CUDA");
+  check(!needs_grad, call.op, ": expected needs_grad to be False on CUDA, got True");
   check_sizes(call.args.batch, call.op);
   DeviceQueue queue(embeddings, call.op);
   run_batch_triplet(queue, call.args);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The search for Hopper on a stream. Compiled for sm_90a alone (build_tools/ptxas_report.py).
+// Launches the search for Hopper. Compiled for sm_90a only (build_tools/ptxas_report.py).
 //
-// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, used only with
 // FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #include <cuda_runtime.h>
 
@@ -17,7 +17,8 @@ namespace {
 
 using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
 
-// The driver's, asked of the runtime: a link to the driver itself would fail where there is none.
+// Resolved by cudaGetDriverEntryPoint, so that the library does not link to libcuda, which a
+// machine without a driver lacks.
 EncodeTiled encode_tiled(const std::string& op) {
   static void* const found = [&op] {
     void* function = nullptr;
@@ -35,7 +36,8 @@ EncodeTiled encode_tiled(const std::string& op) {
     return function;
   }();
   if (found == nullptr) {
-    throw std::runtime_error(op + ": the CUDA driver has no cuTensorMapEncodeTiled; update it");
+    throw std::runtime_error(
+        op + ": expected a CUDA driver with cuTensorMapEncodeTiled, got an older one; update it");
   }
   return reinterpret_cast<EncodeTiled>(found);
 }
@@ -58,7 +60,7 @@ TensorMap map_of(const Halves8* cells, int64_t rows, int64_t row_halves, const s
   return map;
 }
 
-// Whether the queue's GPU runs what is compiled for sm_90a.
+// Whether the queue's GPU runs code for sm_90a.
 bool is_hopper(const std::string& op) {
   int device = 0, major = 0, minor = 0;
   check_cuda(cudaGetDevice(&device), op);

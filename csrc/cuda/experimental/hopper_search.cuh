@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// triplet/batch_hard/search.cuh for sm_90a: the same candidates' contract, with products of
-// warpgroups and copies that a thread of their own begins.
+// triplet/batch_hard/search.cuh for sm_90a: the same contract of candidates, with wgmma products
+// and TMA copies issued by a producer thread.
 //
-// Mapping      Two warpgroups take the block's tiles by turns: while one looks for candidates in
-//              its products, the tensor cores have those of the other. A third one copies.
-// Memory       The rows stay in shared memory, all chunks of them. Columns pass through
-//              kHopperStages stages, a chunk each, in the order in which they are multiplied: tile
-//              by tile.
-// Order        full[s], empty[s]: sm90.cuh; the readers are warps. turns[g]: the other warpgroup
-//              has begun all products of the tile before, so that group g's come behind them; only
-//              then do the tensor cores have one tile after the other, and candidates are looked
-//              for meanwhile. Any number of stages from two on goes: a warpgroup gives back the
-//              stage of a chunk once it has begun the next one.
+// Mapping      Two warpgroups process the block's tiles alternately (ping-pong): while one runs the
+//              epilogue of its tile, the tensor cores compute the products of the other. A third
+//              warpgroup copies.
+// Memory       All chunks of the rows stay in shared memory. Columns pass through kHopperStages
+//              stages, one chunk each, in the order of the products: tile by tile.
+// Order        full[s], empty[s]: sm90.cuh; each warp is a reader. turns[g]: the other warpgroup
+// has
+//              issued all products of the previous tile, so that those of group g come after them.
+//              So the tensor cores process one tile after the other, and overlap with epilogues.
+//              Any number of stages from two on works: a warpgroup releases the stage of a chunk
+//              after it has issued the products of the next one.
 //
-// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, used only with
 // FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
@@ -47,7 +48,7 @@ class HopperSearch {
     typename Tiles::Limits::Shared column_limits[kHopperGroups];
   };
 
-  // Of dynamic shared memory, which need not begin where the swizzle does.
+  // Dynamic shared memory, with padding, since its start may not be aligned to the swizzle.
   static constexpr int64_t dynamic_bytes(int chunks) {
     return int64_t{chunks + kStages} * kTileBytes + kSwizzleBytes;
   }
@@ -88,7 +89,7 @@ class HopperSearch {
   }
 
  private:
-  // The chunks of the rows, then the stages of columns.
+  // Addresses: the chunks of the rows, then the stages of columns.
   __device__ __forceinline__ uint32_t rows_at(int chunk) const {
     return memory_ + chunk * kTileBytes;
   }
@@ -96,12 +97,12 @@ class HopperSearch {
     return memory_ + (chunks_ + stage) * kTileBytes;
   }
 
-  // Uses of the stages are counted over the block's chunks. The n-th use of each stage, from 0 on,
-  // is a phase of its full and of its empty.
+  // `use` counts the block's chunks of columns. The n-th use of a stage, from 0 on, is one phase of
+  // its full and of its empty barrier.
   __device__ __forceinline__ static int stage_of(int use) { return use % kStages; }
   __device__ __forceinline__ static uint32_t parity_of(int use) { return use / kStages % 2; }
 
-  // One thread's work.
+  // Called by one thread.
   __device__ __forceinline__ void copy(Positions range) {
     shared_.rows_full.arrive_expecting(chunks_ * kTileBytes);
 #pragma unroll 1
@@ -116,7 +117,7 @@ class HopperSearch {
 #pragma unroll 1
       for (int chunk = 0; chunk < chunks_; ++chunk, ++use) {
         const int stage = stage_of(use);
-        shared_.empty[stage].wait(1 - parity_of(use));  // of the use before; none, the first time
+        shared_.empty[stage].wait(1 - parity_of(use));  // previous use; the first does not wait
         shared_.full[stage].arrive_expecting(kTileBytes);
         copy_tile(columns_at(stage), params_.columns, first_column, chunk * kTileRowHalves,
                   shared_.full[stage]);
@@ -124,7 +125,7 @@ class HopperSearch {
     }
   }
 
-  // A warpgroup's work.
+  // Called by one warpgroup.
   __device__ __forceinline__ void search(Positions range) {
     const int group = group_index();
     tiles_.load_rows();
@@ -141,7 +142,7 @@ class HopperSearch {
       typename Product::Accumulators values;
       tiles_.subtract_norms(values, tile.first_column);
       settle(values);
-      // Group 0 begins: its first turn follows none of the other's.
+      // Group 0 starts without a wait for group 1.
       shared_.turns[group].wait((turn + group + 1) % 2);
       multiply(values, (index - range.begin) * chunks_, group);
       settle(values);
@@ -161,12 +162,12 @@ class HopperSearch {
         give_back(use - 1);
       }
     }
-    if (lane_index() == 0) shared_.turns[1 - group].arrive();  // once a warp, which does the same
+    if (lane_index() == 0) shared_.turns[1 - group].arrive();  // once per warp
     wait_for_products<0>();
     give_back(first_use + chunks_ - 1);
   }
 
-  // Once a warp.
+  // Releases a stage, once per warp.
   __device__ __forceinline__ void give_back(int use) {
     if (lane_index() == 0) shared_.empty[stage_of(use)].arrive();
   }
@@ -189,7 +190,7 @@ __global__ void __launch_bounds__(HopperSearch<kPieces>::kThreads, 1)
 
 // ---- Launch -----------------------------------------------------------------
 
-// make_map(cells, rows, halves of a row): a TensorMap.
+// make_map(cells, rows, halves per row) returns a TensorMap.
 template <class Queue, class MakeMap>
 void run_hopper_search(Queue& queue, SearchParams& search, MakeMap make_map) {
   const SearchData& data = search.data;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The search for hardest pairs with what Hopper alone has (hopper_search.cuh), as an experiment:
-// compiled only where the build's environment has FUSED_RANKLOSS_EXPERIMENTAL=1, and taken only
-// where that of the process has FUSED_RANKLOSS_HOPPER=1. It has never run on a GPU, and a kernel of
-// barriers in memory that is wrong hangs rather than fails.
+// The search for hardest pairs with instructions of Hopper (hopper_search.cuh), as an experiment:
+// compiled only if the build has FUSED_RANKLOSS_EXPERIMENTAL=1 in its environment, used only if the
+// process has FUSED_RANKLOSS_HOPPER=1. It has never run on a GPU, and an error in a kernel with
+// mbarriers is more likely to hang than to fail.
 //
-// Graduates    once the batch-hard rows of 65,536 embeddings of the benchmarks (bf16 of 128 and 512
-//              numbers, fp32 of 128) take at most 1 / 1.5 of the time of
+// Graduates    when the batch-hard rows of 65,536 embeddings of the benchmarks (bf16 of 128 and 512
+//              elements, fp32 of 128) take at most 1 / 1.5 of the time of
 //              triplet/batch_hard/search.cuh on an H100 or H200, with the same bits and without a
 //              hang.
-// Is deleted   once they were measured there and do not, or a release comes without a measurement.
+// Is deleted   when a measurement there shows less, or when a release has no measurement.
 #pragma once
 
 #include <cstdint>
@@ -24,38 +24,40 @@ namespace triplet {
 
 // ---- Sizes --------------------------------------------------------------------
 
-// 128 rows that stay in shared memory meet tiles of 128 columns, which pass through it in chunks of
-// 64 numbers, or of 32 in two pieces. Two warpgroups multiply, by turns, and one copies.
+// 128 rows stay in shared memory. Tiles of 128 columns pass through it in chunks of 64 elements, or
+// of 32 with hi and lo terms. Two warpgroups multiply alternately, and a third one copies.
 //
-// Predictions. The products of a tile of 128 numbers take the tensor cores 1,024 cycles; what its
-// warpgroup does beside them, an addition and two maxima an element, takes 650 and runs behind the
-// other's products. The columns are 32 bytes a cycle and multiprocessor, at full rate 7 TB/s, more
-// than the second-level cache of an H100 has to give, which is the limit: 0.9 to 1.2 ms for 65,536
-// rows of 128 bf16, half a band. 128 accumulators of the 240 registers of a thread.
+// Predictions. The products of a tile with K = 128 take the tensor cores 1,024 cycles. The epilogue
+// of its warpgroup, an addition and two maxima per element, takes 650 and overlaps with the
+// products of the other warpgroup. The columns take 32 bytes per cycle and multiprocessor, 7 TB/s
+// at full rate. That is more than the L2 bandwidth of an H100, which is the limit: 0.9 to 1.2 ms
+// for 65,536 rows of 128 bf16 with the symmetric schedule. 128 of a thread's 240 registers are
+// accumulators.
 inline constexpr int kHopperGroups = 2;
 inline constexpr int kHopperStages = 5;     // chunks of columns in flight, 16 KiB each
-inline constexpr int kHopperRowChunks = 8;  // that fit beside them: 512 numbers, 256 of two pieces
-inline constexpr int64_t kHopperSharedBytes = 227 * 1024;  // that a block can have in all
+inline constexpr int kHopperRowChunks = 8;  // chunks of rows: 512 elements, 256 as hi and lo terms
+inline constexpr int64_t kHopperSharedBytes = 227 * 1024;  // maximum of a block
 inline constexpr int kHopperRegisters = 240;
 inline constexpr int kHopperCopyRegisters = 24;
 
-// From so many rows on. A multiprocessor has one block, which is to have tiles enough for turns.
+// Threshold in rows, the least number of tiles per block, and the target number of blocks. A
+// multiprocessor has one block, which needs enough tiles for two alternating warpgroups.
 inline constexpr int64_t kHopperRows = 4096;
 inline constexpr int64_t kHopperTilesEach = 4;
 inline constexpr int64_t kHopperBlocks = 4 * 132;
 
 // ---- The hook -----------------------------------------------------------------
 
-// Chunks of 128 bytes that a row has.
+// Chunks of 128 bytes per row.
 FRL_HD constexpr int num_chunks(int num_slabs) { return (num_slabs + 1) / 2; }
 
-// Whether the rows of a batch can stay in shared memory, and are `least_rows` or more.
+// Whether a block's rows fit into shared memory, and the batch has at least `least_rows` rows.
 inline bool hopper_search_fits(const SearchData& data, int64_t least_rows) {
   return num_chunks(data.num_slabs) <= kHopperRowChunks && data.anchors.num_rows >= least_rows &&
          data.refs.num_rows >= least_rows;
 }
 
-// Searches, where this is wanted, possible and worth it, and returns whether it did.
+// Launches the search if it is enabled, possible and large enough; returns whether it did.
 bool launch_hopper_search(DeviceQueue& queue, SearchParams& search);
 
 }  // namespace triplet

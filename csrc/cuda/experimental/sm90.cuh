@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What sm_90a alone has: products of whole warpgroups, copies of many rows by one thread, and the
-// barriers in shared memory on which both rest. Each function is one instruction, or two that
-// belong together, named beside it.
+// Instructions of sm_90a: products of warpgroups (wgmma), copies of tiles by one thread (TMA), and
+// barriers in shared memory (mbarrier). Each function is one instruction, or two that belong
+// together.
 //
 //   C[64, 128] += A[64, 16] B[128, 16]^T     A and B fp16 in shared memory, C fp32 in registers
 //
-// A warpgroup is four warps, the first of them a multiple of four. Warp w has rows 16 w .. 16 w +
-// 15 of C, in fragments of eight columns that are those of mma (PTX ISA, "Matrix Fragments for
+// A warpgroup is four consecutive warps, the first a multiple of four. Warp w has rows 16 w .. 16 w
+// + 15 of C, in fragments of eight columns with the layout of mma (PTX ISA, "Matrix Fragments for
 // wgmma.mma_async.m64nNk16").
 //
 // A tile is 128 rows of 128 bytes. Cells of 16 bytes are swizzled as in the PTX ISA's "128B
 // swizzling mode", by the copies that write them and the products that read them: swizzled().
 //
-// A stage, a tile's place that is used again and again, has two barriers:
+// A stage, a buffer for one tile that is used repeatedly, has two barriers:
 //
-//   full     One arrival, of the thread that copies, and all bytes of the stage.
-//   empty    Its readers, once they are done with it; then the next copy may begin.
+//   full     one arrival, of the copying thread, and all bytes of the stage
+//   empty    one arrival per reader, after its last read; then the next copy may start
 //
-// The host harness (tests/cuda_host/experimental/hopper_host.h) brings all functions but the
-// constexpr ones itself. Kernels that call them have a body for __CUDA_ARCH_FEAT_SM90_ALL only.
+// The host harness defines its own versions of all functions that are not constexpr
+// (tests/cuda_host/experimental/hopper_host.h). Kernels that call them have a body for
+// __CUDA_ARCH_FEAT_SM90_ALL only.
 //
-// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, used only with
 // FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
@@ -43,20 +44,20 @@ inline constexpr int kTileRowHalves = kTileRowBytes / 2;
 inline constexpr uint32_t kTileBytes = kTileRows * kTileRowBytes;
 inline constexpr int kProductRows = 64;  // of C
 
-// Eight rows are the period of the swizzle: what tiles are aligned to.
+// The swizzle has a period of eight rows, to which tiles are aligned.
 inline constexpr int kSwizzleRows = 8;
 inline constexpr uint32_t kSwizzleBytes = kSwizzleRows * kTileRowBytes;
 
 __device__ __forceinline__ int group_index() { return warp_index() / kGroupWarps; }
 
-// ---- Places -----------------------------------------------------------------
+// ---- Addresses --------------------------------------------------------------
 
-// Where the byte of an unswizzled tile lies: cell c of row r at c ^ (r % 8).
+// The swizzled address of a byte of a tile: cell c of row r is at c ^ (r % 8).
 FRL_HD constexpr uint32_t swizzled(uint32_t address) { return address ^ (address >> 3 & 0x70u); }
 
-// An operand: rows of a tile from the given address on, 16 numbers each (PTX ISA, "Matrix
-// Descriptor Format"; addresses and distances without their low four bits). Columns beyond the
-// first of a tile begin within its first row: 32 bytes a step of 16 numbers.
+// The descriptor of an operand: rows of a tile from the given address on, 16 elements each (PTX
+// ISA, "Matrix Descriptor Format"; addresses and distances without their low four bits). Further
+// steps of 16 elements begin within the tile's first row, at multiples of 32 bytes.
 FRL_HD constexpr uint64_t matrix_descriptor(uint32_t address) {
   return uint64_t{(address & 0x3ffffu) >> 4} |  // 0 .. 13, the start
          uint64_t{1} << 16 |                    // 16 .. 29, leading distance: unused if swizzled
@@ -64,7 +65,7 @@ FRL_HD constexpr uint64_t matrix_descriptor(uint32_t address) {
          uint64_t{1} << 62;                     // 62 .. 63, swizzle of 128 bytes
 }
 
-// What the hardware makes of it: the address of a byte of a row.
+// The address that the hardware computes from it, for a byte of a row.
 FRL_HD constexpr uint32_t matrix_address(uint64_t descriptor, int row, int byte) {
   const uint32_t start = static_cast<uint32_t>(descriptor & 0x3fffu) << 4;
   const uint32_t distance = static_cast<uint32_t>(descriptor >> 32 & 0x3fffu) << 4;
@@ -72,8 +73,8 @@ FRL_HD constexpr uint32_t matrix_address(uint64_t descriptor, int row, int byte)
                   static_cast<uint32_t>(row % kSwizzleRows * kTileRowBytes + byte));
 }
 
-// By hand, from the figures of the PTX ISA: row 1 has its cells 0 and 1 changed places, 2 and 3
-// too; row 7 is turned around; row 8 is as row 0.
+// By hand, from the figures of the PTX ISA: in row 1, cells 0 and 1 are exchanged, and 2 and 3; row
+// 7 is reversed; row 8 is like row 0.
 static_assert(swizzled(0) == 0 && swizzled(0x7f) == 0x7f);
 static_assert(swizzled(128) == 128 + 16 && swizzled(128 + 16) == 128 && swizzled(128 + 37) == 181);
 static_assert(swizzled(7 * 128) == 7 * 128 + 112 && swizzled(7 * 128 + 112) == 7 * 128);
@@ -87,12 +88,12 @@ static_assert(matrix_address(matrix_descriptor(0x1c420), 14, 16) == 0x1c400 + 14
 #ifdef __CUDACC__
 // ---- Barriers ---------------------------------------------------------------
 
-// An object in shared memory that goes through phases: one ends when all arrivals and all bytes
-// that were expected are there. A phase is known by its parity, 0 for the first. wait(parity)
-// returns when the last phase of that parity is over, which for 1 the one before the first is.
+// An mbarrier object in shared memory. A phase completes when all expected arrivals and bytes have
+// arrived. The parity of the first phase is 0. wait(parity) returns when the last phase of that
+// parity is complete; before the first phase, one of parity 1 counts as complete.
 class Mbarrier {
  public:
-  // By one thread; followed by publish_mbarriers() and a barrier of the block.
+  // Called by one thread; publish_mbarriers() and a barrier of the block must follow.
   __device__ __forceinline__ void init(int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address()), "r"(arrivals)
                  : "memory");
@@ -102,7 +103,7 @@ class Mbarrier {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address()) : "memory");
   }
 
-  // Arrives, and makes the phase wait for so many bytes.
+  // Arrives, and makes the phase wait for `bytes` bytes.
   __device__ __forceinline__ void arrive_expecting(uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address()),
                  "r"(bytes)
@@ -132,7 +133,7 @@ class Mbarrier {
   uint64_t state_;
 };
 
-// After a thread's init() of barriers: for other threads, and for the copies.
+// Makes a thread's init() of barriers visible to other threads and to the copies.
 __device__ __forceinline__ void publish_mbarriers() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -145,7 +146,7 @@ __device__ __forceinline__ void sync_group() {
 
 // ---- Copies -----------------------------------------------------------------
 
-// A matrix in global memory, for copies of tiles. A parameter of the kernel.
+// A descriptor of a matrix in global memory, for copies of tiles. Passed as a kernel parameter.
 using TensorMap = CUtensorMap;
 
 __device__ __forceinline__ uint32_t dynamic_shared_address() {
@@ -153,8 +154,8 @@ __device__ __forceinline__ uint32_t dynamic_shared_address() {
   return static_cast<uint32_t>(__cvta_generic_to_shared(dynamic_shared));
 }
 
-// Begins to copy the tile whose first number is (row, column); what lies outside of the matrix is
-// 0. Its kTileBytes arrive at the barrier, which is told to expect them.
+// Starts to copy the tile whose first element is (row, column); elements outside of the matrix are
+// 0. Its kTileBytes arrive at the barrier, which must expect them (arrive_expecting).
 __device__ __forceinline__ void copy_tile(uint32_t to, const TensorMap& from, int32_t row,
                                           int32_t column, Mbarrier& barrier) {
   asm volatile(
@@ -166,12 +167,12 @@ __device__ __forceinline__ void copy_tile(uint32_t to, const TensorMap& from, in
 
 // ---- Products ---------------------------------------------------------------
 
-// Before the first product that touches registers which the threads have written.
+// Required before the first product that reads or writes registers written by the threads.
 __device__ __forceinline__ void begin_products() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
 
-// Begins to add the product of two operands to 128 columns. By all threads of a warpgroup.
+// Issues the product of two operands, added to 128 columns. All threads of a warpgroup call this.
 #define FRL_COLUMN_TILE(n) \
   "+f"(c[n].values[0]), "+f"(c[n].values[1]), "+f"(c[n].values[2]), "+f"(c[n].values[3])
 __device__ __forceinline__ void multiply_tiles(FragmentC (&c)[16], uint64_t a, uint64_t b) {
@@ -195,14 +196,14 @@ __device__ __forceinline__ void commit_products() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
 
-// Returns when all but the last kPending groups are done with registers and shared memory.
+// Returns when all groups except the last kPending are done with registers and shared memory.
 template <int kPending>
 __device__ __forceinline__ void wait_for_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
-// The compiler knows nothing of products that run on: it must not move what reads or writes
-// accumulators past this, before the first product and after the last wait.
+// The compiler does not know about asynchronous products. It must not move reads or writes of
+// accumulators across this, which is called before the first product and after the last wait.
 template <int kRowTiles, int kColumnTiles>
 __device__ __forceinline__ void settle(FragmentC (&values)[kRowTiles][kColumnTiles]) {
 #pragma unroll
@@ -217,7 +218,8 @@ __device__ __forceinline__ void settle(FragmentC (&values)[kRowTiles][kColumnTil
 
 // ---- Registers --------------------------------------------------------------
 
-// By whole warpgroups: gives registers of each thread back, or takes those that others gave.
+// All threads of a warpgroup call these: release registers of each thread, or acquire released
+// ones.
 template <int kRegisters>
 __device__ __forceinline__ void give_registers_back() {
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));

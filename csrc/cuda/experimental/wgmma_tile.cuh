@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A warpgroup's products of 128 rows with 128 columns on Hopper, chunk by chunk of what lies in
-// shared memory.
+// A warpgroup's products of 128 rows with 128 columns on Hopper, one chunk of shared memory at a
+// time.
 //
-// Mapping      Row tile m has the rows 64 m .. 64 m + 63, of which warp w has 16: one instruction,
-//              all columns.
-// Memory       A chunk of a row is 128 bytes, two slabs of triplet/batch_hard/operands.cuh: four
-// steps of 16
-//              numbers, or two in high and low parts. Beyond the last slab of a row it is 0.
-// Numerics     triplet/batch_hard/operands.cuh, instruction by instruction: tensor cores of Hopper,
-// too, are
-//              taken to keep fp32's bits of what they add up. Instructions that add 0 move nothing.
+// Mapping      Row tile m has the rows 64 m .. 64 m + 63, 16 per warp. One instruction computes all
+//              columns of a row tile.
+// Memory       A chunk of a row is 128 bytes, two K slices of triplet/batch_hard/operands.cuh: four
+//              steps of 16 elements, or two as hi and lo terms. It is 0 beyond the last K slice.
+// Numerics     As in triplet/batch_hard/operands.cuh, per instruction: we assume that tensor cores
+//              of Hopper also keep fp32's bits of the sum. Instructions that add 0 change nothing.
 //
-// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, taken only with
+// Experimental: compiled only with FUSED_RANKLOSS_EXPERIMENTAL=1, used only with
 // FUSED_RANKLOSS_HOPPER=1. hopper_search.h says what graduates it and what deletes it.
 #pragma once
 
@@ -31,7 +29,7 @@ class WgmmaProduct {
 
   using Accumulators = FragmentC[kRowTiles][kColumnTiles];
 
-  // The row of the block, and the column of the tile, of an accumulator.
+  // The row in the block and the column in the tile of an accumulator element.
   __device__ __forceinline__ static int row(int row_tile, int index) {
     return row_tile * kProductRows + warp_index() % kGroupWarps * 16 +
            FragmentC::row(lane_index(), index);
@@ -40,7 +38,7 @@ class WgmmaProduct {
     return column_tile * 8 + FragmentC::column(lane_index(), index);
   }
 
-  // Begins to add the products of a chunk, as one group.
+  // Issues the products of a chunk, as one group.
   __device__ __forceinline__ static void add_chunk(Accumulators& sums, uint32_t rows,
                                                    uint32_t columns) {
     constexpr uint32_t kPart = 2 * kMmaDepth;  // bytes of 16 halves

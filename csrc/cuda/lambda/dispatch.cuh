@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A call of lambda_forward on CUDA: which kernels take it.
+// Chooses the kernels of a call of lambda_forward on CUDA.
 #pragma once
 
 #include "cuda/lambda/launchers.h"
@@ -9,10 +9,10 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// What tests choose otherwise.
+// Choices that tests override.
 struct LambdaPaths {
   int64_t longest_short = kShortLambda;
-  bool scans = true;  // pairs whose weights factor, instead of comparing them
+  bool scans = true;  // sum pairs whose weights factor by a scan instead of one by one
 };
 
 template <class Queue>
@@ -24,7 +24,7 @@ void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths =
     run_short_lambda(queue, args, paths.longest_short, exponents, ListPartials{});
     return;
   }
-  // A single list may be short, too: the device alone knows its length.
+  // Even a single list may be short: only the device knows its length.
   const ListPartials partials = queue.workspace([&](Workspace& workspace) {
     return list_partials(workspace, lists, /*num_margins=*/1, paths.longest_short,
                          /*whole_lists=*/true);

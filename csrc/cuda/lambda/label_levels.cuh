@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ranks of labels among those of their own list: how often the label has changed in the list's
-// order by label. What is computed from them does not depend on the labels of other lists.
+// The rank of each label among the distinct labels of its own list: the number of label changes
+// before it in the list's order by label. So no result depends on the labels of other lists.
 //
-//   count_changes   a block a tile of kScanTile items
-//   scan_changes    a warp a list
-//   number          a block a tile
+//   count_changes   one block per tile of kScanTile items
+//   scan_changes    one warp per list
+//   number          one block per tile
 //
 // Memory  labels are gathered twice
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-using ListLevelsShared = ScanShared<TeamSort::Count, kScanThreads>;
+using ListLevelsShared = ScanShared<GridRadixSort::Count, kScanThreads>;
 
 template <typename Real>
 class ListLevels {
@@ -25,13 +25,13 @@ class ListLevels {
                                         const uint32_t* by_label)
       : shared_(shared), params_(params), by_label_(by_label) {}
 
-  // Of the tile that begins with the item `first` of its list's order.
+  // Counts the changes in a tile, which begins with item `first` of the list's order.
   __device__ __forceinline__ void count_changes(int64_t tile, const LongList& list, int64_t first) {
     const auto scanned = scan(changes_in_run(list, first));
     if (threadIdx.x == 0) params_.label_changes[tile] = scanned.total.count;
   }
 
-  // From changes in each tile to those before it.
+  // Scans the changes per tile, in place, to those before each tile.
   __device__ __forceinline__ void scan_changes(const LongList& list) const {
     const int64_t tiles = num_list_tiles(list);
     const uint32_t total = scan_numbers(params_.label_changes + list.first_tile, tiles);
@@ -41,23 +41,22 @@ class ListLevels {
   __device__ __forceinline__ void number(int64_t tile, const LongList& list, int64_t first) {
     const unsigned changes = changes_in_run(list, first);
     const uint32_t before = params_.label_changes[tile] + scan(changes).before.count;
-    const int64_t begin = first + int64_t{threadIdx.x} * kScanRun;
+    const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun && begin + p < list.size; ++p) {
+    for (int p = 0; p < kItemsPerThread && begin + p < list.size; ++p) {
       const int64_t position = by_label_[list.begin + begin + p];
       params_.label_ranks[position] = before + __popc(changes & ((2u << p) - 1));
     }
   }
 
  private:
-  // Bit p: the item p behind the first one of the thread's run has another label than that before
-  // it in its list.
+  // Bit p: item p of the thread's run differs in label from the item before it in the list's order.
   __device__ __forceinline__ unsigned changes_in_run(const LongList& list, int64_t first) const {
-    const int64_t begin = first + int64_t{threadIdx.x} * kScanRun;
+    const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
     const uint32_t* by_label = by_label_ + list.begin;
     unsigned changes = 0;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t at = begin + p;
       const bool change =
           at > 0 && at < list.size &&
@@ -67,9 +66,9 @@ class ListLevels {
     return changes;
   }
 
-  __device__ __forceinline__ Scanned<TeamSort::Count> scan(unsigned changes) {
+  __device__ __forceinline__ Scanned<GridRadixSort::Count> scan(unsigned changes) {
     return scan_block<Sweep::kUp, kScanThreads>(
-        shared_, TeamSort::Count{static_cast<uint32_t>(__popc(changes))});
+        shared_, GridRadixSort::Count{static_cast<uint32_t>(__popc(changes))});
   }
 
   ListLevelsShared& shared_;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the items of a list add up to before they meet in pairs: its DCG, the greatest one that any
-// order reaches, and the summed weights of its pairs, of which a stretch of items in ascending
-// order of labels is enough to know
+// Sums over the items of a list before its pairs are processed: its DCG, its maximal DCG, and the
+// sum of its pair weights. For the latter, the state of a range of items in ascending order of
+// labels is
 //
-//   the pairs within the stretch
-//   the weights of its lowest level, as the more relevant ones, and of all others
-//   the weights of its highest level, as the less relevant ones, and of all others
+//   the pair weights within the range
+//   the weights, as more relevant items, of its lowest grade, and of all other grades
+//   the weights, as less relevant items, of its highest grade, and of all other grades
 //
-// since two neighbouring stretches can share no level but the highest of one and lowest of the
-// other. Nothing is subtracted: all sums are as exact as their terms.
+// since two neighbouring ranges can only share the highest grade of one and the lowest of the
+// other. There are no subtractions: all sums are as accurate as their terms.
 //
-// Determinism  stretches combine in an order that depends on the list alone
+// Determinism  ranges combine in an order that depends only on the list
 #pragma once
 
 #include "cuda/lists/score_order.cuh"
@@ -19,7 +19,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// Summed weights of items by whether their ranks lie in the top.
+// Sums of item weights, split by whether the item's rank is in the top (the first k).
 struct RankWeights {
   double top = 0;
   double rest = 0;
@@ -33,7 +33,7 @@ struct RankWeights {
   }
 };
 
-// Of all pairs of two items, those of which at least one is in the top.
+// The weights of all pairs with at least one item in the top.
 FRL_HD double pair_weights(const RankWeights& more, const RankWeights& less) {
   return more.top * (less.top + less.rest) + more.rest * less.top;
 }
@@ -44,12 +44,12 @@ struct ListTotals {
   double pairs = 0;
   RankWeights lowest_more, other_more;
   RankWeights highest_less, other_less;
-  uint32_t lowest = kInertRank;  // levels; kInertRank where the stretch has no item
+  uint32_t lowest = kInertRank;  // grades; kInertRank if the range is empty
   uint32_t highest = kInertRank;
 
   FRL_HD bool is_empty() const { return lowest == kInertRank; }
 
-  // The weights of all pairs of two items, whatever their labels, an item with itself too.
+  // The weights of all pairs of any labels, including each item with itself.
   FRL_HD double all_pairs() const {
     return pair_weights(lowest_more + other_more, highest_less + other_less);
   }
@@ -57,7 +57,7 @@ struct ListTotals {
   FRL_HD static ListTotals combine(const ListTotals& a, const ListTotals& b) {
     ListTotals sum = b.is_empty() ? a : b;
     if (!a.is_empty() && !b.is_empty()) {
-      // Of the two levels that meet, if they are one.
+      // Whether the highest grade of a is the lowest of b.
       const bool shared = a.highest == b.lowest;
       const RankWeights a_less = a.highest_less + a.other_less;
       sum.pairs = a.pairs + b.pairs + pair_weights(b.other_more, a_less) +
@@ -91,8 +91,7 @@ struct ListTotals {
   }
 };
 
-// Lane 0 gets the totals of a warp's stretches, which follow each other by lane. All lanes call
-// this.
+// Lane 0 gets the totals of the warp's ranges, which are consecutive by lane. All lanes call this.
 __device__ __forceinline__ ListTotals combine_warp(ListTotals own) {
 #pragma unroll 1
   for (int distance = 1; distance < kWarpSize; distance *= 2) {

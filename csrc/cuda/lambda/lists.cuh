@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What short and long lists of a lambda loss have in common: what poisons them, and how they are
-// reduced.
+// Shared by short and long lists of lambda losses: the conditions that poison a list, and the
+// arguments of the reduction.
 #pragma once
 
 #include "args/lambda.h"
@@ -11,10 +11,10 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// What an item does to its list, whatever else is in that.
+// The effect of a single item on its list.
 struct LambdaPoison {
-  bool loss = false;  // makes all of it NaN: a NaN, what is no weight, an infinite gain in use
-  bool ndcg = false;  // the statistic alone
+  bool loss = false;  // poisons the list: a NaN, an invalid weight, or an infinite gain in use
+  bool ndcg = false;  // makes only the NDCG statistic NaN
 };
 
 template <typename Real>

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The kernels of a lambda loss over long lists in their order, and the memory that they need:
+// The kernels of a lambda loss over long lists in launch order, and their workspace:
 //
-//   lambda_prepare_kernel   sort keys and slots of all items; poisoned lists; up to 8 levels of
+//   lambda_prepare_kernel   sort keys and slots of all items; poisoned lists; up to 8 distinct
 //                           labels; tables by rank
-//   radix sort              by score, and stably by list where there are several
-//   lambda_rank_kernel      to RankedLists (ranked_lists.cuh)
-//   the pairs               lambda_scan_kernel (scan.cuh) where weights factor, and to count
-//                           those in the right order; else lambda_pairs_kernel,
+//   radix sort              by score; for several lists, then a stable sort by list
+//   lambda_rank_kernel      makes RankedLists (ranked_lists.cuh)
+//   the pairs               lambda_scan_kernel (scan.cuh) if weights factor, and to count the
+//                           pairs in the right order; otherwise lambda_pairs_kernel and
 //                           lambda_pieces_kernel
-//   lambda_finish_kernel    to the results
+//   lambda_finish_kernel    writes the results
 //
-// Memory  some 120 bytes a slot for fp32 scores, less where the scheme weighs no gains; a pair
-//          reads none of it but 48 bytes a column and block
+// Memory  about 120 bytes per slot for fp32 scores, less if the scheme uses no gains. The pair
+//         kernel reads only 48 bytes of that per column and block.
 #pragma once
 
 #include <algorithm>
@@ -29,10 +29,10 @@ namespace fused_rankloss::cuda::lambda {
 template <typename Real>
 struct LambdaLongLayout {
   LambdaLongParams<Real> params;
-  int64_t zero_bytes;  // from params.levels on
+  int64_t zero_bytes;  // to be zeroed, from params.levels on
 };
 
-// `most_lists`: that may be long.
+// `most_lists`: upper bound on the number of long lists.
 template <typename Real>
 LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_lists, bool scans,
                                            Workspace& workspace) {
@@ -70,7 +70,7 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
     params.deltas = workspace.take<double>(params.longest + 1);
   }
   params.segments.size = slots;
-  params.words = workspace.take<uint32_t>(TeamSort::workspace_words(tiles) + tiles);
+  params.words = workspace.take<uint32_t>(GridRadixSort::workspace_words(tiles) + tiles);
   params.lists = workspace.take<LongList>(most_lists);
   params.tiles = workspace.take<ListTotals>(slots / kScanTile + most_lists);
   params.label_changes = workspace.take<uint32_t>(slots / kScanTile + most_lists);
@@ -83,7 +83,7 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
   return layout;
 }
 
-// The pairs one by one.
+// Launches the kernels that enumerate the pairs.
 template <class Queue, typename Real>
 void run_direct_pairs(Queue& queue, const LambdaLongParams<Real>& params, int64_t most_lists) {
   const int64_t pieces = PairPieces::most_pieces(params.args.lists.num_slots, most_lists);
@@ -107,12 +107,12 @@ void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const uint32_t* we
   queue.zero(reinterpret_cast<char*>(params.levels), zero_bytes);
   queue.launch(tiles, kScanThreads, lambda_prepare_kernel<Real>, params);
   launch_slot_sorts(queue, params);
-  queue.launch_together(tiles, kScanThreads, lambda_rank_kernel<Real>, params);
+  queue.launch_cooperative(tiles, kScanThreads, lambda_rank_kernel<Real>, params);
   if (!scans) run_direct_pairs(queue, params, most_lists);
   if (scans || params.ordered != nullptr) {
     run_lambda_scan(queue, args, most_lists, scans, params.ranked_lists(), params.ordered);
   }
-  queue.launch_together(tiles, kScanThreads, lambda_finish_kernel<Real>, params);
+  queue.launch_cooperative(tiles, kScanThreads, lambda_finish_kernel<Real>, params);
 }
 
 template <class Queue>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the sums over pairs to the results: each list's partial and statistics, gradients from
-// positions to slots, and the end of the call.
+// From the sums over pairs to the results: each list's partial and statistics, gradients moved from
+// positions to slots, and the final reduction.
 //
-// Mapping      A block a list, then a block a tile of positions; the end is one block's
-// Determinism  a gradient is one thread's
+// Mapping      One thread per list, then one thread per position; one block does the reduction
+// Determinism  one thread writes each gradient
 #pragma once
 
 #include "cuda/lambda/lists.cuh"
@@ -13,7 +13,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// The share of a list in the loss, its statistics, and the factor of its gradients.
+// The partial of a list, its statistics, and the factor of its gradients.
 template <typename Real>
 __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params,
                                             const LongList& list) {
@@ -40,17 +40,17 @@ __device__ __forceinline__ void finish_list(const LambdaLongParams<Real>& params
   statistics[2] = poisoned ? kNan<double> : facts.ndcg;
 }
 
-template <typename Real, class Team>
-__device__ __forceinline__ void finish_lists(const Team& team,
+template <typename Real, class GridType>
+__device__ __forceinline__ void finish_lists(const GridType& grid,
                                              const LambdaLongParams<Real>& params) {
   const LambdaArgs& args = params.args;
-  const int64_t thread = team.rank() * kScanThreads + threadIdx.x;
-  const int64_t num_threads = team.size() * kScanThreads;
+  const int64_t thread = grid.rank() * kScanThreads + threadIdx.x;
+  const int64_t num_threads = grid.size() * kScanThreads;
 #pragma unroll 1
   for (int64_t row = thread; row < params.table->size; row += num_threads) {
     finish_list(params, params.table->lists[row]);
   }
-  team.sync();
+  grid.sync();
   if (args.raw_grad != nullptr) {
 #pragma unroll 1
     for (int64_t position = thread; position < args.lists.num_slots; position += num_threads) {
@@ -66,7 +66,7 @@ __device__ __forceinline__ void finish_lists(const Team& team,
       }
     }
   }
-  if (team.rank() == 0) {
+  if (grid.rank() == 0) {
     reduce_lists<Real, kScanThreads>(reduction_args(args, params.weight_exponents),
                                      params.partials);
   }
@@ -75,8 +75,8 @@ __device__ __forceinline__ void finish_lists(const Team& team,
 template <typename Real>
 __global__ void __launch_bounds__(kScanThreads, kLongBlocks)
     lambda_finish_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
-  const GridTeam team;
-  finish_lists(team, params);
+  const Grid grid;
+  finish_lists(grid, params);
 }
 
 }  // namespace fused_rankloss::cuda::lambda

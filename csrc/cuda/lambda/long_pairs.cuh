@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of long lists compared one by one, whatever the scheme: O(n^2), or O(n k) with a
-// truncation. Each item is a row that meets its partners as columns, so that a pair is met from
-// both sides: the row's gradient is the row's own, and the more relevant item also adds up the
-// loss.
+// Enumerates the pairs of long lists, for every scheme: O(n^2), or O(n k) with a truncation. Each
+// item is a row, and its partners are columns, so each pair is visited twice. A row accumulates its
+// own gradient; the row of the more relevant item also accumulates the loss.
 //
-// Mapping      A block a piece (long_table.cuh), over and over. A lane has a row, a warp
-//              every kPairWarps-th column
-// Memory       Columns through shared memory, 256 at once
+// Mapping      One block per piece (long_table.cuh), in a grid-stride loop; one row per lane. Each
+//              warp processes every kPairWarps-th column.
+// Memory       Columns pass through shared memory, 256 at once
 // Numerics     Weights and sums in fp64; the logistic term of fp32 scores in fp32
-// Determinism  Bitwise: pieces depend on the list alone, and sums are combined in a fixed order
+// Determinism  Bitwise: pieces depend only on the list, and sums are combined in a fixed order
 #pragma once
 
 #include "cuda/lambda/long_table.cuh"
@@ -28,7 +27,7 @@ struct PairItem {
   double less_weight;
 };
 
-// What a row and its columns add up to.
+// Sums of a row over its columns.
 struct RowSums {
   double gradient = 0;
   PairSums pairs;
@@ -67,7 +66,7 @@ class DirectPairs {
     const RowSums own = meet_columns(piece.rows.begin + lane_index(), piece);
     shared_.rows.store(static_cast<int>(threadIdx.x), own);
     __syncthreads();
-    if (warp_index() == 0) {  // the next piece's sums come after the barriers of its columns
+    if (warp_index() == 0) {  // barriers of the next piece's columns precede its store to rows
       RowSums sums;
 #pragma unroll 1
       for (int warp = 0; warp < kPairWarps; ++warp) {
@@ -97,7 +96,7 @@ class DirectPairs {
 #pragma unroll 1
     for (int64_t first = piece.columns.begin; first < piece.columns.end; first += kPairColumns) {
       const int count = static_cast<int>(Lists::clamp(piece.columns.end - first, 0, kPairColumns));
-      __syncthreads();  // everyone has met the columns before
+      __syncthreads();  // all threads have read the previous columns
       const int own = static_cast<int>(threadIdx.x);
       if (own < count) shared_.columns.store(own, load(first + own));
       __syncthreads();
@@ -193,8 +192,8 @@ __global__ void __launch_bounds__(kPairThreads, kPairBlocks)
   }
 }
 
-// The sums of each list's pieces, and the gradients of rows that met their columns in segments.
-// A block a list, over and over.
+// Sums each list's pieces, and the partial gradients of rows whose columns are in several segments.
+// One block per list, in a grid-stride loop.
 template <typename Real>
 __global__ void __launch_bounds__(kPairThreads)
     lambda_pieces_kernel(const __grid_constant__ LambdaLongParams<Real> params) {

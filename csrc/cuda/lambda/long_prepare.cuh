@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What happens to the items of long lists before they are sorted by score (long_rank.cuh has
-// what comes after).
+// Preparation of the items of long lists before they are sorted by score (long_rank.cuh follows).
 //
-// Mapping      A thread a slot, 8 times; the same threads write the tables by rank
-// Memory       Scores, labels, weights and gains are read once, keys and slots written
-// Determinism  Atomics set flags, bits, maxima and the entries of a LevelTable, whose order nothing
-//              depends on
+// Mapping      One thread per slot, for 8 slots in turn; the same threads write the tables by rank
+// Memory       Scores, labels, weights and gains are read once; keys and slots are written once
+// Determinism  Atomics set flags, bits, maxima and the entries of a LevelTable; no result depends
+//              on the order of its entries
 #pragma once
 
 #include "cuda/lambda/lists.cuh"
@@ -15,7 +14,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// Looks before it writes: most labels are not the highest so far.
+// atomicMax, with a load first: most labels are not the highest so far.
 __device__ __forceinline__ void raise(unsigned long long& highest, uint64_t key) {
   if (static_cast<const volatile unsigned long long&>(highest) < key) {
     atomicMax(&highest, static_cast<unsigned long long>(key));
@@ -28,7 +27,7 @@ __device__ __forceinline__ void store_rank_tables(const LambdaLongParams<Real>& 
   const double discount = params.args.discount(rank);
   params.rank_discounts[rank] = discount;
   if (params.deltas == nullptr) return;
-  // The distance of rank + 1 of two ranks.
+  // The weight of two items whose ranks differ by rank + 1.
   params.deltas[rank + 1] =
       params.args.delta_factor() * fabs(discount - params.args.discount(rank + 1));
 }
@@ -38,7 +37,7 @@ __global__ void __launch_bounds__(kScanThreads)
     lambda_prepare_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
   const LambdaArgs& args = params.args;
 #pragma unroll 1
-  for (int i = 0; params.rank_discounts != nullptr && i < kScanRun; ++i) {
+  for (int i = 0; params.rank_discounts != nullptr && i < kItemsPerThread; ++i) {
     const int64_t rank = slot_of_tile(blockIdx.x, i);
     if (rank < params.longest && rank < args.lists.num_slots) store_rank_tables(params, rank);
   }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From slots in the order of scores to RankedLists: everything that a lambda loss must know of the
-// items of long lists before they meet in pairs.
+// From slots sorted by score to RankedLists: all data of the items of long lists that the pair
+// kernels need.
 //
-//   1. ranks of labels, then the lists that equal infinities poison
-//   2. the table of long lists; each item's score, gain and weights to its position
-//   3. the order by label, and where gains are given that by gain
-//   4. sums over tiles of each list, then over the list: DCG, maximal DCG, weights of pairs
-//   5. gains over the maximal DCG; ranks of labels within each list, so that nothing later depends
-//      on other lists
+//   1. ranks of labels; then the lists that are poisoned by equal infinite scores
+//   2. the table of long lists; each item's score, gain and weights, stored at its position
+//   3. the order by label and, if gains are given, the order by gain
+//   4. sums over tiles of each list, then over the list: DCG, maximal DCG, pair weights
+//   5. gains divided by the maximal DCG; ranks of labels within each list, so that later steps do
+//      not depend on other lists
 //
-// Mapping      A block a tile of consecutive positions, over and over, as many blocks as the GPU
-//              holds at once; sums take tiles that begin with their list. The table is one block's
+// Mapping      One block per tile of consecutive positions, in a grid-stride loop over a persistent
+//              grid. The tiles of the sums begin with their list. One block makes the table.
 // Memory       Labels, scores, gains and weights are gathered by slot once, see long.cuh
 // Numerics     fp64
-// Determinism  Bitwise, whatever the grid and the other lists; integer atomics only
+// Determinism  Bitwise, for every grid and independent of other lists; integer atomics only
 #pragma once
 
 #include "cuda/lambda/label_levels.cuh"
@@ -29,23 +29,23 @@ struct LambdaRankShared {
   LongTableShared table;
 };
 
-template <typename Real, class Team>
+template <typename Real, class GridType>
 class LambdaRanking {
  public:
   using Key = ScoreKey<Real>;
 
-  __device__ __forceinline__ LambdaRanking(const Team& team, LambdaRankShared& shared,
+  __device__ __forceinline__ LambdaRanking(const GridType& grid, LambdaRankShared& shared,
                                            const LambdaLongParams<Real>& params)
-      : team_(team), shared_(shared), params_(params), args_(params.args) {}
+      : grid_(grid), shared_(shared), params_(params), args_(params.args) {}
 
-  // All threads of the team call this.
+  // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
     const uint32_t* ranks = rank_labels();
     for_positions([&](int64_t position) { check_infinities(ranks, position); });
-    team_.sync();
-    if (team_.rank() == 0) make_long_table(params_, shared_.table);
+    grid_.sync();
+    if (grid_.rank() == 0) make_long_table(params_, shared_.table);
     for_positions([&](int64_t position) { store_item(ranks[position], position); });
-    team_.sync();
+    grid_.sync();
     const uint32_t* by_label = sort_by_label();
     const uint32_t* by_gain = sorts_gains() ? sort_by_gain() : nullptr;
     ListLevels<Real> levels(shared_.levels, params_, by_label);
@@ -54,9 +54,9 @@ class LambdaRanking {
       if (threadIdx.x == 0) params_.tiles[tile] = total;
       levels.count_changes(tile, list, first);
     });
-    team_.sync();
+    grid_.sync();
     sum_lists(levels);
-    team_.sync();
+    grid_.sync();
     for_tiles([&](int64_t tile, const LongList& list, int64_t first) {
       levels.number(tile, list, first);
       finish_items(list, first);
@@ -67,20 +67,20 @@ class LambdaRanking {
   template <typename Body>
   __device__ __forceinline__ void for_positions(Body&& body) const {
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < num_tiles(); tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < num_tiles(); tile += grid_.size()) {
 #pragma unroll 1
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const int64_t position = tile * kScanTile + i * kScanThreads + threadIdx.x;
         if (position < params_.args.lists.num_slots) body(position);
       }
     }
   }
 
-  // Calls body(tile, list, rank that the tile begins with) for all tiles of all long lists.
+  // Calls body(tile, list, first rank of the tile) for all tiles of all long lists.
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < params_.table->num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < params_.table->num_tiles; tile += grid_.size()) {
       const LongList list = list_with<&LongList::first_tile>(*params_.table, tile);
       body(tile, list, (tile - list.first_tile) * kScanTile);
     }
@@ -88,15 +88,15 @@ class LambdaRanking {
 
   __device__ __forceinline__ int64_t num_tiles() const { return params_.segments.num_tiles(); }
 
-  // ---- 1
+  // ---- Step 1
 
-  // Returns where the ranks are.
+  // Returns the array with the ranks.
   __device__ __forceinline__ const uint32_t* rank_labels() const {
     const Order<Key>& order = params_.orders[0];
     const LevelTable& levels = *params_.levels;
     const bool sorted = levels.is_sorted_by();
     for_positions([&](int64_t position) {
-      // Sorted by list, slots have lost the keys of their scores.
+      // The sort by list has overwritten the score keys.
       const int64_t slot = order.slots[position];
       const Key key = params_.sort_key(slot, list_of(args_.lists, slot));
       order.keys[position] = key;
@@ -105,16 +105,16 @@ class LambdaRanking {
             key == kInertKey<Key> ? kInertRank : levels.rank(LevelTable::key(args_, slot));
       }
     });
-    team_.sync();
+    grid_.sync();
     if (!sorted) return order.ranks;
     const LabelRanks<Key> ranks{order,         params_.places[0], params_.sort_keys,
                                 params_.words, params_.levels,    params_.segments.size,
                                 num_tiles()};
-    return ranks.sort(team_, shared_.labels, args_);
+    return ranks.sort(grid_, shared_.labels, args_);
   }
 
-  // Two equal infinities in a pair that is kept have a difference of no value: their list is
-  // poisoned. They lie side by side, and the first of them has the highest rank.
+  // Two equal infinite scores in a pair that truncation keeps poison their list, since their
+  // difference is undefined. Equal scores are adjacent; `first` is the one closest to the top.
   __device__ __forceinline__ void check_infinities(const uint32_t* ranks, int64_t position) const {
     const int64_t list = params_.list_at(position);
     if (list == kNoList) return;
@@ -132,7 +132,7 @@ class LambdaRanking {
     }
   }
 
-  // ---- 2
+  // ---- Step 2
 
   __device__ __forceinline__ void store_item(uint32_t label_rank, int64_t position) const {
     const int64_t slot = params_.orders[0].slots[position];
@@ -166,7 +166,7 @@ class LambdaRanking {
     return label_value(label_key_at(args_.labels, args_.label_type, slot), args_.label_type);
   }
 
-  // ---- 3
+  // ---- Step 3
 
   __device__ __forceinline__ static int bits_of(uint64_t value) {
     return 64 - __clzll(static_cast<long long>(value));
@@ -176,14 +176,14 @@ class LambdaRanking {
     return bits == 0 ? 0 : ~uint64_t{0} >> (64 - bits);
   }
 
-  // What is inert comes after all levels of its list.
+  // Inert positions sort after all grades of their list.
   __device__ __forceinline__ uint64_t label_sort_key(uint32_t label_rank, int64_t list) const {
     const uint32_t num_levels = params_.levels->size();
     const uint64_t level = label_rank == kInertRank ? num_levels : label_rank;
     return list_sort_key(list) << bits_of(num_levels) | level;
   }
 
-  // In one list, there is nothing to sort by.
+  // A single list needs no key.
   __device__ __forceinline__ uint64_t list_sort_key(int64_t list) const {
     if (args_.lists.num_lists == 1) return 0;
     return static_cast<uint64_t>(list == kNoList ? args_.lists.num_lists : list);
@@ -195,12 +195,12 @@ class LambdaRanking {
 
   __device__ __forceinline__ uint32_t* sort(uint32_t* places, uint32_t* other, int bits) const {
     KeyedIndices indices{params_.sort_keys, places, other};
-    const TeamSort sorter{params_.words, params_.segments.size, num_tiles()};
-    sorter.sort(team_, shared_.labels.sort, indices, KeyedIndices::digits_of(lowest_bits(bits)));
+    const GridRadixSort sorter{params_.words, params_.segments.size, num_tiles()};
+    sorter.sort(grid_, shared_.labels.sort, indices, KeyedIndices::digits_of(lowest_bits(bits)));
     return indices.from;
   }
 
-  // Positions, those of each list in ascending order of labels. Keys are there already.
+  // Positions by list, then in ascending order of labels. store_item has written the keys.
   __device__ __forceinline__ const uint32_t* sort_by_label() const {
     return sort(params_.places[0], params_.places[1],
                 list_bits() + bits_of(params_.levels->size()));
@@ -210,7 +210,7 @@ class LambdaRanking {
     return params_.reads_gains() && args_.gains != nullptr;
   }
 
-  // Positions, those of each list in descending order of gains.
+  // Positions by list, then in descending order of gains.
   __device__ __forceinline__ const uint32_t* sort_by_gain() const {
     uint32_t *places = params_.orders[1].slots, *other = params_.orders[1].ranks;
     for_positions([&](int64_t position) {
@@ -218,31 +218,32 @@ class LambdaRanking {
       params_.sort_keys[position] = inert ? ~uint64_t{0} : ~ordered_key(params_.gains[position]);
       places[position] = static_cast<uint32_t>(position);
     });
-    team_.sync();
+    grid_.sync();
     const uint32_t* sorted = sort(places, other, 64);
     if (list_bits() == 0) return sorted;
     for_positions([&](int64_t position) {
       const int64_t slot = params_.orders[0].slots[position];
       params_.sort_keys[position] = list_sort_key(list_of(args_.lists, slot));
     });
-    team_.sync();
+    grid_.sync();
     return sorted == places ? sort(places, other, list_bits()) : sort(other, places, list_bits());
   }
 
-  // ---- 4
+  // ---- Step 4
 
-  // Thread 0 gets the totals of up to kScanTile items, from a rank on; a thread has kScanRun.
+  // Thread 0 gets the totals of up to kScanTile items from rank `first` on, kItemsPerThread per
+  // thread.
   __device__ __forceinline__ ListTotals sum_tile(const LongList& list, int64_t first,
                                                  const uint32_t* by_label,
                                                  const uint32_t* by_gain) {
     ListTotals own;
-    const int64_t begin = first + int64_t{threadIdx.x} * kScanRun;
+    const int64_t begin = first + int64_t{threadIdx.x} * kItemsPerThread;
 #pragma unroll 1
-    for (int64_t rank = begin; rank < begin + kScanRun && rank < list.size; ++rank) {
+    for (int64_t rank = begin; rank < begin + kItemsPerThread && rank < list.size; ++rank) {
       own = ListTotals::combine(own, totals_at(list, rank, by_label, by_gain));
     }
     if (__any_sync(kAllLanes, begin < list.size)) own = combine_warp(own);
-    __syncthreads();  // of the tile before, everyone has read
+    __syncthreads();  // all threads have read the totals of the previous tile
     if (lane_index() == 0) shared_.totals.store(warp_index(), own);
     __syncthreads();
     ListTotals total;
@@ -253,7 +254,8 @@ class LambdaRanking {
     return total;
   }
 
-  // Of the item of a rank, and of those in the same place by label and by gain.
+  // The terms of index `rank`: DCG of the item with that rank, maximal DCG of the item at that
+  // index by gain, pair weights of the item at that index by label.
   __device__ __forceinline__ ListTotals totals_at(const LongList& list, int64_t rank,
                                                   const uint32_t* by_label,
                                                   const uint32_t* by_gain) const {
@@ -279,13 +281,13 @@ class LambdaRanking {
     return totals;
   }
 
-  // A warp a list, and a lane a stretch of its tiles.
+  // One warp per list, one range of its tiles per lane.
   __device__ __forceinline__ void sum_lists(const ListLevels<Real>& levels) const {
     constexpr int kWarps = kScanThreads / kWarpSize;
     const LongListTable& table = *params_.table;
 #pragma unroll 1
-    for (int64_t row = team_.rank() * kWarps + warp_index(); row < table.size;
-         row += team_.size() * kWarps) {
+    for (int64_t row = grid_.rank() * kWarps + warp_index(); row < table.size;
+         row += grid_.size() * kWarps) {
       const LongList list = table.lists[row];
       const int64_t tiles = num_list_tiles(list);
       const int64_t each = (tiles + kWarpSize - 1) / kWarpSize;
@@ -306,13 +308,13 @@ class LambdaRanking {
     }
   }
 
-  // ---- 5
+  // ---- Step 5
 
   __device__ __forceinline__ void finish_items(const LongList& list, int64_t first) const {
     if (params_.gains == nullptr) return;
     const double max_dcg = params_.facts[list.list].max_dcg;
 #pragma unroll 1
-    for (int i = 0; i < kScanRun; ++i) {
+    for (int i = 0; i < kItemsPerThread; ++i) {
       const int64_t rank = first + i * kScanThreads + threadIdx.x;
       if (rank >= list.size) break;
       const int64_t position = list.begin + rank;
@@ -328,7 +330,7 @@ class LambdaRanking {
     }
   }
 
-  const Team& team_;
+  const GridType& grid_;
   LambdaRankShared& shared_;
   const LambdaLongParams<Real>& params_;
   const LambdaArgs& args_;
@@ -338,8 +340,8 @@ template <typename Real>
 __global__ void __launch_bounds__(kScanThreads, kLongBlocks)
     lambda_rank_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
   __shared__ LambdaRankShared shared;
-  const GridTeam team;
-  LambdaRanking<Real, GridTeam>(team, shared, params).solve();
+  const Grid grid;
+  LambdaRanking<Real, Grid>(grid, shared, params).solve();
 }
 
 }  // namespace fused_rankloss::cuda::lambda

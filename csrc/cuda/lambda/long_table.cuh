@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The table of a call's long lists, and how each is cut: into tiles of kScanTile items, and into
-// the pieces of long_pairs.cuh.
+// The table of a call's long lists. Each is cut into tiles of kScanTile items, and into pieces, the
+// work items of long_pairs.cuh.
 #pragma once
 
 #include "cuda/lambda/long_params.cuh"
@@ -11,16 +11,17 @@ namespace fused_rankloss::cuda::lambda {
 
 // ---- Pieces ----------------------------------------------------------------
 
-// The pairs of a list, as rows that meet columns: kPairRows rows and a segment of the columns each.
-// Rows of the top meet all columns, or for kBoth those of the top, and the other rows the columns
-// of the top. Segments of one row leave partial gradients.
+// The pairs of a list as rows times columns: each piece has kPairRows rows and a segment of the
+// columns. Rows of the top (the first k ranks) have all columns, or for kBoth those of the top; the
+// other rows have the columns of the top. If a row has several segments, each stores a partial
+// gradient.
 struct PairPieces {
   int64_t size;
   int64_t top;
-  int64_t columns;    // of rows of the top
-  int64_t top_tiles;  // of rows
-  int64_t segments;   // that their columns are cut into
-  int64_t rest_tiles;
+  int64_t columns;     // number of columns of the top rows
+  int64_t top_tiles;   // tiles of kPairRows top rows
+  int64_t segments;    // segments of their columns
+  int64_t rest_tiles;  // tiles of other rows
 
   FRL_HD PairPieces(const LongList& list, bool both) : size(list.size), top(list.top) {
     columns = both ? top : size;
@@ -54,7 +55,7 @@ struct PairPieces {
             segment};
   }
 
-  // More than a call's long lists can have, of which each has more than `crossover` slots.
+  // Upper bounds over all long lists of a call.
   static int64_t most_pieces(int64_t num_slots, int64_t most_lists) {
     return num_slots / kPairRows + 2 * most_lists + num_slots / kPairSegment * kPairPieces;
   }
@@ -67,7 +68,7 @@ struct PairPieces {
 
 FRL_HD int64_t num_list_tiles(const LongList& list) { return num_scan_tiles(list.size); }
 
-// Items come first among the positions of a list.
+// The record of a list. Its items precede its padding, so their number is found by a search.
 template <typename Real>
 __device__ __forceinline__ LongList long_list(const LambdaLongParams<Real>& params, int64_t list) {
   using Key = ScoreKey<Real>;
@@ -85,7 +86,8 @@ __device__ __forceinline__ LongList long_list(const LambdaLongParams<Real>& para
   return own;
 }
 
-// Where offsets do not cut the slots into lists, every list is poisoned, and none is in the table.
+// If the offsets do not partition the slots into lists, every list is poisoned, and the table is
+// empty.
 template <typename Real>
 __device__ __forceinline__ void poison_long_lists(const LambdaLongParams<Real>& params) {
   const LambdaArgs& args = params.args;
@@ -97,11 +99,11 @@ __device__ __forceinline__ void poison_long_lists(const LambdaLongParams<Real>& 
   }
 }
 
-// One block calls this, once it is known which lists are poisoned.
+// One block calls this after the poisoned lists are known.
 template <typename Real>
 __device__ __forceinline__ void make_long_table(const LambdaLongParams<Real>& params,
                                                 LongTableShared& shared) {
-  // Lists that overlap have more of everything than there is room for.
+  // Lists that overlap would have more tiles and pieces than the workspace has.
   if (offsets_are_broken(params.args.lists)) return poison_long_lists(params);
   const LongListCounts all = number_long_lists<LongList>(
       shared, params.args.lists, params.partials.crossover,

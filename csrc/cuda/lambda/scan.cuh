@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of long lists by bits of their labels, in O(n log L) for L levels:
+// The pairs of long lists by bits of their labels, in O(n log L) for L grades:
 //
 //   losses   logistic ones whose weights factor: the sums of cpu/lambda/scan.h over segments
 //            instead of runs. (g_i - g_j)(d_i - d_j) of lambdarank has the sign of the *ranks*: a
-//            pair that the ranks order wrongly counts with a factor of -1
-//   counts   how many pairs of different labels there are, and how many of them are in the right
-//            order, ties counting half
+//            pair whose ranks are in the wrong order has a factor of -1
+//   counts   the number of pairs with different labels, and of those in the right order; ties
+//            count half
 //
-// A round of bit decomposition (score_order.cuh) has the items of a list in segments, each in the
-// order of ranks, and in each segment a more and a less relevant side. Sweeps go over all segments
-// at once, from the highest score and back (exponential_scan.cuh): each item sees what the other
-// side has pushed. On the way from the highest score pairs are added up, on both ways each item
-// gets its gradient. Truncated, the upper rank of a pair lies in the top, or both: sweeping from
-// the highest score, only the top is passed on; sweeping back, only the top looks.
+// A round of the bit decomposition (score_order.cuh) has the items of a list in segments, each in
+// the order of ranks, with a more and a less relevant side. Sweeps go over all segments at once,
+// down from the highest score and back (exponential_scan.cuh): each item sees the pushes of the
+// other side. The sweep from the highest score sums the pairs; both sweeps add to gradients. With a
+// truncation, the upper rank of a pair is in the top, or both ranks are. So in the sweep from the
+// highest score only items of the top push; in the sweep back only items of the top query.
 //
-// A round takes these phases, with a barrier of the whole grid between them:
+// A round has these phases, with a grid barrier between them:
 //
 //   1. bits of the labels, heads of segments, their prefix counts within tiles, and scan over tiles
-//   2. losses: what tiles of places add; the scan over tiles; what each item sees
-//   3. counts: a less relevant item is in the right order with all more relevant ones of its
-//      segment before its score begins, and tied with those that share it
+//   2. losses: sums over tiles of places; the scan over tiles; the sums that each item sees
+//   3. counts: a less relevant item is in the right order with the more relevant ones of its
+//      segment that have higher scores, and tied with those of equal score
 //   4. the stable partition that makes the next round's segments
 //
-// Infinite scores. Sweeps take infinite gaps for wide ones (kFar), which gives finite slopes; the
-// loss is infinite where a pair in the wrong order is kept.
+// Infinite scores. Sweeps treat an infinite gap as kFar, which gives finite slopes. The loss is
+// infinite if a pair in the wrong order is kept.
 //
-// Mapping      One cooperative launch. Phases 1 and 4 have a thread a run or a place, phase 2 a
-//              warp a tile of kPowerTile places or a task of the scan over tiles, phase 3 a thread
-//              a place
-// Memory       17 bytes a place, and those of exponential_scan.cuh. A sweep gathers scores and
-//              features by position, in stretches that ascend
-// Numerics     fp64; terms of lambdarank have both signs, and cancel no more than |g_i| |d_i|
-//              allows; everything else is non-negative
-// Determinism  Bitwise: tiles do not depend on the grid nor on other lists, one thread adds to a
+// Mapping      One cooperative launch. Phases 1 and 4: one thread per run or place. Phase 2: one
+//              warp per tile of kPowerTile places, or per task of the scan over tiles. Phase 3: one
+//              thread per place
+// Memory       17 bytes per place, plus those of exponential_scan.cuh. A sweep gathers scores and
+//              features by position, in ascending ranges
+// Numerics     fp64. Terms of lambdarank have both signs; their cancellation is bounded by |g_i|
+//              |d_i|. All other terms are non-negative
+// Determinism  Bitwise: tiles do not depend on the grid or on other lists, one thread adds to a
 //              gradient in a phase, every sum has a fixed order; counts are integers
 #pragma once
 
@@ -51,21 +51,21 @@ struct LambdaScanShared {
   SharedArray<uint32_t, kScanThreads / kWarpSize> highest;
 };
 
-template <typename Real, class Team>
+template <typename Real, class GridType>
 class LambdaScan {
   static constexpr int kWarps = kScanThreads / kWarpSize;
 
  public:
-  __device__ __forceinline__ LambdaScan(const Team& team, LambdaScanShared& shared,
+  __device__ __forceinline__ LambdaScan(const GridType& grid, LambdaScanShared& shared,
                                         const LambdaScanParams<Real>& params)
-      : team_(team),
+      : grid_(grid),
         shared_(shared),
         params_(params),
         items_(params.items),
         lists_(*params.items.long_lists),
         rounds_(params) {}
 
-  // All threads of the team call this.
+  // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
     const uint32_t levels = lists_.most_levels;
     const int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
@@ -74,12 +74,12 @@ class LambdaScan {
     ScanOrder next = params_.orders[1], other = params_.orders[0];
 #pragma unroll 1
     for (; round.bit >= 0; --round.bit) {
-      rounds_.make_segments(team_, shared_.records, round);
+      rounds_.make_segments(grid_, shared_.records, round);
       if (params_.features > 0) sweep({params_, round.events}, round.bit == rounds - 1);
       if (params_.ordered != nullptr) count_ordered(round);
       if (round.bit == 0) break;
-      rounds_.partition(team_, round, next);
-      team_.sync();
+      rounds_.partition(grid_, round, next);
+      grid_.sync();
       round.events = next.events;
       round.ranks = next.ranks;
       const ScanOrder last = next;
@@ -94,7 +94,7 @@ class LambdaScan {
   template <typename Body>
   __device__ __forceinline__ void for_tiles(Body&& body) const {
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < lists_.num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < lists_.num_tiles; tile += grid_.size()) {
       const LongList& list = list_with<&LongList::first_tile>(lists_, tile);
       const int64_t first = (tile - list.first_tile) * kScanTile;
       body(list, list.begin + first,
@@ -102,7 +102,7 @@ class LambdaScan {
     }
   }
 
-  // What lies at the places of lists before the first round; barriers follow.
+  // The events of the first round. Grid barriers follow before they are read.
   __device__ __forceinline__ void make_events() const {
     for_tiles([&](const LongList& list, int64_t begin, int64_t end, int64_t) {
 #pragma unroll 1
@@ -115,7 +115,7 @@ class LambdaScan {
 
   // ---- Phase 2
 
-  // A tile of the table is a block's, a part of it a warp's.
+  // One tile of the table per block, one ScanTile of it per warp.
   template <typename Body>
   __device__ __forceinline__ void for_parts(Body&& body) const {
     for_tiles([&](const LongList&, int64_t first, int64_t last, int64_t tile) {
@@ -126,7 +126,7 @@ class LambdaScan {
     });
   }
 
-  // `first`: nothing was added to the lists' sums yet.
+  // `first`: the first round, which stores partial sums instead of adding to them.
   __device__ __forceinline__ void sweep(const LambdaSource<Real>& source, bool first) {
     const ExponentialScan<LambdaSource<Real>> scan(source, params_.functions, params_.tiles);
     const int sweeps = params_.num_sweeps();
@@ -134,32 +134,32 @@ class LambdaScan {
 #pragma unroll 1
       for (int s = 0; s < sweeps; ++s) scan.store_tile(SweepStep{s == 0}, tile);
     });
-    team_.sync();
+    grid_.sync();
     scan_tiles(scan, sweeps);
-    team_.sync();
+    grid_.sync();
     for_parts([&](const ScanTile& tile) {
 #pragma unroll 1
       for (int s = 0; s < sweeps; ++s) {
         const SweepStep step{s == 0};
         RunSums sums = scan.look(step, tile);
 #pragma unroll
-        for (int t = 0; t < kScanRun; ++t) {
+        for (int t = 0; t < kItemsPerThread; ++t) {
           const int64_t place = scan.place_of(step, tile, t);
           if (place < tile.end && sweeps == 2) source.add_gradient(place, sums.slope[t]);
         }
         if (step.up) add_up(tile, sums, first);
       }
     });
-    team_.sync();
+    grid_.sync();
   }
 
-  // The warps of one block are far apart among the tasks: few tasks are many blocks' work.
+  // Warps stride by the grid size, so that few tasks still spread over all multiprocessors.
   __device__ __forceinline__ void scan_tiles(const ExponentialScan<LambdaSource<Real>>& scan,
                                              int sweeps) const {
     const int tasks = scan.tasks_of_list(sweeps);
 #pragma unroll 1
-    for (int64_t at = warp_index() * team_.size() + team_.rank(); at < lists_.size * tasks;
-         at += team_.size() * kWarps) {
+    for (int64_t at = warp_index() * grid_.size() + grid_.rank(); at < lists_.size * tasks;
+         at += grid_.size() * kWarps) {
       const LongList& list = lists_.lists[at / tasks];
       scan.scan_list(static_cast<int>(at % tasks), list.first_tile * kWarps,
                      TileSums<2>::tiles_of(list.size));
@@ -170,7 +170,7 @@ class LambdaScan {
                                          bool first) const {
     PairSums own;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) own.add({sums.value[t], sums.slope[t]});
+    for (int t = 0; t < kItemsPerThread; ++t) own.add({sums.value[t], sums.slope[t]});
 #pragma unroll 1
     for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
       own.add({__shfl_down_sync(kAllLanes, own.value, distance),
@@ -231,7 +231,7 @@ class LambdaScan {
 
   __device__ __forceinline__ void sum_lists() {
 #pragma unroll 1
-    for (int64_t at = team_.rank(); at < lists_.size; at += team_.size()) {
+    for (int64_t at = grid_.rank(); at < lists_.size; at += grid_.size()) {
       const LongList list = lists_.lists[at];
       if (list.size == 0) continue;
       const int64_t tiles = TileSums<2>::tiles_of(list.size);
@@ -249,9 +249,9 @@ class LambdaScan {
     }
   }
 
-  // Whether a kept pair in the wrong order is infinitely far apart. All threads of a block call
-  // this. Infinities above share a label, or the list is poisoned; those below need not where they
-  // lie beyond the top.
+  // Whether a kept pair in the wrong order has an infinite gap. All threads of a block call this.
+  // All scores of +inf have the same label, otherwise the list is poisoned. Scores of -inf beyond
+  // the top may have different labels.
   __device__ __forceinline__ bool has_infinite_loss(const LongList& list) {
     const int64_t size = params_.both && list.top < list.size ? list.top : list.size;
     const int64_t highest = list.begin;
@@ -259,8 +259,8 @@ class LambdaScan {
     const bool below = items_.scores[list.begin + size - 1] == -kInfinity<Real>;
     if (!above && !below) return false;
     bool found = false;
-    // One more than the highest label below, and the complement of the lowest one in the top; 0:
-    // there is none.
+    // more: 1 + the highest label with score -inf; less: the complement of the lowest other label
+    // in the top; 0 if there is none.
     uint32_t more = 0, less = 0;
 #pragma unroll 1
     for (int64_t r = threadIdx.x; r < size; r += kScanThreads) {
@@ -284,7 +284,7 @@ class LambdaScan {
     for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
       value = larger(value, __shfl_xor_sync(kAllLanes, value, distance));
     }
-    __syncthreads();  // of an earlier call, everyone has read
+    __syncthreads();  // all threads have read `highest` of an earlier call
     if (lane_index() == 0) shared_.highest.store(warp_index(), value);
     __syncthreads();
 #pragma unroll 1
@@ -294,7 +294,7 @@ class LambdaScan {
 
   FRL_HD static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
-  const Team& team_;
+  const GridType& grid_;
   LambdaScanShared& shared_;
   const LambdaScanParams<Real>& params_;
   const RankedLists<Real>& items_;
@@ -302,14 +302,13 @@ class LambdaScan {
   const ScanRounds<Real> rounds_;
 };
 
-// Nearly all registers that a thread can have: asked for two blocks a multiprocessor, the compiler
-// spills.
+// Needs nearly all registers of a thread: with minBlocksPerMultiprocessor = 2 the compiler spills.
 template <typename Real>
 __global__ void __launch_bounds__(kScanThreads)
     lambda_scan_kernel(const __grid_constant__ LambdaScanParams<Real> params) {
   __shared__ LambdaScanShared shared;
-  const GridTeam team;
-  LambdaScan<Real, GridTeam>(team, shared, params).solve();
+  const Grid grid;
+  LambdaScan<Real, Grid>(grid, shared, params).solve();
 }
 
 // ---- Launch ----------------------------------------------------------------
@@ -347,14 +346,14 @@ void run_lambda_scan(Queue& queue, const LambdaArgs& args, int64_t most_lists, b
     if (!adds_losses) return params;
     params.features = scan_features(args.scheme);
     params.functions = logistic_functions<Real>();
-    // The table's tiles: a list begins one.
+    // Each list begins a new tile of the table.
     const int64_t parts = (tiles + most_lists) * (kScanTile / kPowerTile);
     params.tiles = TileSums<2>::take(workspace, parts, params.num_sweeps(), params.features,
                                      params.functions.powers);
     params.partials = workspace.take<PairSums>(parts);
     return params;
   });
-  queue.launch_together(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
+  queue.launch_cooperative(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
 }
 
 }  // namespace fused_rankloss::cuda::lambda

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The items of long lists in the order of a round of scan.cuh, and what they push and ask
-// for in a sweep (exponential_scan.cuh).
+// The items of long lists in the order of a round of scan.cuh, and their pushes and queries in a
+// sweep (exponential_scan.cuh).
 #pragma once
 
 #include "cuda/lambda/ranked_lists.cuh"
@@ -10,7 +10,7 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// What lies at a place of a round: an item by its position, and whether its rank lies in the top.
+// An entry of a round's order: the position of an item, and a flag if its rank is in the top.
 using ScanEvent = uint32_t;
 inline constexpr ScanEvent kTopEvent = 0x80000000u;
 
@@ -18,17 +18,17 @@ FRL_HD Position position_of(ScanEvent event) { return event & (kTopEvent - 1); }
 FRL_HD bool is_top(ScanEvent event) { return (event & kTopEvent) != 0; }
 
 struct ScanOrder {
-  ScanEvent* events;  // by place, for whole tiles
+  ScanEvent* events;  // by place, sized for whole tiles
   uint32_t* ranks;    // of labels
 };
 
 template <typename Real>
 struct LambdaScanParams {
   RankedLists<Real> items;
-  OrderedPairs* ordered;  // [num_lists], 0 at first; null: not wanted
-  int features;           // of the pairs' weights; 0: their losses are not wanted
-  bool both;              // both ranks of a pair lie in the top, else the upper one
-  double wrong;           // factor of pairs in the wrong order of ranks
+  OrderedPairs* ordered;  // [num_lists], initially 0; null: not requested
+  int features;           // of the pair weights; 0: losses are not requested
+  bool both;              // both ranks of a pair are in the top, otherwise the upper one
+  double wrong;           // factor of pairs whose ranks are in the wrong order
   double scale;           // of distances
   ScanFunctions functions;
   // Workspace
@@ -61,7 +61,8 @@ struct LambdaSource {
     return params.segments.is_more(static_cast<Position>(place));
   }
 
-  // Sweeping up, from the highest score, a more relevant item meets pairs in the wrong order.
+  // In the upward sweep, from the highest score, the pairs that a more relevant item sees are in
+  // the wrong order.
   FRL_HD bool is_wrong(SweepStep sweep, int64_t place) const { return sweep.up == is_more(place); }
 
   FRL_HD unsigned at(SweepStep sweep, int64_t place) const {
@@ -72,7 +73,8 @@ struct LambdaSource {
     return at;
   }
 
-  // On the way up an item that pushes is the upper one of its pairs, on the way down one that asks.
+  // In the upward sweep, the item that pushes has the upper rank of the pair; in the downward
+  // sweep, the item that queries has it.
   FRL_HD double push(SweepStep sweep, int64_t place, int feature) const {
     const ScanEvent event = events[place];
     if (!takes_part(event, sweep.up)) return 0;
@@ -90,7 +92,7 @@ struct LambdaSource {
            queried_feature(features, feature, more, weight(at, more), gain(at), discount(at));
   }
 
-  // Adds what the item at a place has seen.
+  // Adds the slope that the item at a place has seen to its gradient.
   FRL_HD void add_gradient(int64_t place, double slope) const {
     params.items.gradients[position_of(events[place])] += is_more(place) ? -slope : slope;
   }

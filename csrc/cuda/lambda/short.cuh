@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Lambda losses of lists that fit the shared memory of a block: all of a batch in one launch.
+// Lambda losses of lists that fit into the shared memory of a block, in one launch per batch.
 //
-// Mapping      As in pairwise/short.cuh: a block owns consecutive lists, of which a warp solves
-// those
-//              of up to kWarpListItems slots and the block those of up to kShortLambda. Whatever is
-//              longer is left to other kernels.
-// Steps        short_items.cuh sorts and weighs the items, short_pairs.cuh enumerates
-//              the pairs. Slots are read once or twice, gradients written once.
-// Determinism  Bitwise, and a list's results depend on its items alone: not on its neighbours, its
-//              padding, nor on whether a warp or a block solves it. The one atomic counts finished
-//              blocks.
+// Mapping      As in pairwise/short.cuh: a block owns consecutive lists. One warp solves each list
+//              of up to kWarpListItems slots, the block each one of up to kShortLambda. Longer
+//              lists are left to other kernels.
+// Steps        short_items.cuh sorts the items and computes gains and discounts; short_pairs.cuh
+//              enumerates the pairs. Slots are read once or twice, gradients are written once.
+// Determinism  Bitwise; a list's results depend only on its items: not on other lists, on padding,
+//              or on whether a warp or a block solves it. The only atomic counts finished blocks.
 #pragma once
 
 #include "cuda/lambda/launchers.h"
@@ -25,43 +23,43 @@ namespace fused_rankloss::cuda::lambda {
 struct ShortLambdaParams : ShortListsEnd {
   LambdaArgs args;
   const uint32_t* weight_exponents;  // see PairwiseArgs
-  int64_t longest;                   // slots of a list, of those that are not left to others
+  int64_t longest;                   // lists of more slots are left to other kernels
   int32_t lists_per_block;
 };
 
 // ---- One list --------------------------------------------------------------
 
-// Gradient 0 behind a row's length, NaN for the items of a poisoned list.
+// Stores gradient 0 in the padding after a row's length, NaN for the items of a poisoned list.
 template <typename Real>
-__device__ __forceinline__ void fill_gradients(const LambdaArgs& args, const ListTeam& team,
+__device__ __forceinline__ void fill_gradients(const LambdaArgs& args, const WarpOrBlock& group,
                                                const ShortSlots& slots, bool poisoned) {
   Real* gradients = static_cast<Real*>(args.raw_grad);
   if (gradients == nullptr) return;
   const bool has_tail = args.lists.lengths && !args.lists.offsets;
   const int64_t end = has_tail ? args.lists.width : slots.size;
 #pragma unroll 1
-  for (int64_t slot = slots.size + team.thread(); slot < end; slot += team.size()) {
+  for (int64_t slot = slots.size + group.thread(); slot < end; slot += group.size()) {
     gradients[slots.begin + slot] = 0;
   }
 #pragma unroll 1
-  for (int slot = team.thread(); poisoned && slot < slots.size; slot += team.size()) {
+  for (int slot = group.thread(); poisoned && slot < slots.size; slot += group.size()) {
     if (args.lists.is_real(slots.begin + slot)) gradients[slots.begin + slot] = kNan<Real>;
   }
 }
 
-// All of one list, but for what depends on the batch. All threads of the team call this, and get
-// the list's share. Gradients are in units of `unit`.
+// Solves one list; results that depend on the batch come later. All threads of the group call this
+// and get the list's partial. Gradients are stored divided by `unit`.
 template <class Loss, typename Real>
 __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args,
-                                                          const ListTeam& team,
+                                                          const WarpOrBlock& group,
                                                           LambdaCells<Real>& cells,
                                                           const ShortSlots& slots, double unit) {
   double* statistics = args.statistics == nullptr ? nullptr : args.statistics + 3 * slots.list;
-  const ShortItems items = LambdaItemsReader<Real>(args, team, cells, slots).read();
-  TeamSums sums;
+  const ShortItems items = LambdaItemsReader<Real>(args, group, cells, slots).read();
+  GroupSums sums;
   double factor = args.scale;
   if (!items.poisoned) {
-    LambdaRows<Loss, Real> rows(args, team, cells, slots, items);
+    LambdaRows<Loss, Real> rows(args, group, cells, slots, items);
     sums = rows.solve();
     factor *= args.list_normalization
                   ? list_normalizer(2 * args.scale * args.slope_scale() * sums.slope)
@@ -70,13 +68,13 @@ __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args
     rows.store_gradients(poisoned ? kNan<double> : factor * args.slope_scale() / unit);
     if (statistics != nullptr) {
       const double twice = rows.count_ordered();
-      const double ordered = sum_of_team(team, cells.words, {twice, 0, 0}).value / 2;
-      if (team.thread() == 0) statistics[1] = ordered;
+      const double ordered = sum_of_group(group, cells.words, {twice, 0, 0}).value / 2;
+      if (group.thread() == 0) statistics[1] = ordered;
     }
   }
-  fill_gradients<Real>(args, team, slots, items.poisoned);
+  fill_gradients<Real>(args, group, slots, items.poisoned);
   const bool poisoned = items.poisoned || !is_finite(sums.pairs);
-  if (poisoned && statistics != nullptr && team.thread() == 0) {
+  if (poisoned && statistics != nullptr && group.thread() == 0) {
     statistics[0] = 0;
     statistics[1] = statistics[2] = kNan<double>;
   }
@@ -86,7 +84,7 @@ __device__ __forceinline__ ListPartial solve_short_lambda(const LambdaArgs& args
 // ---- Kernel ----------------------------------------------------------------
 
 template <class Loss, typename Real>
-__global__ void __launch_bounds__(ListTeam::kBlockThreads, kShortLambdaBlocks<Real>)
+__global__ void __launch_bounds__(WarpOrBlock::kBlockThreads, kShortLambdaBlocks<Real>)
     lambda_short_kernel(const __grid_constant__ ShortLambdaParams params) {
   __shared__ LambdaCells<Real> cells;
 
@@ -94,20 +92,20 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kShortLambdaBlocks<Re
   const PairwiseArgs reduced = reduction_args(args, params.weight_exponents);
   const BlockLists own = lists_of_block(args.lists, blockIdx.x, params.lists_per_block);
   for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& range) {
-    const ListTeam team(cells.team, is_block);
+    const WarpOrBlock group(cells.group, is_block);
     const ShortSlots slots{own.first + i, range.begin, static_cast<int>(range.size())};
     const ListPartial sum =
-        solve_short_lambda<Loss>(args, team, cells, slots, reduced.unit(slots.list));
-    if (team.thread() == 0) cells.sums.store(i, sum);
-    team.sync();  // before the next list's items overwrite this one's
+        solve_short_lambda<Loss>(args, group, cells, slots, reduced.unit(slots.list));
+    if (group.thread() == 0) cells.sums.store(i, sum);
+    group.sync();  // before the next list's items overwrite this one's
   });
   end_short_lists<Real>(params, reduced, 0, own, params.longest, cells.sums, gridDim.x);
 }
 
 // ---- Launch ----------------------------------------------------------------
 
-// Calls `body.operator()<Loss, Real>()` with the pair loss of a call, and what scores are loaded
-// as.
+// Calls `body.operator()<Loss, Real>()` with the pair loss of a call and the compute type of
+// scores.
 template <typename Body>
 void dispatch_short_lambda(const LambdaArgs& args, Body&& body) {
   const bool wide = args.score_type == ScoreType::kDouble;
@@ -131,7 +129,8 @@ void run_short_lambda(Queue& queue, const LambdaArgs& args, int64_t longest,
   const ShortLambdaParams params{short_lists_end(queue, partials, grid.num_blocks), args,
                                  weight_exponents, longest, grid.lists_per_block};
   dispatch_short_lambda(args, [&]<class Loss, typename Real>() {
-    queue.launch(grid.num_blocks, ListTeam::kBlockThreads, lambda_short_kernel<Loss, Real>, params);
+    queue.launch(grid.num_blocks, WarpOrBlock::kBlockThreads, lambda_short_kernel<Loss, Real>,
+                 params);
   });
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The shared memory of a list in short.cuh, and its team's sums over all threads.
+// The shared memory of a list in short.cuh, and sums over all threads of a group.
 //
-// Cells         A warp has a slice of its own, a block all of them: ListTeam::first_cell.
-// Determinism   The bits of a result follow from the list's items alone. Sums are added up thread
-// by
-//               thread within lanes 0 to 31 first: 32 threads with several rows each have the same
-//               order as 256 with one.
+// Cells         Each warp has its own slice of the cells, a block has all
+// (WarpOrBlock::first_cell). Determinism   The bits of a result depend only on the list's items.
+// Each lane first sums the
+//               threads with its lane index: 32 threads with several rows each add in the same
+//               order as 256 threads with one row.
 #pragma once
 
 #include "cuda/lambda/policy.h"
@@ -14,15 +14,15 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// Beside an item, what its pairs are found by.
+// Slot, rank and grade of the item in a cell.
 struct CellPlace {
-  uint32_t slot : 10;   // counted from the list's first
+  uint32_t slot : 10;   // relative to the list's first slot
   uint32_t rank : 10;   // from 0
-  uint32_t level : 10;  // the list's items with lower labels
+  uint32_t level : 10;  // the grade, as the number of the list's items with lower labels
 };
 static_assert(kShortLambda <= 1024, "a CellPlace holds 10 bits of a slot");
 
-// What a column of a pair is read from, but for its discount.
+// The data of a column, except its discount.
 template <typename Real>
 struct alignas(sizeof(Real) == 4 ? 16 : 8) CellItem {
   Real score;
@@ -33,30 +33,30 @@ struct alignas(sizeof(Real) == 4 ? 16 : 8) CellItem {
 template <typename Real>
 struct LambdaCells {
   SharedArray<CellItem<Real>, kShortLambda> items;
-  CellWords discounts;  // bits of fp64 numbers, as they enter the weights
-  CellWords words;      // sort keys; then discounts of ranks, for distances; sums of threads
+  CellWords discounts;  // fp64 bits, as in the weights
+  CellWords words;      // sort keys; then discounts by rank, for RankDistanceWeight; thread sums
   SharedArray<CellPlace, kShortLambda> places;
-  SharedArray<int, ListTeam::kOwn * kListWarps> counts;
+  SharedArray<int, WarpOrBlock::kOwn * kListWarps> counts;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
-  ListTeamShared team;
+  WarpOrBlockShared group;
 };
 
 // ---- Sums ------------------------------------------------------------------
 
-struct TeamSums {
+struct GroupSums {
   double value = 0;
   double slope = 0;
   double pairs = 0;
 
-  __device__ __forceinline__ void add(const TeamSums& other) {
+  __device__ __forceinline__ void add(const GroupSums& other) {
     value += other.value;
     slope += other.slope;
     pairs += other.pairs;
   }
 };
 
-// The sum over the lanes that are 1, 2, .. `lanes` / 2 apart, in each of them.
-__device__ __forceinline__ TeamSums sum_of_lanes(TeamSums sums, int lanes) {
+// Each lane gets the sum over its aligned segment of `lanes` lanes.
+__device__ __forceinline__ GroupSums sum_of_lanes(GroupSums sums, int lanes) {
 #pragma unroll 1
   for (int distance = lanes / 2; distance > 0; distance /= 2) {
     sums.add({__shfl_xor_sync(kAllLanes, sums.value, distance),
@@ -66,13 +66,14 @@ __device__ __forceinline__ TeamSums sum_of_lanes(TeamSums sums, int lanes) {
   return sums;
 }
 
-// The sum over the team, in all of its threads. Overwrites a block's words, between barriers.
-__device__ __forceinline__ TeamSums sum_of_team(const ListTeam& team, CellWords& words,
-                                                TeamSums sums) {
-  constexpr int kThreads = ListTeam::kBlockThreads;
+// All threads of the group get the sum over the group. Overwrites a block's words, between
+// barriers.
+__device__ __forceinline__ GroupSums sum_of_group(const WarpOrBlock& group, CellWords& words,
+                                                  GroupSums sums) {
+  constexpr int kThreads = WarpOrBlock::kBlockThreads;
   static_assert(3 * kThreads <= kShortLambda, "sums of all threads fit the words");
-  team.sync();
-  if (team.is_block()) {
+  group.sync();
+  if (group.is_block()) {
     const int thread = static_cast<int>(threadIdx.x);
     words.store(thread, bit_cast<uint64_t>(sums.value));
     words.store(kThreads + thread, bit_cast<uint64_t>(sums.slope));

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the slots of a list to the cells that its pairs are enumerated over
-// (short_pairs.cuh):
+// From the slots of a list to the cells over which its pairs are enumerated (short_pairs.cuh):
 //
-//   1. sort by (score descending, slot): an item's rank is its place
-//   2. with gains of the items' own, sort by gain: the maximal DCG
-//   3. sort by (label, place so far): an item's level is where its label begins; gains
-//   4. with a truncation, the items of the top ranks first, in order of their labels, then the rest
-//      in order of theirs
+//   1. sort by (score descending, slot), which gives the ranks
+//   2. if gains are given, sort by gain, which gives the maximal DCG
+//   3. stable sort by label: an item's level is the first cell with its label; gains
+//   4. with a truncation, the items of the top ranks come first, in the order of their labels, then
+//      the remaining items in the order of theirs
 //
 //   cells   0 ....... top ................... size ....... n
 //           labels ascend  | labels ascend      | in no pair (truncation to both ranks)
 //
-// What a row may meet is then one stretch of each part, on either side of its own label: no pair
-// compares labels, and nothing is done for two items of one label.
+// The columns of a row are then one range of each part, on either side of its own label. No pair
+// compares labels, and pairs of equal labels cost nothing.
 #pragma once
 
 #include "args/lambda.h"
@@ -31,8 +30,8 @@ struct ShortSlots {
 
 struct ShortItems {
   int n = 0;     // items
-  int top = 0;   // cells of the ranks that truncation keeps; n without
-  int size = 0;  // cells that are in pairs
+  int top = 0;   // cells of the top ranks; n without a truncation
+  int size = 0;  // cells with pairs
   bool poisoned = false;
   bool has_ndcg = true;
   bool spread = false;  // the scores are not all equal
@@ -41,27 +40,27 @@ struct ShortItems {
 template <typename Real>
 class LambdaItemsReader {
  public:
-  __device__ __forceinline__ LambdaItemsReader(const LambdaArgs& args, const ListTeam& team,
+  __device__ __forceinline__ LambdaItemsReader(const LambdaArgs& args, const WarpOrBlock& group,
                                                LambdaCells<Real>& cells, const ShortSlots& slots)
-      : args_(args), team_(team), cells_(cells), slots_(slots), first_(team.first_cell()) {}
+      : args_(args), group_(group), cells_(cells), slots_(slots), first_(group.first_cell()) {}
 
-  // Fills the cells. All threads of the team call this, and get the same.
+  // Fills the cells. All threads of the group call this and get the same result.
   __device__ __forceinline__ ShortItems read() {
     ShortItems items = read_scores();
     if (items.poisoned) return items;
     items.top = static_cast<int>(args_.top(items.n));
     items.size = args_.both() ? items.top : items.n;
-    TeamSums dcg;
+    GroupSums dcg;
     sort_items(items, dcg);
     if (items.top < items.n) count_top(items);
     rank_labels(items, dcg);
     weigh_items(items.n, dcg.value);
     write_metrics(items, dcg);
-    team_.sync();
+    group_.sync();
     return items;
   }
 
-  // Whether a call asks for gains, and for what the distances of ranks weigh.
+  // Whether a call needs gains, and whether its weights depend on the difference of ranks.
   __device__ __forceinline__ bool needs_gains() const {
     return args_.weighs_gains() || args_.statistics != nullptr;
   }
@@ -78,15 +77,15 @@ class LambdaItemsReader {
     return static_cast<uint64_t>(key) ^ 0x8000000000000000ull;
   }
 
-  // Keys by score, of padding the highest, and gradient 0 for padding.
+  // Makes score keys, the highest for padding, and stores gradient 0 for padding.
   __device__ __forceinline__ ShortItems read_scores() {
     Real* gradients = static_cast<Real*>(args_.raw_grad);
     ShortItems items;
     LambdaPoison poison;
     poison.loss = !args_.lists.valid(slots_.list);
 #pragma unroll 1
-    for (int begin = 0; begin < slots_.size; begin += team_.size()) {
-      const int cell = begin + team_.thread();
+    for (int begin = 0; begin < slots_.size; begin += group_.size()) {
+      const int cell = begin + group_.thread();
       const int64_t slot = slots_.begin + cell;
       const bool inside = cell < slots_.size;
       const bool real = inside && args_.lists.is_real(slot);
@@ -103,15 +102,16 @@ class LambdaItemsReader {
         cells_.words.store(first_ + cell, key);
         cells_.places.store(first_ + cell, {static_cast<uint32_t>(cell), 0, 0});
       }
-      items.n += team_.count(real);
+      items.n += group_.count(real);
     }
-    items.poisoned = team_.any(poison.loss);
-    items.has_ndcg = args_.statistics == nullptr || !team_.any(poison.ndcg);
+    items.poisoned = group_.any(poison.loss);
+    items.has_ndcg = args_.statistics == nullptr || !group_.any(poison.ndcg);
     return items;
   }
 
-  // Leaves the items in the order of their labels, whose keys are the words, with their ranks.
-  __device__ __forceinline__ void sort_items(ShortItems& items, TeamSums& dcg) {
+  // Steps 1 to 3: afterwards the items are in the order of their labels, with their ranks; `words`
+  // holds the label keys.
+  __device__ __forceinline__ void sort_items(ShortItems& items, GroupSums& dcg) {
     enum Pass { kByScore, kByGain, kByLabel };
     const bool by_gain = args_.gains != nullptr && needs_gains();
     int size = slots_.size;
@@ -119,7 +119,7 @@ class LambdaItemsReader {
     for (int pass = kByScore; pass <= kByLabel; ++pass) {
       if (pass == kByGain && !by_gain) continue;
 #pragma unroll 1
-      for (int cell = team_.thread(); pass != kByScore && cell < items.n; cell += team_.size()) {
+      for (int cell = group_.thread(); pass != kByScore && cell < items.n; cell += group_.size()) {
         CellPlace place = cells_.places.load(first_ + cell);
         const int64_t slot = slots_.begin + place.slot;
         if (pass == kByGain || !by_gain) place.rank = static_cast<uint32_t>(cell);
@@ -127,17 +127,17 @@ class LambdaItemsReader {
         cells_.words.store(first_ + cell, pass == kByGain ? ~ordered_key(args_.gains[slot])
                                                           : label_word(label_key(slot)));
       }
-      team_.sync();
-      sort_cells(team_, cells_.words, cells_.places, size);
+      group_.sync();
+      sort_cells(group_, cells_.words, cells_.places, size);
       if (pass == kByScore && items.n > 0) {
         items.spread = cells_.words.load(first_) != cells_.words.load(first_ + items.n - 1);
       }
 #pragma unroll 1
-      for (int cell = team_.thread(); pass == kByGain && cell < items.top; cell += team_.size()) {
+      for (int cell = group_.thread(); pass == kByGain && cell < items.top; cell += group_.size()) {
         dcg.value += value_of_key(~cells_.words.load(first_ + cell)) * args_.discount(cell);
       }
       size = items.n;
-      team_.sync();
+      group_.sync();
     }
   }
 
@@ -150,28 +150,28 @@ class LambdaItemsReader {
     return cell < items.n && static_cast<int>(cells_.places.load(first_ + cell).rank) < items.top;
   }
 
-  // How many of every 32 cells are of the top ranks.
+  // Counts the items of the top ranks in each segment of 32 cells.
   __device__ __forceinline__ void count_top(const ShortItems& items) {
 #pragma unroll 1
-    for (int begin = 0; begin < items.n; begin += team_.size()) {
-      const int cell = begin + team_.thread();
+    for (int begin = 0; begin < items.n; begin += group_.size()) {
+      const int cell = begin + group_.thread();
       const unsigned votes = __ballot_sync(kAllLanes, is_top(items, cell));
       if (lane_index() == 0) cells_.counts.store((first_ + cell) / kWarpSize, __popc(votes));
     }
-    team_.sync();
+    group_.sync();
   }
 
-  // Puts the items into their cells, those of the top first, with levels, and gains as they are.
-  // Adds up the maximal DCG (value), that of the ranks (slope), and the number of pairs of labels,
-  // over the team.
-  __device__ __forceinline__ void rank_labels(const ShortItems& items, TeamSums& dcg) {
+  // Puts the items into their cells, those of the top first, with levels and unnormalised gains.
+  // Sums over the group the maximal DCG (value), the DCG (slope), and the number of pairs of
+  // different labels.
+  __device__ __forceinline__ void rank_labels(const ShortItems& items, GroupSums& dcg) {
     const double highest = items.n > 0 ? label_of(items.n - 1) : 0;
     const bool by_label = needs_gains() && args_.gains == nullptr;
-    int top_before = 0;                // of the top, in cells of earlier warps and rounds
-    int counted = first_ / kWarpSize;  // of the groups that count_top counted
+    int top_before = 0;                // items of the top in cells of earlier warps and rounds
+    int counted = first_ / kWarpSize;  // next segment of count_top to be added
 #pragma unroll 1
-    for (int begin = 0; begin < items.n; begin += team_.size()) {
-      const int cell = begin + team_.thread();
+    for (int begin = 0; begin < items.n; begin += group_.size()) {
+      const int cell = begin + group_.thread();
       int target = cell;
       if (items.top < items.n) {
 #pragma unroll 1
@@ -203,18 +203,18 @@ class LambdaItemsReader {
       dcg.pairs += level;
       cells_.items.store(first_ + target,
                          {load_score<Real>(args_, slot), load_weight<Real>(args_, slot), gain});
-      // Others still read the places of this order.
+      // Other threads still read `places` in the old order.
       cells_.discounts.store(first_ + target, bit_cast<uint32_t>(place));
     }
-    // Its barriers keep everybody from overwriting what others still read.
-    dcg = sum_of_team(team_, cells_.words, dcg);
+    // Its barriers come before weigh_items overwrites arrays that other threads still read.
+    dcg = sum_of_group(group_, cells_.words, dcg);
   }
 
-  // The places of the new order, gains over the maximal DCG, and what discounts the weights have,
-  // of items and of distances.
+  // Stores `places` of the new order, gains divided by the maximal DCG, and the discounts of the
+  // weights, by item and by rank.
   __device__ __forceinline__ void weigh_items(int n, double best_dcg) {
 #pragma unroll 1
-    for (int cell = team_.thread(); cell < n; cell += team_.size()) {
+    for (int cell = group_.thread(); cell < n; cell += group_.size()) {
       const auto word = static_cast<uint32_t>(cells_.discounts.load(first_ + cell));
       const auto place = bit_cast<CellPlace>(word);
       cells_.places.store(first_ + cell, place);
@@ -231,17 +231,17 @@ class LambdaItemsReader {
     }
   }
 
-  // But for the pairs in the right order.
+  // Writes the statistics, except the pairs in the right order.
   __device__ __forceinline__ void write_metrics(const ShortItems& items,
-                                                const TeamSums& dcg) const {
-    if (args_.statistics == nullptr || team_.thread() != 0) return;
+                                                const GroupSums& dcg) const {
+    if (args_.statistics == nullptr || group_.thread() != 0) return;
     args_.statistics[3 * slots_.list] = dcg.pairs;
     const bool has_ndcg = items.has_ndcg && dcg.value > 0;
     args_.statistics[3 * slots_.list + 2] = has_ndcg ? dcg.slope / dcg.value : kNan<double>;
   }
 
   const LambdaArgs& args_;
-  const ListTeam& team_;
+  const WarpOrBlock& group_;
   LambdaCells<Real>& cells_;
   const ShortSlots& slots_;
   const int first_;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of a list in cells (short_items.cuh), enumerated.
+// Enumerates the pairs of a list in cells (short_items.cuh).
 //
-// Every item is a row, and meets all columns that it forms pairs with: as the more relevant one
-// those with lower labels, which gives the pair's value and slope, and as the less relevant one
-// those with higher labels, for the slope alone. A pair is seen twice, from both sides, and no
-// gradient is added to by two threads. Adding to the other side's gradient too would save some 40
-// instructions a pair, but takes ten shuffles for what must travel between lanes.
+// Every item is a row; its partners are columns. As the more relevant item it has the columns with
+// lower labels, for the pair's value and slope. As the less relevant item it has the columns with
+// higher labels, for the slope only. Each pair is evaluated twice, and only one thread adds to a
+// gradient. Adding to the column's gradient too would save about 40 instructions per pair, but
+// costs ten shuffles to move data between lanes.
 //
-// Mapping      A row is one thread's; in lists of up to 16 items several lanes share it. With a
-//              truncation, rows of the top meet all columns and are shared by up to 32 lanes, while
-//              the many other rows meet the columns of the top: 2 n k meetings, evenly spread.
-// Numerics     A pair's value and slope are what Loss says, in fp32 or fp64 arithmetic; weights and
-//              all sums are fp64.
+// Mapping      One thread per row; in lists of up to 16 items several lanes share a row. With a
+//              truncation, the top rows have all columns and up to 32 lanes each, while the many
+//              other rows have the columns of the top: 2 n k pairs, evenly distributed.
+// Numerics     Loss computes a pair's value and slope in fp32 or fp64; weights and all sums are
+//              fp64.
 #pragma once
 
 #include "cuda/lambda/short_items.cuh"
@@ -27,8 +27,8 @@ struct Member {
   LambdaItem item;
 };
 
-// What a pair weighs, of the schemes that need the fewest instructions: no item weights, no
-// normalisation by scores, none of the lesser schemes.
+// Pair weights in the cases that need the fewest instructions: no item weights, no normalisation by
+// scores, schemes none and lambdarank only.
 template <class SchemeWeight>
 struct PlainWeight {
   static constexpr bool kHasGains = !std::is_same_v<SchemeWeight, UnitWeight>;
@@ -42,7 +42,7 @@ struct PlainWeight {
   }
 };
 
-// And of all of them.
+// Pair weights in all other cases.
 struct AnyWeight {
   static constexpr bool kHasGains = true;
   static constexpr bool kAny = true;
@@ -51,14 +51,14 @@ struct AnyWeight {
                                        bool normalized)
       : args_(args), words_(words), first_(first), normalized_(normalized) {}
 
-  // By distance of ranks, see RankDistanceWeight.
+  // The weight of a difference of ranks, see RankDistanceWeight.
   __device__ __forceinline__ double operator[](int distance) const {
     const double discount = bit_cast<double>(words_.load(first_ + distance - 1));
     const double next = bit_cast<double>(words_.load(first_ + distance));
     return args_.delta_factor() * fabs(discount - next);
   }
 
-  // Of the items.
+  // The product of item weights, without the scheme's factor.
   __device__ __forceinline__ double pair(const Member& more, const Member& less) const {
     return args_.preferred ? more.weight : more.weight * less.weight;
   }
@@ -91,32 +91,32 @@ struct AnyWeight {
   const bool normalized_;
 };
 
-// What a row adds up.
+// Sums of a row.
 struct RoleSums {
-  TeamSums more;    // as the more relevant item
+  GroupSums more;   // as the more relevant item
   double less = 0;  // slopes as the less relevant one
 };
 
 template <class Loss, typename Real>
 class LambdaRows {
  public:
-  __device__ __forceinline__ LambdaRows(const LambdaArgs& args, const ListTeam& team,
+  __device__ __forceinline__ LambdaRows(const LambdaArgs& args, const WarpOrBlock& group,
                                         LambdaCells<Real>& cells, const ShortSlots& slots,
                                         const ShortItems& items)
       : args_(args),
-        team_(team),
+        group_(group),
         cells_(cells),
         slots_(slots),
         items_(items),
-        first_(team.first_cell()),
+        first_(group.first_cell()),
         term_args_{args.sigma, args.margin} {
     plan();
   }
 
   // The sums over all pairs of the list, in all threads; gradients stay in registers.
-  __device__ __forceinline__ TeamSums solve() {
+  __device__ __forceinline__ GroupSums solve() {
     const bool normalized = args_.score_normalization && items_.spread;
-    TeamSums sums;
+    GroupSums sums;
     if (args_.weights != nullptr || normalized) {
       sums = solve<AnyWeight>(normalized);
     } else if (args_.scheme == Scheme::kNone) {
@@ -141,20 +141,20 @@ class LambdaRows {
 #pragma unroll
     for (int r = 0; r <= kOwn; ++r) {
       const Pass pass = r == kOwn ? top_rows_ : other_rows_;
-      const int cell = pass.row(team_.thread() + (r % kOwn) * team_.size());
-      if (cell < pass.end && pass.share(team_.thread()) == 0) store(cell, gradients_[r]);
+      const int cell = pass.row(group_.thread() + (r % kOwn) * group_.size());
+      if (cell < pass.end && pass.share(group_.thread()) == 0) store(cell, gradients_[r]);
     }
 #pragma unroll 1
-    for (int cell = items_.size + team_.thread(); cell < items_.n; cell += team_.size()) {
+    for (int cell = items_.size + group_.thread(); cell < items_.n; cell += group_.size()) {
       store(cell, 0);
     }
   }
 
-  // Twice the number of the thread's pairs in the right order, of all labels and ranks.
+  // Twice the number of the thread's pairs in the right order, of all ranks; ties count half.
   __device__ __forceinline__ int count_ordered() const {
     int twice = 0;
 #pragma unroll 1
-    for (int cell = team_.thread(); cell < items_.n; cell += team_.size()) {
+    for (int cell = group_.thread(); cell < items_.n; cell += group_.size()) {
       const int level = static_cast<int>(cells_.places.load(first_ + cell).level);
       const Real score = cells_.items.load(first_ + cell).score;
 #pragma unroll 1
@@ -172,7 +172,7 @@ class LambdaRows {
   }
 
  private:
-  static constexpr int kOwn = ListTeam::kOwn;
+  static constexpr int kOwn = WarpOrBlock::kOwn;
 
   // Rows [begin, end), 2^log_lanes threads each.
   struct Pass {
@@ -185,15 +185,16 @@ class LambdaRows {
     __device__ __forceinline__ int share(int thread) const { return thread & (lanes() - 1); }
   };
 
-  // Lanes a row, where there are so many: they follow from the list alone, not from who solves it.
+  // log2 of the lanes per row: up to 32 if there are enough threads. Depends only on the list, not
+  // on whether a warp or a block solves it.
   __device__ __forceinline__ int log_lanes_for(int rows) const {
-    const int threads = items_.n <= kWarpListItems ? kWarpSize : ListTeam::kBlockThreads;
+    const int threads = items_.n <= kWarpListItems ? kWarpSize : WarpOrBlock::kBlockThreads;
     int log_lanes = 5;
     while (log_lanes > 0 && rows << log_lanes > threads) --log_lanes;
     return log_lanes;
   }
 
-  // The rows of the top have a pass of their own where they are few.
+  // The top rows have a separate pass if they are few.
   __device__ __forceinline__ void plan() {
     const int log_lanes = log_lanes_for(items_.size);
     const int log_top_lanes = log_lanes_for(items_.top);
@@ -203,23 +204,23 @@ class LambdaRows {
   }
 
   template <class Weight>
-  __device__ __forceinline__ TeamSums solve(bool normalized) {
+  __device__ __forceinline__ GroupSums solve(bool normalized) {
     const Weight weight(args_, cells_.words, first_, normalized);
-    // The rows of the top come first, and in lists that a warp can solve they are its lanes' in a
-    // block, too: either team adds up every lane's rows in the same order.
-    TeamSums sums;
+    // The top rows come first. For lists that fit a warp, a block also assigns them to 32 threads.
+    // So a warp and a block add each lane's rows in the same order.
+    GroupSums sums;
 #pragma unroll 1
     for (int p = 0; p < 2; ++p) {
       const bool is_top = p == 0;
       const int first = is_top ? top_rows_.begin : other_rows_.begin;
       const int end = is_top ? top_rows_.end : other_rows_.end;
       const Pass pass{first, end, is_top ? top_rows_.log_lanes : other_rows_.log_lanes};
-      const int step = team_.size() >> pass.log_lanes;
+      const int step = group_.size() >> pass.log_lanes;
       int round = is_top ? kOwn : 0;
 #pragma unroll 1
       for (int begin = pass.begin; begin < pass.end; begin += step, ++round) {
-        const int cell = begin + (team_.thread() >> pass.log_lanes);
-        const int share = pass.share(team_.thread());
+        const int cell = begin + (group_.thread() >> pass.log_lanes);
+        const int share = pass.share(group_.thread());
         RoleSums row;
         if (cell < pass.end) solve_row(weight, cell, share, pass.lanes(), row);
         row.more = sum_of_lanes(row.more, pass.lanes());
@@ -231,10 +232,10 @@ class LambdaRows {
         }
       }
     }
-    return sum_of_team(team_, cells_.words, sums);
+    return sum_of_group(group_, cells_.words, sums);
   }
 
-  // One lane's share of a row.
+  // Adds the pairs of a row with every lanes-th column, from `share` on.
   template <class Weight>
   __device__ __forceinline__ void solve_row(const Weight& weight, int cell, int share, int lanes,
                                             RoleSums& sums) const {
@@ -266,8 +267,8 @@ class LambdaRows {
         const LambdaTerm term = Loss::term(other, score, term_args_);
         sums.less += weight.lambda(member<Weight>(column), row, gap(score, other)) * term.slope;
       }
-      // The difference of two equal infinities has no value. Infinite scores are rare enough to
-      // look at the columns once more for them instead of burdening every pair.
+      // The difference of two equal infinities is undefined. Infinite scores are rare, so a second
+      // loop over the columns costs less than a check in every pair.
 #pragma unroll 1
       for (int column = is_finite(score) ? end : begin; column < end; ++column) {
         const bool is_pair = column < lower || column >= higher;
@@ -299,7 +300,7 @@ class LambdaRows {
     return member;
   }
 
-  // The first cell of a sorted stretch whose level is at least this one.
+  // The first cell of a sorted range whose level is at least `level`.
   __device__ __forceinline__ int first_of_level(int begin, int end, int level) const {
     return first_that(begin, end, [&](int cell) {
       return static_cast<int>(cells_.places.load(first_ + cell).level) >= level;
@@ -307,7 +308,7 @@ class LambdaRows {
   }
 
   const LambdaArgs& args_;
-  const ListTeam& team_;
+  const WarpOrBlock& group_;
   LambdaCells<Real>& cells_;
   const ShortSlots& slots_;
   const ShortItems& items_;

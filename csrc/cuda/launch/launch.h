@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The queue that kernels are launched through: the stream, workspaces, and errors that say what to
-// do.
+// The queue that launches kernels: stream, workspaces, and error messages that name a remedy.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -14,7 +13,7 @@
 
 #include "bind/torch.h"
 #include "common/workspace.h"
-#include "cuda/launch/device_facts.h"
+#include "cuda/launch/device_attributes.h"
 #include "cuda/launch/sort.h"
 
 namespace fused_rankloss::cuda {
@@ -33,36 +32,36 @@ inline const char* cuda_remedy(cudaError_t error) {
 
 inline void check_cuda(cudaError_t error, std::string_view op) {
   if (error == cudaSuccess) return;
-  // The runtime keeps an error until it is asked for it. This cudart is linked statically, so it is
-  // asked here or never, and every later launch of the thread would report this error again. An
-  // error that has broken the context comes back by itself.
+  // The runtime keeps an error until cudaGetLastError reads it. This cudart is linked statically,
+  // so only this call can clear it; otherwise every later launch of the thread would report it
+  // again. An error that has broken the context is sticky and comes back by itself.
   (void)cudaGetLastError();
   throw std::runtime_error(std::string(op) + ": CUDA error: " + cudaGetErrorString(error) +
                            cuda_remedy(error));
 }
 
-// Work for one stream, in order. The functions that know the kernels of a family and their sequence
-// are templates over it, run_<family>(Queue&, args), so that tests run them with a queue of their
-// own (tests/cuda_host/harness/host_queue.h). Each is compiled in one .cu file, by explicit
-// instantiation. Nothing waits for the device, so that a CUDA graph can record all of it.
+// Work for one stream, in order. The functions run_<family>(Queue&, args) launch the kernels of a
+// family in sequence. They are templates over the queue, so that tests run them with another one
+// (tests/cuda_host/harness/host_queue.h). Each is compiled in one .cu file, by explicit
+// instantiation. No function waits for the device, so that a CUDA graph can capture all of it.
 class DeviceQueue {
  public:
-  // Made once the arguments of an op are known to be on one CUDA device, and kept until the last
-  // launch.
+  // Constructed after the arguments of an op were checked to be on one CUDA device; lives until the
+  // last launch.
   DeviceQueue(const Tensor& like, std::string_view op)
       : like_(like), op_(op), device_(like.get_device_index()), guard_(device_) {
     void* stream = nullptr;
     STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device_, &stream));
     stream_ = static_cast<cudaStream_t>(stream);
-    (void)cudaGetLastError();  // what an earlier call left is not this call's error
+    (void)cudaGetLastError();  // clear a pending error of an earlier, unrelated CUDA call
   }
 
   const std::string& op() const { return op_; }
 
   // ---- Memory --------------------------------------------------------------
 
-  // Uninitialised memory that lives as long as the queue; the caching allocator gives it to later
-  // work of the same stream only.
+  // Uninitialised memory that lives as long as the queue. Afterwards the caching allocator reuses
+  // it for later work of the same stream only.
   template <typename T>
   T* allocate(int64_t count) {
     const int64_t bytes = std::max<int64_t>(1, count) * static_cast<int64_t>(sizeof(T));
@@ -70,8 +69,8 @@ class DeviceQueue {
     return reinterpret_cast<T*>(memory_.back().mutable_data_ptr());
   }
 
-  // What `lay_out(workspace)` returns, with the arrays that it takes in one allocation. It is
-  // called twice, the first time for the size alone.
+  // Returns `lay_out(workspace)`. All arrays that it takes lie in one allocation. It is called
+  // twice, the first time only to measure the size.
   template <class LayOut>
   auto workspace(LayOut&& lay_out) {
     Workspace sizes(nullptr);
@@ -96,7 +95,7 @@ class DeviceQueue {
     check(cudaGetLastError());
   }
 
-  // The same with so many bytes of dynamic shared memory for each block: more than 48 KB as well.
+  // With `shared_bytes` of dynamic shared memory per block; opts in to more than 48 KB.
   template <typename Parameter>
   void launch_with_memory(int64_t blocks, int threads, int64_t shared_bytes,
                           void (*kernel)(Parameter), const std::remove_cv_t<Parameter>& argument) {
@@ -107,18 +106,18 @@ class DeviceQueue {
     check(cudaGetLastError());
   }
 
-  // At most as many blocks as run side by side: for kernels whose blocks share out work of any
-  // size.
+  // A persistent grid: at most as many blocks as are resident at once. For kernels with a
+  // grid-stride loop.
   template <typename Parameter>
   void launch_resident(int64_t most_blocks, int threads, void (*kernel)(Parameter),
                        const std::remove_cv_t<Parameter>& argument) {
     launch(std::min(most_blocks, resident_blocks(kernel, threads)), threads, kernel, argument);
   }
 
-  // The same, and the blocks may wait for each other (primitives/grid.cuh).
+  // Cooperative launch: a persistent grid with grid-wide barriers (primitives/grid.cuh).
   template <typename Parameter>
-  void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
-                       const std::remove_cv_t<Parameter>& argument) {
+  void launch_cooperative(int64_t most_blocks, int threads, void (*kernel)(Parameter),
+                          const std::remove_cv_t<Parameter>& argument) {
     if (most_blocks == 0) return;
     cudaLaunchAttribute attribute{};
     attribute.id = cudaLaunchAttributeCooperative;
@@ -135,7 +134,7 @@ class DeviceQueue {
 
   // ---- Sorts, by CUB -------------------------------------------------------
 
-  // By the lowest `bits` of the keys, stably, from one pair of arrays to another.
+  // Stable sort by the lowest `bits` of the keys, from one pair of arrays to another.
   void sort(KeyedValues from, KeyedValues to, int64_t count, int bits) {
     size_t bytes = 0;
     check(sort_pairs(nullptr, bytes, from, to, count, bits, stream_));
@@ -143,7 +142,7 @@ class DeviceQueue {
     check(sort_pairs(workspace, bytes, from, to, count, bits, stream_));
   }
 
-  // The same within two halves. Returns the half that holds the result.
+  // The same within a double buffer. Returns the index (0 or 1) of the arrays with the result.
   template <typename Key>
   int sort(const SortBuffers<Key>& buffers, int64_t count, int bits) {
     size_t bytes = 0;
@@ -157,19 +156,19 @@ class DeviceQueue {
  private:
   void check(cudaError_t error) const { check_cuda(error, op_); }
 
-  // grid.x for so many blocks.
+  // grid.x for `blocks` blocks.
   unsigned grid(int64_t blocks) const {
     fused_rankloss::check(blocks <= INT32_MAX, op_, ": expected work for at most ", INT32_MAX,
                           " thread blocks, got ", blocks);
     return static_cast<unsigned>(blocks);
   }
 
-  // How many blocks of a kernel the device holds at once.
+  // The number of blocks of a kernel that are resident on the device at once.
   template <typename Parameter>
   int64_t resident_blocks(void (*kernel)(Parameter), int threads) const {
-    static DeviceFacts<std::pair<const void*, int>> facts;
+    static DeviceAttributes<std::pair<const void*, int>> attributes;
     const void* const address = reinterpret_cast<const void*>(kernel);
-    return facts.get({address, threads}, device_, [&] {
+    return attributes.get({address, threads}, device_, [&] {
       int multiprocessors = 0, blocks_each = 0;
       check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device_));
       check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks_each, kernel, threads, 0));
@@ -177,7 +176,7 @@ class DeviceQueue {
     });
   }
 
-  // One sort follows the other: they share their workspace.
+  // Sorts run one after the other in the stream, so they share one workspace.
   void* sort_workspace(size_t bytes) {
     if (sort_workspace_ == nullptr || bytes > sort_bytes_) {
       sort_workspace_ = allocate<char>(static_cast<int64_t>(bytes));

@@ -5,13 +5,13 @@
 
 namespace fused_rankloss::cuda {
 
-// Keys to sort by, with the values that move along.
+// Sort keys and the values that are permuted with them.
 struct KeyedValues {
   uint64_t* keys;
   int32_t* values;
 };
 
-// Keys with 32-bit values, and as much room again to sort through.
+// A double buffer of keys with 32-bit values: [0] is the input, [1] scratch.
 template <typename Key>
 struct SortBuffers {
   Key* keys[2];

@@ -2,10 +2,10 @@
 //
 // The backward pass of every loss over lists; the formula is in args/lists_backward.h.
 //
-// Mapping      a thread a slot
-// Memory       reads raw_grad and writes grad_scores once; what belongs to a list is cached
+// Mapping      one thread per slot
+// Memory       reads raw_grad and writes grad_scores once; the values of a list come from the cache
 // Numerics     fp64, rounded once
-// Determinism  no thread meets another
+// Determinism  threads do not interact
 #pragma once
 
 #include "args/lists_backward.h"

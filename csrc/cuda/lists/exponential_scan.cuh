@@ -1,44 +1,43 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Sums over all items that come before one in an order, or after it, in linear time. With x the
-// distance of two items, every pair adds a product of what belongs to one item each, times
+// For each item of an order, sums over all items before it, or after it, in linear time. With x the
+// distance of two items, each pair adds a product of two factors, one per item, times
 //
-//   sum_k c_k exp(-k x),  k = 1 .. K,  c from losses/logistic_series.h,                       (1)
+//   sum_k c_k exp(-k x),  k = 1 .. K,  c from losses/logistic_series.h.                       (1)
 //
-// and, in pairs that ask for it, 1 less (1) in the slope and x more than (1) in the value.
+// Pairs with kSeesMoments use 1 - (1) in the slope and x + (1) in the value instead.
 //
-// An order is cut into places, which hold items in ascending or descending order of a position, and
-// into segments of any lengths; pairs are those of a segment. A sweep over the places carries
-// sums over the items it has met,
+// An order is an array of items, sorted by a coordinate (`position`), ascending or descending. A
+// `place` is an index into it. Segments are ranges of any length; items pair within a segment. A
+// sweep over the places carries sums over the items before,
 //
-//   A_k <- exp(-k step) A_k + push,    push of the item that it meets,                         (2)
+//   A_k <- exp(-k step) A_k + push,    push of the item at the place,                          (2)
 //
-// and sums of pushes and of their distances likewise. No decay exceeds 1, so that nothing overflows
-// at any distance, and a decay of 0 begins a segment. Two neighbouring stretches combine, which
-// makes the sweep a scan:
+// and likewise the sums of the pushes and of the pushes times distance. No decay exceeds 1, so that
+// nothing overflows at any distance, and a decay of 0 begins a segment. Two neighbouring ranges
+// combine, which makes the sweep a scan:
 //
-//   1. store_tile   what each tile of places adds, from nothing before it
-//   2. scan_list    what lies before each tile
-//   3. look         each item's sums: a product of its query with (1) and what others have pushed
+//   1. store_tile   the sums of each tile of places, starting from zero
+//   2. scan_list    the exclusive prefix of each tile
+//   3. look         each item's sums: its query times (1) and the pushes of the items before
 //
-// with a barrier of the whole grid before 2 and 3. Items push up to F numbers, one feature after
-// the other, to one of two sides, and see the other one, or all items push to one side that all
-// see.
+// with a grid barrier before 2 and 3. An item pushes F features, one after the other, to one of two
+// sides, and sees one of them (ScanPlace). With kSides = 1, all items push to one side and see it.
 //
-// Mapping      A warp has a tile of kPowerTile places, a thread a run of kScanRun. One feature and
-//              one power at a time, a thread sums up its run, the warp scans the runs by shuffles,
-//              and the thread goes through its run again. So a thread has K x F sums one by one
-//              instead of at once: it keeps the run's steps, powers, pushes and results, 8 numbers
-//              each, and needs no local memory. A list, direction, feature and power is a warp's
-//              task in the scan over tiles. Alternative: lanes that hold the powers walk a run
-//              together, but must add up over lanes for each item, ten shuffles where this takes
-//              two.
-// Memory       (2 + K) F 8 / kPowerTile bytes a place for each side and direction: 7 bytes with
-//              K = 12, F = 4 and two sides. A source is asked 2 F times a place and sweep.
+// Mapping      One tile of kPowerTile places per warp, one run of kItemsPerThread per thread. For
+//              one feature and one power at a time, each thread sums its run, the warp scans the
+//              runs by shuffles, and the thread goes through its run again. A thread thus has the
+//              K x F sums one by one instead of all at once: it keeps the run's steps, powers,
+//              pushes and results, 8 numbers each, and needs no local memory. In the scan over
+//              tiles, each warp has one task: a list, direction, feature and power. Alternative:
+//              the lanes hold the powers and walk a run together. That must add over lanes for each
+//              item: ten shuffles where this takes two.
+// Memory       (2 + K) F 8 / kPowerTile bytes per place for each side and direction: 7 bytes with
+//              K = 12, F = 4 and two sides. A source is read 2 F times per place and sweep.
 // Numerics     fp64 throughout: sums of millions of fp32 terms need it, and products of decays keep
-//              the accuracy of each. Distances come from neighbours, so that scores with an offset
-//              lose nothing. An infinite distance counts as kFar.
-// Determinism  Bitwise: the order of all sums depends on places alone
+//              the accuracy of each factor. Distances are taken between neighbours, so that an
+//              offset of the scores costs no accuracy. An infinite distance counts as kFar.
+// Determinism  Bitwise: the order of all sums depends on the places only
 #pragma once
 
 #include "common/compensated_sum.h"
@@ -50,42 +49,42 @@ namespace fused_rankloss::cuda {
 
 inline constexpr int kMostPowers = WideSeries::kTerms;
 
-// As good as infinitely far: exp(-kFar) is 0 beside any other term.
+// Stands for an infinite distance: exp(-kFar) is 0.
 inline constexpr double kFar = 4096;
 
-// The two functions (1) that a scan adds up: losses have a value and a slope.
+// The two functions (1) that a scan sums: the value and the slope of a loss.
 struct ScanFunctions {
   int powers = 0;  // K
   double slope[kMostPowers];
   double value[kMostPowers];
-  bool has_moments = false;  // some pairs ask for them, see ScanPlace
+  bool has_moments = false;  // some places have kSeesMoments
 };
 
-// What a sweep finds at a place besides the position.
+// Flags of a place in a sweep.
 enum ScanPlace : unsigned {
   kOpens = 1,        // no earlier item is in the segment
-  kPushesMore = 2,   // to the second side
-  kSeesMore = 4,     // the second side
-  kSeesMoments = 8,  // slope = 1 - powers' part, value = x + powers' part
+  kPushesMore = 2,   // pushes to the second side
+  kSeesMore = 4,     // sees the second side
+  kSeesMoments = 8,  // slope = 1 - (1), value = x + (1)
 };
 
-// What the items of a run see.
+// The sums that the items of a run see.
 struct RunSums {
-  double slope[kScanRun] = {};
-  double value[kScanRun] = {};
+  double slope[kItemsPerThread] = {};
+  double value[kItemsPerThread] = {};
 };
 
 // ---- The scan --------------------------------------------------------------------------------
 
-// A Source knows the items:
+// A Source provides the items:
 //
 //   static constexpr int kSides                 1 or 2
 //   int features                                F
-//   double scale                                of distances
-//   double position(place)                      that distances are taken of, monotone in a segment
-//   unsigned at(sweep, place)                   of ScanPlace
-//   double push(sweep, place, feature)          0 for an item that others do not see
-//   double query(sweep, place, feature)         0 for an item that does not look
+//   double scale                                factor of all distances
+//   double position(place)                      the coordinate, monotone in a segment
+//   unsigned at(sweep, place)                   flags of ScanPlace
+//   double push(sweep, place, feature)          0 for an item that adds to no other item
+//   double query(sweep, place, feature)         0 for an item that needs no sums
 template <class Source>
 class ExponentialScan {
   static constexpr int kSides = Source::kSides;
@@ -100,13 +99,14 @@ class ExponentialScan {
 
   // All lanes of a warp call these with the same arguments.
 
-  // 1
+  // Step 1.
   __device__ __forceinline__ void store_tile(SweepStep sweep, const ScanTile& tile) const {
     RunSums nothing;
     walk<false>(sweep, tile, nothing);
   }
 
-  // 2: what is done for a list, in any order. Its tiles follow each other in the workspace.
+  // Step 2: the tasks of a list, in any order. The tiles of a list are consecutive in the
+  // workspace.
   FRL_HD int tasks_of_list(int num_sweeps) const {
     return num_sweeps * source_.features * tasks_of_feature();
   }
@@ -121,23 +121,23 @@ class ExponentialScan {
     }
   }
 
-  // 3: what the thread's places see, in the sweep's order; 0 past the last place.
+  // Step 3: the sums that the thread's places see, in the sweep's order; 0 past the last place.
   __device__ __forceinline__ RunSums look(SweepStep sweep, const ScanTile& tile) const {
     RunSums sums;
     walk<true>(sweep, tile, sums);
     return sums;
   }
 
-  // The place of the thread that a sweep meets after t others.
+  // The thread's place number t in the sweep's order.
   __device__ __forceinline__ static int64_t place_of(SweepStep sweep, const ScanTile& tile, int t) {
-    return sweep.place(tile.begin + int64_t{lane_index()} * kScanRun, kScanRun, t);
+    return sweep.place(tile.begin + int64_t{lane_index()} * kItemsPerThread, kItemsPerThread, t);
   }
 
  private:
-  // What a thread keeps of its run, in the sweep's order.
+  // A thread's run, in the sweep's order.
   struct Run {
-    double distance[kScanRun];  // from the place before; exp of it, negative, for powers
-    unsigned opens = 0;         // bit t: of ScanPlace
+    double distance[kItemsPerThread];  // x from the place before; for powers, exp(-x)
+    unsigned opens = 0;                // bit t: the flag of ScanPlace at place t
     unsigned pushes_more = 0;
     unsigned sees_more = 0;
     unsigned sees_moments = 0;
@@ -168,19 +168,19 @@ class ExponentialScan {
     Run run;
     double previous = 0;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = place_of(sweep, tile, t);
       const bool there = place < tile.end;
       const unsigned at = there ? source_.at(sweep, place) : unsigned{kOpens};
       const bool opens = (at & kOpens) != 0;
-      // A segment that goes on has a place before this one.
+      // If no segment begins here, there is a place before this one.
       if (t == 0 && !opens) previous = source_.position(sweep.before(place));
       const double here = there ? source_.position(place) : 0;
       run.opens |= (opens ? 1u : 0u) << t;
       run.pushes_more |= ((at & kPushesMore) != 0 ? 1u : 0u) << t;
       run.sees_more |= ((at & kSeesMore) != 0 ? 1u : 0u) << t;
       run.sees_moments |= ((at & kSeesMoments) != 0 ? 1u : 0u) << t;
-      // Equal infinities are no distance apart.
+      // Equal infinities have distance 0.
       const double distance = opens || here == previous ? 0 : source_.scale * fabs(here - previous);
       run.distance[t] = is_finite(distance) ? distance : kFar;
       previous = here;
@@ -189,18 +189,18 @@ class ExponentialScan {
   }
 
   __device__ __forceinline__ void load_pushes(SweepStep sweep, const ScanTile& tile, int feature,
-                                              double (&pushes)[kScanRun]) const {
+                                              double (&pushes)[kItemsPerThread]) const {
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = place_of(sweep, tile, t);
       pushes[t] = place < tile.end ? source_.push(sweep, place, feature) : 0;
     }
   }
 
   __device__ __forceinline__ void load_queries(SweepStep sweep, const ScanTile& tile, int feature,
-                                               double (&queries)[kScanRun]) const {
+                                               double (&queries)[kItemsPerThread]) const {
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = place_of(sweep, tile, t);
       queries[t] = place < tile.end ? source_.query(sweep, place, feature) : 0;
     }
@@ -217,7 +217,7 @@ class ExponentialScan {
     }
     if (functions_.powers > 0) {
 #pragma unroll
-      for (int t = 0; t < kScanRun; ++t) {
+      for (int t = 0; t < kItemsPerThread; ++t) {
         run.distance[t] = Run::bit(run.opens, t) ? 0 : exp_of_negative<13>(run.distance[t]);
       }
 #pragma unroll 1
@@ -226,7 +226,7 @@ class ExponentialScan {
       }
     }
 #pragma unroll
-    for (int t = 0; kLooks && t < kScanRun; ++t) {
+    for (int t = 0; kLooks && t < kItemsPerThread; ++t) {
       if (Run::bit(run.sees_moments, t)) sums.slope[t] = -sums.slope[t];
     }
   }
@@ -234,11 +234,11 @@ class ExponentialScan {
   template <bool kLooks>
   __device__ __forceinline__ void walk_moments(SweepStep sweep, const ScanTile& tile, int feature,
                                                const Run& run, RunSums& sums) const {
-    double pushes[kScanRun];
+    double pushes[kItemsPerThread];
     load_pushes(sweep, tile, feature, pushes);
     Moments own;
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       own.step(Run::bit(run.opens, t), run.distance[t]);
       push(own, run.pushed_side(t), pushes[t]);
     }
@@ -253,7 +253,7 @@ class ExponentialScan {
         stored.sides[side] = scanned.through.moments[side];
       }
     } else {
-      double queries[kScanRun];
+      double queries[kItemsPerThread];
       load_queries(sweep, tile, feature, queries);
       Moments outside;
       for (int side = 0; side < kSides; ++side) {
@@ -261,12 +261,12 @@ class ExponentialScan {
       }
       Moments state = Moments::combine(outside, scanned.before);
 #pragma unroll
-      for (int t = 0; t < kScanRun; ++t) {
+      for (int t = 0; t < kItemsPerThread; ++t) {
         state.step(Run::bit(run.opens, t), run.distance[t]);
         if (Run::bit(run.sees_moments, t)) {
           const DistanceMoments& seen =
               run.seen_side(t) == 0 ? state.moments[0] : state.moments[kSides - 1];
-          // Negative, as the powers' part is then taken off: see the end of walk.
+          // Negated, since walk() negates the sum at its end: slope = 1 - (1).
           sums.slope[t] -= queries[t] * seen.count;
           sums.value[t] += queries[t] * seen.first;
         }
@@ -287,16 +287,16 @@ class ExponentialScan {
   template <bool kLooks>
   __device__ __forceinline__ void walk_powers(SweepStep sweep, const ScanTile& tile, int feature,
                                               const Run& run, RunSums& sums) const {
-    double pushes[kScanRun], queries[kScanRun], decays[kScanRun];
+    double pushes[kItemsPerThread], queries[kItemsPerThread], decays[kItemsPerThread];
     load_pushes(sweep, tile, feature, pushes);
     if constexpr (kLooks) load_queries(sweep, tile, feature, queries);
 #pragma unroll
-    for (int t = 0; t < kScanRun; ++t) decays[t] = 1;
+    for (int t = 0; t < kItemsPerThread; ++t) decays[t] = 1;
 #pragma unroll 1
     for (int power = 0; power < functions_.powers; ++power) {
       Powers own;
 #pragma unroll
-      for (int t = 0; t < kScanRun; ++t) {
+      for (int t = 0; t < kItemsPerThread; ++t) {
         decays[t] *= run.distance[t];
         push(own, run.pushed_side(t), decays[t], pushes[t]);
         own.decay *= decays[t];
@@ -312,7 +312,7 @@ class ExponentialScan {
         Powers state = Powers::combine(outside, scanned.before);
         const double slope = functions_.slope[power], value = functions_.value[power];
 #pragma unroll
-        for (int t = 0; t < kScanRun; ++t) {
+        for (int t = 0; t < kItemsPerThread; ++t) {
           const double seen = run.seen_side(t) == 0 ? state.sums[0] : state.sums[kSides - 1];
           const double term = queries[t] * (decays[t] * seen);
           sums.slope[t] += slope * term;
@@ -323,7 +323,7 @@ class ExponentialScan {
     }
   }
 
-  // ---- 2
+  // ---- Step 2
 
   __device__ __forceinline__ void scan_moments(SweepStep sweep, int feature, int64_t first_tile,
                                                int64_t tiles) const {

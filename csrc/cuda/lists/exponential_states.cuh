@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a stretch of places adds to the sums that a sweep carries, and what it does to all that the
-// sweep met before it (exponential_scan.cuh): moments of distances, and decaying sums. Two
-// neighbouring stretches combine, over the lanes of a warp and over the tiles of a list.
+// States of the exponential scan (exponential_scan.cuh): for a range of places, the sums over it
+// and the factor that it applies to the sums before it. There are moments of distances, and
+// decaying sums. Neighbouring ranges combine, over the lanes of a warp and the tiles of a list.
 //
-// Determinism  the order of all sums depends on the number of lanes and tiles alone
+// Determinism  the order of all sums depends only on the number of lanes and tiles
 #pragma once
 
 #include "common/workspace.h"
@@ -13,9 +13,10 @@
 
 namespace fused_rankloss::cuda {
 
-inline constexpr int kPowerTile = kWarpSize * kScanRun;
+inline constexpr int kPowerTile = kWarpSize * kItemsPerThread;
 
-// From the first place up or from the last one down. A number, not a type: the code is there once.
+// Direction of a sweep: from the first place up, or from the last one down. A value rather than a
+// template argument, so that the code is compiled once.
 struct SweepStep {
   bool up;
 
@@ -29,9 +30,9 @@ struct SweepStep {
   }
 };
 
-// ---- States: what a stretch adds, and what it does to all before it -------------------------
+// ---- States: the sums of a range, and its effect on the sums before it -----------------------
 
-// sum w and sum w x, x the distance of an item that was met.
+// sum w and sum w x over the items of a range, x the distance of an item from its end.
 struct DistanceMoments {
   double count = 0;
   double first = 0;
@@ -42,8 +43,8 @@ struct DistanceMoments {
 template <int kSides>
 struct MomentState {
   DistanceMoments moments[kSides];
-  double distance = 0;  // over the stretch
-  uint32_t closed = 0;  // a segment begins in it: nothing earlier goes through
+  double distance = 0;  // length of the range
+  uint32_t closed = 0;  // a segment begins in it, so earlier items have no effect after it
 
   FRL_HD void step(bool opens, double by) {
     for (DistanceMoments& side : moments) {
@@ -103,10 +104,10 @@ struct PowerState {
   }
 };
 
-// A thread's state and what the lanes that the sweep met before it have made together.
+// A lane's result of a scan: inclusive and exclusive prefix.
 template <typename State>
 struct LanesScanned {
-  State through;  // its own run included
+  State through;  // including the lane's own run
   State before;
 };
 
@@ -130,8 +131,8 @@ __device__ __forceinline__ LanesScanned<State> scan_lanes(const SweepStep& sweep
   return {through, before};
 }
 
-// Scans the tiles of a list, a warp's width at a time: `load(tile)` gives what one adds,
-// `store(tile, state)` takes what lies before it. All lanes call this.
+// Exclusive scan over the tiles of a list, 32 at a time: `load(tile)` returns the tile's state,
+// `store(tile, state)` takes its prefix. All lanes call this.
 template <typename State, typename Load, typename Store>
 __device__ __forceinline__ void scan_stretches(const SweepStep& sweep, int64_t first_tile,
                                                int64_t tiles, Load&& load, Store&& store) {
@@ -152,7 +153,7 @@ __device__ __forceinline__ void scan_stretches(const SweepStep& sweep, int64_t f
   }
 }
 
-// A warp's places, up to kPowerTile of one list, and which of the workspace's tiles has their sums.
+// A warp's places, up to kPowerTile of one list, and the index of their tile in the workspace.
 struct ScanTile {
   int64_t begin;
   int64_t end;
@@ -161,7 +162,7 @@ struct ScanTile {
 
 // ---- The workspace ---------------------------------------------------------------------------
 
-// Of each tile what it adds, and once scanned, what lies before it.
+// The sums of each tile; after step 2, its exclusive prefix.
 template <int kSides>
 struct TileSums {
   struct Moments {

@@ -7,8 +7,8 @@
 
 namespace fused_rankloss::cuda {
 
-// Whether the gain of an item is a finite number, given or of its label. Exponential gains are
-// relative to the largest label of a list (gain_of), and only one of +inf makes them infinite.
+// Whether the gain of an item, given or derived from its label, is finite. Exponential gains are
+// relative to the largest label of a list (gain_of); only a label of +inf makes them infinite.
 template <class Args>
 FRL_HD bool gain_is_finite(const Args& args, int64_t slot, double label) {
   if (args.gains != nullptr) return is_finite(args.gains[slot]);

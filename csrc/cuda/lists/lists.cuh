@@ -11,7 +11,7 @@ namespace fused_rankloss::cuda {
 
 inline constexpr int64_t kNoList = -1;
 
-// Slots, positions and counts of a call are 32-bit numbers on CUDA.
+// Slots, positions and counts of a call are 32-bit integers on CUDA.
 inline void check_slots(const Lists& lists, std::string_view op) {
   if (lists.num_slots <= INT32_MAX) return;
   throw std::invalid_argument(std::string(op) +
@@ -19,8 +19,9 @@ inline void check_slots(const Lists& lists, std::string_view op) {
                               std::to_string(lists.num_slots));
 }
 
-// The list that a slot belongs to: the first one that ends beyond it. Ascending with the slot where
-// the offsets ascend; kNoList where offsets that nobody could check end before the slot.
+// The list that a slot belongs to: the first one that ends after it. Ascends with the slot if the
+// offsets ascend. Offsets are in device memory and not checked: kNoList if they end before the
+// slot.
 FRL_HD int64_t list_of(const Lists& lists, int64_t slot) {
   if (!lists.offsets) return slot / lists.width;
   int64_t low = 0;
@@ -44,16 +45,18 @@ FRL_HD Range real_range(const Lists& lists, int64_t list, int64_t slot) {
   return real ? range : Range{0, 0};
 }
 
-// Sorted by list, items take the places of their list's slots, padding included.
+// The positions of a list's items in an order that is sorted by list: the indices of the list's
+// slots, padding included.
 FRL_HD Range list_positions(const Lists& lists, int64_t list) {
   if (lists.offsets) return lists.slots(list);
   return {list * lists.width, (list + 1) * lists.width};
 }
 
-// Long lists are sorted (pairwise/long.cuh), the pairs of others enumerated (pairwise/tiled.cuh).
+// Long lists are sorted (pairwise/long.cuh); the pairs of others are enumerated
+// (pairwise/tiled.cuh).
 inline constexpr int64_t kNoLongLists = INT64_MAX;
 
-// The most slots that a list may have, as far as the host knows.
+// An upper bound on the slots of a list, from what the host knows.
 FRL_HD int64_t longest_list(const Lists& lists) {
   return lists.offsets || lists.num_slots == 0 ? lists.num_slots : lists.width;
 }

@@ -6,7 +6,7 @@
 
 namespace fused_rankloss::cuda {
 
-// A slot's score, of whatever storage type, and its weight.
+// The score of a slot, converted from its storage type, and the weight.
 template <typename Real>
 FRL_HD Real load_score(const ListInputs& args, int64_t slot) {
   switch (args.score_type) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A table of the long lists of a call, in ascending order: each has tiles, and other pieces of
-// work, that are numbered through all of them.
+// A table of the long lists of a call, in ascending order. Tiles and other work items are numbered
+// consecutively over all long lists.
 #pragma once
 
 #include "cuda/lists/lists.cuh"
@@ -29,10 +29,11 @@ using LongTableShared = ScanShared<LongListCounts, kScanThreads>;
 
 FRL_HD int64_t num_scan_tiles(int64_t size) { return (size + kScanTile - 1) / kScanTile; }
 
-// The record that a tile or a piece belongs to, given the member that numbers its first one.
+// The record of the list that has work item `index`. `kFirst` is the member with the index of the
+// list's first work item of that kind.
 template <auto kFirst, class Record>
 FRL_HD const Record& record_with(const Record* records, int64_t size, int64_t index) {
-  int64_t low = 0, high = size;  // the last record that begins no later lies in between
+  int64_t low = 0, high = size;  // [low, high) holds the last record with kFirst <= index
   while (high - low > 1) {
     const int64_t middle = low + (high - low) / 2;
     if (records[middle].*kFirst <= index) {
@@ -44,9 +45,9 @@ FRL_HD const Record& record_with(const Record* records, int64_t size, int64_t in
   return records[low];
 }
 
-// Calls make(list, record), which returns the record's counts, and then store(record, counts of all
-// before it), for each list of more than `crossover` slots. Returns the counts of all. All threads
-// of one block call this.
+// For each list of more than `crossover` slots, calls make(list, record), which returns the
+// record's counts, and then store(record, counts of all records before it). Returns the counts of
+// all records. All threads of one block call this.
 template <class Record, typename Make, typename Store>
 __device__ __forceinline__ LongListCounts number_long_lists(LongTableShared& shared,
                                                             const Lists& lists, int64_t crossover,

@@ -2,11 +2,11 @@
 //
 // Sums over the rows of each list, in one launch and always in the same order.
 //
-// Slots are cut into chunks of 32, a warp's width. Within a chunk, a segmented scan through
-// shuffles sums the rows of each list, and the sum goes to a place of its own in a workspace. The
-// last block to finish adds these up. The places need no table: sorted by slot, every next (chunk,
-// list) that share a slot has a greater chunk, a greater list or both, so chunk + list names each
-// one uniquely, in [0, num_chunks + num_lists).
+// Slots are cut into chunks of 32, the size of a warp. Within a chunk, a segmented scan by shuffles
+// sums the rows of each list, and each sum gets its own index in a workspace. The last block to
+// finish adds the sums. The index needs no table: in the order of slots, each next (chunk, list)
+// with a common slot has a greater chunk, a greater list or both. So chunk + list is unique, in
+// [0, num_chunks + num_lists).
 #pragma once
 
 #include "common/compensated_sum.h"
@@ -18,11 +18,11 @@
 
 namespace fused_rankloss::cuda {
 
-// What some rows of a list add to it.
+// A partial sum over some rows of a list.
 struct ListPartial {
   CompensatedSum value;
-  double slope = 0;  // of the value, by the margin
-  double pairs = 0;  // their (weighted) number; NaN poisons the list
+  double slope = 0;  // d value / d margin
+  double pairs = 0;  // (weighted) number of pairs; NaN poisons the list
 
   __device__ __forceinline__ void add(const ListPartial& other) {
     value.add(other.value);
@@ -30,15 +30,15 @@ struct ListPartial {
     pairs += other.pairs;
   }
 
-  // The partial of another lane: Shuffle maps a double to that lane's.
+  // The partial of another lane: Shuffle maps a double to that of the other lane.
   template <typename Shuffle>
   __device__ __forceinline__ ListPartial shuffled(Shuffle shuffle) const {
     return {{shuffle(value.high), shuffle(value.low)}, shuffle(slope), shuffle(pairs)};
   }
 };
 
-// An infinite margin beside an infinite score makes gaps without a value: the slope of such an item
-// is NaN (list_outcome in reduce.cuh).
+// An infinite margin and an infinite score make gaps undefined (inf - inf): the slope of such an
+// item is NaN (list_outcome in reduce.cuh).
 FRL_HD bool has_no_gap(double margin, double score) {
   return !is_finite(margin) && !is_finite(score);
 }
@@ -52,7 +52,7 @@ sum_over_block(SharedArray<ListPartial, kThreads / kWarpSize>& warps, ListPartia
     partial.add(partial.shuffled(
         [distance](double value) { return __shfl_down_sync(kAllLanes, value, distance); }));
   }
-  __syncthreads();  // of an earlier call, everyone has read
+  __syncthreads();  // all threads have read `warps` of an earlier call
   if (lane_index() == 0) warps.store(warp_index(), partial);
   __syncthreads();
   ListPartial sum;
@@ -68,7 +68,7 @@ struct ListPartials {
   int64_t num_chunks;
   int64_t num_lists;
   int64_t crossover;         // lists of more slots are long
-  bool whole_lists = false;  // a list has one partial, in its first chunk: not only long ones
+  bool whole_lists = false;  // every list has one partial, in its first chunk, not only long ones
 
   static int64_t num_chunks_of(const Lists& lists) {
     return (lists.num_slots + kWarpSize - 1) / kWarpSize;
@@ -79,7 +79,7 @@ struct ListPartials {
   }
 };
 
-// Room for the partials of a call.
+// Takes memory for the partials of a call.
 inline ListPartials list_partials(Workspace& workspace, const Lists& lists, int64_t num_margins,
                                   int64_t crossover, bool whole_lists) {
   const int64_t num_chunks = ListPartials::num_chunks_of(lists);
@@ -87,9 +87,9 @@ inline ListPartials list_partials(Workspace& workspace, const Lists& lists, int6
           lists.num_lists, crossover, whole_lists};
 }
 
-// Sums the partials of a warp's 32 consecutive rows list by list, and stores each list's sum, or
-// adds it to what is there. All 32 lanes call this; `list` ascends with the lane, and kNoList rows
-// in between and at the end are left out.
+// Sums the partials of a warp's 32 consecutive rows list by list. Stores each list's sum, or adds
+// it to the stored one. All 32 lanes call this. `list` ascends with the lane, except for kNoList
+// rows, which are left out.
 __device__ __forceinline__ void store_chunk(const ListPartials& partials, int64_t k, int64_t chunk,
                                             int64_t list, ListPartial partial,
                                             bool accumulate = false) {
@@ -115,8 +115,8 @@ __device__ __forceinline__ void store_chunk(const ListPartials& partials, int64_
   }
 }
 
-// The sums of 32 consecutive lists, one to each lane; lanes past the last list get 0. All 32 lanes
-// call this. A list of up to 32 chunks is one lane's work, a longer one the whole warp's.
+// The sums of 32 consecutive lists, one per lane; lanes past the last list get 0. All 32 lanes call
+// this. One lane sums a list of up to 32 chunks, the whole warp a longer one.
 __device__ __forceinline__ ListPartial sum_lists(const ListPartials& partials, int64_t k,
                                                  const Lists& lists, int64_t first_list) {
   const int lane = lane_index();

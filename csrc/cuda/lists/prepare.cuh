@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What happens to the items of long lists before they are sorted (pairwise/long.cuh has the whole).
+// Preparation of the items of long lists before they are sorted (see pairwise/long.cuh).
 //
-// Mapping      A thread a slot, 8 times, or a position
-// Memory       Scores, labels and weights are read once, keys and slots written
-// Determinism  Atomics set flags, bits and the entries of a LevelTable, whose order nothing depends
-//              on
+// Mapping      One thread per slot, for 8 slots in turn, or one thread per position
+// Memory       Scores, labels and weights are read once; keys and slots are written once
+// Determinism  Atomics set flags, bits and the entries of a LevelTable; no result depends on the
+//              order of its entries
 #pragma once
 
 #include <type_traits>
@@ -28,23 +28,23 @@ struct LongListsParams {
 
   PairwiseArgs args;
   ListPartials partials;
-  // Workspace: zero
+  // Workspace: zero-initialised
   LevelTable* levels;
   uint32_t* poisoned;  // [num_lists]
   uint32_t* any_long;  // whether some list is long
-  // Workspace: uninitialised, for whole tiles
+  // Workspace: uninitialised, sized for whole tiles
   Order<Key> orders[2];
   Segments segments;
   MomentArrays moments;
   double* gradients;     // [K, num_slots]
   uint32_t* words;       // of LabelRanks, and of the sort by score
-  uint32_t sort_digits;  // of SortedSlots, where the kernel sorts for itself; or none
+  uint32_t sort_digits;  // of SortedSlots, if the kernel itself sorts; otherwise 0
 
   FRL_HD bool is_long(int64_t list) const {
     return cuda::is_long(args.lists, list, partials.crossover);
   }
 
-  // What a slot sorts by.
+  // The sort key of a slot.
   __device__ __forceinline__ Key sort_key(int64_t slot, int64_t list) const {
     if (!is_long(list) || real_range(args.lists, list, slot).size() == 0) return kInertKey<Key>;
     const Real score = load_score<Real>(args, slot);
@@ -54,7 +54,7 @@ struct LongListsParams {
 
 // ---- Kernels -------------------------------------------------------
 
-// The gradient of padding.
+// Zeroes the gradient of padding.
 template <typename Real>
 FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
   if (args.counts) {
@@ -64,14 +64,14 @@ FRL_HD void store_zero(const PairwiseArgs& args, int64_t index) {
   }
 }
 
-// Where a thread finds the slots of a tile.
+// Slot i of the thread in a tile, in striped arrangement.
 __device__ __forceinline__ int64_t slot_of_tile(int64_t tile, int i) {
   return tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);
 }
 
-// Makes keys and slots to sort of a tile, and takes its labels' levels. Calls take_slot(slot, list)
-// for all slots, then take_item(slot, list, label bits, has NaN) for the items of long lists and
-// take_padding(slot) for what lies between them.
+// Writes the sort keys and slots of a tile, and inserts its labels into the LevelTable. Calls
+// take_slot(slot, list) for all slots, then take_item(slot, list, label bits, has NaN) for the
+// items of long lists and take_padding(slot) for the padding of long lists.
 template <typename Real, class Params, typename TakeSlot, typename TakeItem, typename TakePadding>
 __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
                                              TakeSlot&& take_slot, TakeItem&& take_item,
@@ -79,7 +79,7 @@ __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
   const auto& args = params.args;
   uint64_t ones = 0, zeros = 0;
 #pragma unroll 1
-  for (int i = 0; i < kScanRun; ++i) {
+  for (int i = 0; i < kItemsPerThread; ++i) {
     const int64_t slot = slot_of_tile(tile, i);
     if (slot >= args.lists.num_slots) break;
     const int64_t list = list_of(args.lists, slot);
@@ -109,7 +109,7 @@ __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
   if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
 }
 
-// What a list is to sort by; of no list, what comes after all.
+// Sort key of a list; slots of no list sort last.
 __device__ __forceinline__ uint32_t list_key(const Lists& lists, int64_t list) {
   return static_cast<uint32_t>(list == kNoList ? lists.num_lists : list);
 }
@@ -123,7 +123,7 @@ __device__ __forceinline__ void prepare_long_tile(const LongListsParams<Real>& p
       params, tile,
       [&](int64_t slot, int64_t list) {
         if (keeps_lists) params.orders[0].ranks[slot] = list_key(args.lists, list);
-        // Looks before it writes: mostly somebody else has done so.
+        // Load first: in most cases another thread has set the flag already.
         if (params.is_long(list) && *static_cast<const volatile uint32_t*>(params.any_long) == 0) {
           atomicExch(params.any_long, 1u);
         }
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kScanThreads)
   prepare_long_tile(params, blockIdx.x);
 }
 
-// The list of each sorted slot, to sort by. For whatever has `orders`, `segments` and `args`.
+// The list of each sorted slot, as a sort key. Params has `orders`, `segments` and `args`.
 template <class Params>
 __global__ void __launch_bounds__(kScanThreads)
     list_keys_kernel(const __grid_constant__ Params params, uint32_t* keys) {
@@ -154,8 +154,8 @@ __global__ void __launch_bounds__(kScanThreads)
   keys[position] = list_key(lists, list_of(lists, params.orders[0].slots[position]));
 }
 
-// Slots by list, and those of each list by score: two stable sorts. The arrays of ranks, which come
-// later, hold lists as long.
+// Sorts slots by list, and the slots of each list by score, in two stable sorts. The arrays for the
+// ranks hold the lists for now, since ranks are made later.
 template <class Queue, class Params>
 void launch_slot_sorts(Queue& queue, Params& params) {
   auto& orders = params.orders;
@@ -174,7 +174,7 @@ void launch_slot_sorts(Queue& queue, Params& params) {
   if (queue.sort(by_list, size, bits) != 0) std::swap(orders[0], orders[1]);
 }
 
-// The scores' keys once more, after slots were sorted by list.
+// Recomputes the score keys after the slots were sorted by list.
 template <typename Real>
 __global__ void __launch_bounds__(kScanThreads)
     score_keys_kernel(const __grid_constant__ LongListsParams<Real> params) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the sums of each list to the loss: what the last block of the tile kernel does.
+// Reduces the sums of each list to the loss; the last block of the tile kernel runs this.
 #pragma once
 
 #include "args/pairwise.h"
@@ -11,7 +11,7 @@ namespace fused_rankloss::cuda {
 
 // Sums over the lists of a batch.
 struct BatchTotals {
-  double scaled = 0;  // list sums, times what of their scale depends on the list alone
+  double scaled = 0;  // list sums, times the factors of their scale that depend on the list only
   double pairs = 0;   // (weighted) number of pairs
   double lists_with_pairs = 0;
 
@@ -26,7 +26,7 @@ struct BatchTotals {
     return {shuffle(scaled), shuffle(pairs), shuffle(lists_with_pairs)};
   }
 
-  // `scaled` times the rest of the scale, which all lists share.
+  // `scaled` times the factors of the scale that all lists share.
   FRL_HD double loss(Reduction reduction) const {
     if (lists_with_pairs == 0) return scaled;
     return scaled * reduction_scale(reduction, 1, pairs, lists_with_pairs, 1);
@@ -42,7 +42,7 @@ __device__ __forceinline__ BatchTotals sum_over_block(BatchTotals totals) {
     totals.add(totals.shuffled(
         [distance](double value) { return __shfl_down_sync(kAllLanes, value, distance); }));
   }
-  __syncthreads();  // of an earlier call, everyone has read
+  __syncthreads();  // all threads have read `warp_totals` of an earlier call
   if (lane_index() == 0) warp_totals.store(warp_index(), totals);
   __syncthreads();
   BatchTotals sum;
@@ -50,8 +50,9 @@ __device__ __forceinline__ BatchTotals sum_over_block(BatchTotals totals) {
   return sum;
 }
 
-// Offsets that nobody could check and that do not cut the slots into lists: which list a slot then
-// belongs to has no answer, and every list is poisoned. Every thread calls this.
+// Whether the offsets, which are in device memory and not checked before, do not partition the
+// slots into lists. The list of a slot is then undefined, and every list is poisoned. Every thread
+// calls this.
 __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   bool broken = false;
   if (lists.offsets) {
@@ -62,7 +63,7 @@ __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   return __syncthreads_or(broken) != 0;
 }
 
-// What reduce_lists needs of a call without margins, of whatever loss over lists.
+// The arguments of reduce_lists for a list loss without margins.
 template <class Args>
 FRL_HD PairwiseArgs reduction_args(const Args& args) {
   PairwiseArgs reduced;
@@ -73,14 +74,14 @@ FRL_HD PairwiseArgs reduction_args(const Args& args) {
   return reduced;
 }
 
-// What the sums of a list come to. A list without pairs is exactly 0, whatever the margin, and so
-// is one whose pairs weigh 0, at infinite gaps, too; one that is poisoned counts no pairs, so that
-// the scale of the others does not depend on it.
+// The results of a list from its sums. A list without pairs, or with pairs of weight 0 only, is
+// exactly 0 for every margin, even at infinite gaps. A poisoned list counts no pairs, so that the
+// scale of other lists does not depend on it.
 struct ListOutcome {
   double value;
   double slope;
   double pairs;
-  bool poisoned;  // its scale is NaN, and by that all of its gradients
+  bool poisoned;  // its scale is NaN, and therefore all of its gradients
 };
 
 FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, bool is_poisoned,
@@ -93,13 +94,13 @@ FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, bool is_poi
     return {kNone, kNone, sum.pairs, false};
   }
   const double value = sum.value.total();
-  // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
+  // Each counted pair adds at least 0: a negative sum is a rounding error.
   return {args.counts && value < 0 ? 0 : value, sum.slope, sum.pairs, false};
 }
 
-// A margin without a gradient leaves its lists none, whatever the other margins: gradients may be
-// integers, which have no NaN, so that it is the lists' scale. All threads of a block call this
-// after their scales of the lists threadIdx.x, threadIdx.x + kThreads, .. are there.
+// If one margin has an undefined slope for a list, all gradients of the list are NaN. Gradients may
+// be integers, which have no NaN, so the list's scale is set to NaN instead. All threads of a block
+// call this, each after it stored the scales of lists threadIdx.x, threadIdx.x + kThreads, ...
 template <int kThreads>
 __device__ __forceinline__ void mark_margins(const PairwiseArgs& args) {
   const int64_t num_lists = args.lists.num_lists;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the sums of a list to the results, where one warp or block has all of the list:
+// From the sums of a list to the results, for kernels in which one warp or block solves a list:
 //
-//   store_list     writes what belongs to the list, and returns its share in the batch's sums
-//   finish_batch   in the last block: the batch's sums from one record a block, and what of the
-//                  results depends on them
+//   store_list     writes the results of the list, and returns its partial sum of the batch
+//   finish_batch   in the last block: sums the partial sums, one per block, and writes the results
+//                  that depend on the batch
 //
-// Determinism  records are added in an order that depends on their number alone
+// Determinism  partial sums are added in an order that depends only on their number
 #pragma once
 
 #include "args/pairwise.h"
@@ -19,7 +19,7 @@ FRL_HD bool scale_needs_batch(Reduction reduction) {
   return reduction == Reduction::kMean || reduction == Reduction::kListMean;
 }
 
-// Writes loss (kNone), margin_slope (if wanted) and list_scale of a list. Where the scale depends
+// Writes loss (kNone), margin_slope (if requested) and list_scale of a list. If the scale depends
 // on the batch, list_scale holds the list's pairs until finish_batch, NaN for a poisoned list.
 template <typename Real>
 __device__ __forceinline__ BatchTotals store_list(const PairwiseArgs& args, int64_t k, int64_t list,
@@ -43,13 +43,13 @@ __device__ __forceinline__ BatchTotals store_list(const PairwiseArgs& args, int6
   }
   const double scale = reduction_scale(args.reduction, pairs, 1, 1, num_lists);
   BatchTotals totals{outcome.value * scale, pairs, pairs > 0 ? 1.0 : 0.0};
-  // Offsets that nobody could check and that do not cut the slots into lists: which list a slot
-  // belongs to has no answer. NaN lists with pairs poison the whole batch.
+  // Offsets are not checked before. If they do not partition the slots into lists, the list of a
+  // slot is undefined: lists_with_pairs = NaN poisons the whole batch.
   if (args.lists.offsets && !valid) totals.lists_with_pairs = kNan<double>;
   return totals;
 }
 
-// Every thread of one block calls this, after all lists and records were stored.
+// Every thread of one block calls this after all lists and partial sums were stored.
 template <typename Real, int kThreads>
 __device__ __forceinline__ void finish_batch(const PairwiseArgs& args,
                                              const BatchTotals* records,  // [K, num_records]

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Moments of the gaps between a score and the items of its segment below or above it, for every
-// position of an order (score_order.cuh). Sweeping up, item p of the segment that begins at b has
+// position of an order (score_order.cuh). In an upward sweep, item p of a segment that begins at b
+// has
 //
 //   below(p) = moments about s_p of the more relevant items in [b, p]                         (1)
 //
-// with `advance` from position to position (losses/gap_moments.h), and sweeping down
+// with `advance` from position to position (losses/gap_moments.h), and in a downward sweep
 //
 //   above(p) = moments about s_p of the less relevant items in [p, end of the segment).       (2)
 //
-// Neither knows of the margin: what violates it with an item is one stretch of the segment, and the
-// moments at the end of the stretch are advanced by the gap that remains to the item.
+// Neither depends on the margin. The partners that violate the margin with an item are one range of
+// the segment; the moments at the end of the range are advanced by the gap from there to the item.
 //
-// Two neighbouring stretches combine, so that a scan finds (1) and (2) for all positions. They are
-// kept at every kCheckpoint-th position; a query walks from there.
+// Two neighbouring ranges combine, so that a scan computes (1) and (2) for all positions. They are
+// stored at every kCheckpoint-th position; a query walks from there.
 //
-// Memory       1.5 bytes a position, 80 a tile; scores are read twice, weights gathered by slot
-// Numerics     fp64, and all terms non-negative; an infinite gap makes infinite moments, once an
-//              item was met
-// Determinism  stretches combine in an order that depends on positions alone
+// Memory       1.5 bytes per position, 80 per tile; scores are read twice, weights gathered by slot
+// Numerics     fp64, and all terms are non-negative; an infinite gap makes the moments of a
+//              non-empty range infinite
+// Determinism  ranges combine in an order that depends only on positions
 #pragma once
 
 #include "args/pairwise.h"
@@ -32,12 +33,12 @@ FRL_HD void advance_moments(GapMoments& moments, double distance) {
   if (moments.count != 0 || moments.first != 0) moments.advance(distance);
 }
 
-// What a stretch of positions adds, where a sweep leaves it.
+// The moments of a range of positions, at its end in the order of the sweep.
 struct SweepState {
   GapMoments moments;    // about `score`
-  double score = 0;      // of the stretch's last position, in the order of the sweep
-  uint32_t closed = 0;   // a segment ends before or in the stretch: nothing earlier goes through
-  uint32_t present = 0;  // the stretch has a position
+  double score = 0;      // of the range's last position, in the order of the sweep
+  uint32_t closed = 0;   // a segment ends before or in the range: earlier items have no effect
+  uint32_t present = 0;  // the range is not empty
 
   FRL_HD static SweepState combine(const SweepState& earlier, const SweepState& later) {
     if (later.present == 0) return earlier;
@@ -62,10 +63,10 @@ struct SweepState {
   FRL_HD static double distance(double a, double b) { return a < b ? b - a : a - b; }
 };
 
-// Both sweeps' results, in the workspace.
+// The results of both sweeps, in the workspace.
 struct MomentArrays {
-  GapMoments* checkpoints[2];  // [num_checkpoints] by Sweep: of the tile's earlier positions
-  SweepState* tiles[2];        // [num_tiles]: of the tile -> of all earlier ones
+  GapMoments* checkpoints[2];  // [num_checkpoints] by Sweep: over the tile's earlier positions
+  SweepState* tiles[2];  // [num_tiles]: over the tile -> after the scan, over all earlier ones
 };
 
 template <typename Real>
@@ -92,13 +93,13 @@ struct MomentSweep {
 
   FRL_HD static Position met_before(Position position) { return kUp ? position - 1 : position + 1; }
 
-  // A segment ends between a position and the one that the sweep met before it. True at the first.
+  // Whether a segment ends between a position and the previous one of the sweep, or there is none.
   FRL_HD bool opens(Position position) const {
     if constexpr (kUp) return segments.is_head(position);
     return position + 1 >= segments.size || segments.is_head(position + 1);
   }
 
-  // Takes a position into the moments about the one before it.
+  // Advances the moments from the previous position to this one, and adds this one.
   FRL_HD void pass(GapMoments& moments, Position position) const {
     if (opens(position)) {
       moments = {};
@@ -114,9 +115,9 @@ struct MomentSweep {
     GapMoments moments = checkpoints[position / kCheckpoint];
     Position walk = first_of(position, kCheckpoint);
     const Position edge = first_of(position, kScanTile);
-    const RunRecord run = segments.runs[walk / kScanRun];
+    const RunRecord run = segments.runs[walk / kItemsPerThread];
     if ((kUp ? run.head_before : run.head_after) == kNowhere && !opens(edge)) {
-      // The segment comes into the tile, and up to the checkpoint.
+      // The segment begins before the tile and contains the checkpoint.
       GapMoments outside = tiles[tile].moments;
       if (walk != edge) {
         advance_moments(outside, SweepState::distance(tiles[tile].score, score(met_before(walk))));
@@ -133,14 +134,14 @@ struct MomentSweep {
 
   // ---- Making the arrays
 
-  // The checkpoints of one tile, and what the tile adds. Every thread calls this.
+  // Stores the checkpoints and the state of one tile. Every thread calls this.
   __device__ __forceinline__ void store_tile(ScanShared<SweepState, kScanThreads>& shared,
                                              int64_t tile) const {
-    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     SweepState own;
 #pragma unroll 1
-    for (int step = 0; step < kScanRun; ++step) {
-      const int64_t place = kUp ? first + step : first + kScanRun - 1 - step;
+    for (int step = 0; step < kItemsPerThread; ++step) {
+      const int64_t place = kUp ? first + step : first + kItemsPerThread - 1 - step;
       if (place >= segments.size) continue;
       const Position position = static_cast<Position>(place);
       own.closed |= opens(position);
@@ -153,7 +154,7 @@ struct MomentSweep {
       own.score = score(position);
     }
     const Scanned<SweepState> scanned = scan_block<kSweep, kScanThreads>(shared, own);
-    constexpr int kRuns = kCheckpoint / kScanRun;
+    constexpr int kRuns = kCheckpoint / kItemsPerThread;
     const int run = static_cast<int>(threadIdx.x) % kRuns;
     if (run == (kUp ? 0 : kRuns - 1)) {
       checkpoints[first / kCheckpoint] = scanned.before.moments;
@@ -167,7 +168,8 @@ struct MomentSweep {
     SweepState earlier;
 #pragma unroll 1
     for (int64_t met = 0; met < num_tiles; met += kScanThreads) {
-      // Steps begin where the sweep does; within a step the threads stand in the order of tiles.
+      // Steps follow the direction of the sweep; within a step, threads are in ascending tile
+      // order.
       const int64_t first = kUp ? met : num_tiles - met - kScanThreads;
       const int64_t tile = first + threadIdx.x;
       const bool there = tile >= 0 && tile < num_tiles;
@@ -179,7 +181,8 @@ struct MomentSweep {
   }
 
  private:
-  // Of the stretch of so many positions around one, the first that the sweep meets.
+  // The first position, in the order of the sweep, of the aligned range of length `stretch` around
+  // one.
   FRL_HD Position first_of(Position position, Position stretch) const {
     const Position begin = position / stretch * stretch;
     if (kUp) return begin;

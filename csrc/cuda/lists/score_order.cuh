@@ -10,19 +10,19 @@
 // for exactly one b. Each bit is a round. In round b the items of a list that share r >> (b + 1)
 // form a segment, in the order of their scores, and bit b is a binary label: `more` relevant or
 // less. A stable partition by that bit makes the next round's segments. Binary labels are one
-// round, L levels are ceil(log2 L).
+// round, L grades are ceil(log2 L).
 //
-// Since reach(s) (common/ordered.h) never falls as s rises, what violates the margin with an item
-// is one stretch of its segment [begin, end), and a binary search finds where it ends:
+// Since reach(s) (common/ordered.h) is non-decreasing, the partners that violate the margin with an
+// item are one range at an end of its segment [begin, end). A binary search finds its other end:
 //
 //   t is more relevant   less relevant p with reach(s_p) >= s_t:   p in [first_reaching, end)
 //   t is less relevant   more relevant p with s_p <= reach(s_t):   p in [begin, first_beyond)   (2)
 //
-// How many of a stretch are less relevant is a difference of two prefix counts.
+// The number of less relevant items in a range is a difference of two prefix counts.
 //
-// Mapping      A thread has a run of kScanRun consecutive positions, a block a tile of such runs
-// Memory       1 byte a position for the records of runs: what lies before and after in the tile
-// Determinism  integers only
+// Mapping      One run of kItemsPerThread consecutive positions per thread, one tile per block
+// Memory       1 byte per position for the records of runs: counts and segment heads within the
+// tile Determinism  integers only
 #pragma once
 
 #include "common/ordered.h"
@@ -34,7 +34,7 @@ namespace fused_rankloss::cuda {
 
 // ---- Items in order --------------------------------------------------------
 
-// Positions are below 2^32 - 1, and a thread that has many of them at hand is short of registers.
+// Positions are below 2^32 - 1. 32 bits save registers in threads that hold many of them.
 using Position = uint32_t;
 
 struct Span {
@@ -44,8 +44,8 @@ struct Span {
   FRL_HD uint32_t size() const { return end - begin; }
 };
 
-// What is no item of a long list has the highest key of all, and the highest rank. NaN scores, of
-// poisoned lists, all have one key below it.
+// Slots that are no item of a long list (inert) have the highest key and the highest rank. All NaN
+// scores, which poison their list, have the same key, one below it.
 template <typename Key>
 inline constexpr Key kInertKey = std::numeric_limits<Key>::max();
 inline constexpr uint32_t kInertRank = 0xffffffffu;
@@ -53,26 +53,26 @@ inline constexpr uint32_t kInertRank = 0xffffffffu;
 template <typename Real>
 using ScoreKey = decltype(ordered_key(Real{}));
 
-// The bits of a NaN are of no use: those that it was stored with are not those that arithmetic
-// leaves, and a GPU's fp32 NaN would have the inert key.
+// The bits of a NaN cannot be used: arithmetic may change them, and a GPU's canonical fp32 NaN
+// would have the inert key.
 template <typename Real>
 FRL_HD ScoreKey<Real> score_key(Real score) {
   return score == score ? ordered_key(score)
                         : static_cast<ScoreKey<Real>>(kInertKey<ScoreKey<Real>> - 1);
 }
 
-// Three arrays by position, with room for whole tiles.
+// Three arrays by position, sized for whole tiles.
 template <typename Key>
 struct Order {
   Key* keys;        // of scores
-  uint32_t* slots;  // where the item is in the call's arrays
+  uint32_t* slots;  // index of the item in the call's arrays
   uint32_t* ranks;  // of labels
 };
 
-// The consecutive values that a thread has, for loads of 16 bytes.
+// A thread's run of consecutive values, for 16-byte loads.
 template <typename T>
 struct alignas(16) RunOf {
-  T at[kScanRun];
+  T at[kItemsPerThread];
 };
 
 template <typename T>
@@ -87,9 +87,9 @@ __device__ __forceinline__ void store_run(T* array, int64_t first, const RunOf<T
 
 // ---- Records ---------------------------------------------------------------
 
-// Places in a tile are 16-bit numbers.
+// Positions within a tile are 16-bit integers.
 inline constexpr uint32_t kNowhere = 0xffff;
-static_assert(kScanTile < kNowhere && kScanRun == 8);
+static_assert(kScanTile < kNowhere && kItemsPerThread == 8);
 
 struct alignas(8) RunRecord {
   uint16_t less_before;  // less relevant items (and inert ones) in the tile's earlier runs
@@ -99,7 +99,7 @@ struct alignas(8) RunRecord {
   uint16_t head_after;   // the first one in its later runs
 };
 
-// Of a tile; once scanned, of all before it and after it.
+// Of a tile; after the scan, of all tiles before it and after it.
 struct TileRecord {
   uint32_t less;        // less relevant items in the tile -> before it
   uint32_t last_head;   // the last head in it, or none    -> before it
@@ -120,7 +120,7 @@ struct LessAndHead {
   }
 };
 
-// The records of a round, to ask.
+// Queries over the records of a round.
 struct Segments {
   RunRecord* runs;
   TileRecord* tiles;
@@ -128,21 +128,23 @@ struct Segments {
 
   FRL_HD int64_t num_tiles() const { return (size + kScanTile - 1) / kScanTile; }
 
-  FRL_HD static int place(Position position) { return static_cast<int>(position % kScanRun); }
+  FRL_HD static int place(Position position) {
+    return static_cast<int>(position % kItemsPerThread);
+  }
 
   FRL_HD bool is_more(Position position) const {
-    return runs[position / kScanRun].more >> place(position) & 1;
+    return runs[position / kItemsPerThread].more >> place(position) & 1;
   }
 
   FRL_HD bool is_head(Position position) const {
-    return runs[position / kScanRun].heads >> place(position) & 1;
+    return runs[position / kItemsPerThread].heads >> place(position) & 1;
   }
 
-  // Less relevant items at positions before this one, which may be the end.
+  // The number of less relevant items before a position, which may be the end.
   __device__ __forceinline__ uint32_t less_before(Position position) const {
     if (position == 0) return 0;
     const Position last = position - 1;
-    const RunRecord run = runs[last / kScanRun];
+    const RunRecord run = runs[last / kItemsPerThread];
     const unsigned upto = (2u << place(last)) - 1;
     return tiles[last / kScanTile].less + run.less_before + __popc(~run.more & upto);
   }
@@ -153,9 +155,9 @@ struct Segments {
 
   // The segment that a position is in.
   __device__ __forceinline__ Span around(Position position) const {
-    const Position first = position / kScanRun * kScanRun;
+    const Position first = position / kItemsPerThread * kItemsPerThread;
     const Position tile = position / kScanTile;
-    const RunRecord run = runs[position / kScanRun];
+    const RunRecord run = runs[position / kItemsPerThread];
     const unsigned upto = (2u << place(position)) - 1;
     const unsigned before = run.heads & upto, after = run.heads & ~upto;
     Span segment;
@@ -183,14 +185,14 @@ struct RecordsShared {
   ScanShared<LessAndHead, kScanThreads> scan;
 };
 
-// Bit p: position first + p begins the positions of a list, which are its slots' numbers.
+// Bit p: position first + p is the first of a list. The positions of a list are its slots' indices.
 __device__ __forceinline__ unsigned list_starts(const Lists& lists, int64_t first) {
   constexpr int64_t kBeforeAll = kNoList - 1;
   int64_t list = first == 0 ? kBeforeAll : list_of(lists, first - 1);
-  if (list_of(lists, first + kScanRun - 1) == list) return 0;
+  if (list_of(lists, first + kItemsPerThread - 1) == list) return 0;
   unsigned starts = 0;
 #pragma unroll 1
-  for (int p = 0; p < kScanRun; ++p) {
+  for (int p = 0; p < kItemsPerThread; ++p) {
     const int64_t next = list_of(lists, first + p);
     starts |= static_cast<unsigned>(next != list) << p;
     list = next;
@@ -198,12 +200,12 @@ __device__ __forceinline__ unsigned list_starts(const Lists& lists, int64_t firs
   return starts;
 }
 
-// The records of one tile. `more` and `heads` are the bits of the thread's run.
+// Stores the records of one tile. `more` and `heads` are the bits of the thread's run.
 __device__ __forceinline__ void store_records(const Segments& segments, RecordsShared& shared,
                                               int64_t tile, unsigned more, unsigned heads) {
   const int thread = static_cast<int>(threadIdx.x);
-  const uint32_t first = thread * kScanRun;
-  const uint32_t less = kScanRun - __popc(more);
+  const uint32_t first = thread * kItemsPerThread;
+  const uint32_t less = kItemsPerThread - __popc(more);
   const uint32_t last_head = heads == 0 ? kNoHead : first + 31 - __clz(static_cast<int>(heads));
   const uint32_t first_head = heads == 0 ? kNoHead : first + __ffs(static_cast<int>(heads)) - 1;
   const auto before = scan_block<Sweep::kUp, kScanThreads>(shared.scan, {less, last_head});
@@ -222,7 +224,7 @@ __device__ __forceinline__ void store_records(const Segments& segments, RecordsS
   }
 }
 
-// Turns the tiles' records into those of all before and after. One block calls this.
+// Scans the tiles' records, in place, to those of all tiles before and after. One block calls this.
 __device__ __forceinline__ void scan_tiles(const Segments& segments, RecordsShared& shared) {
   const int64_t num_tiles = segments.num_tiles();
   const int64_t steps = (num_tiles + kScanThreads - 1) / kScanThreads;
@@ -256,7 +258,7 @@ __device__ __forceinline__ void scan_tiles(const Segments& segments, RecordsShar
 
 // ---- Searching -------------------------------------------------------------
 
-// The first position of a span where `found`, which never becomes false again, or its end.
+// The first position of a span where `found` is true, or its end. `found` must be monotone.
 template <typename Found>
 __device__ __forceinline__ Position first_position(Span span, Found&& found) {
 #pragma unroll 1
@@ -289,7 +291,7 @@ struct Reaches {
 
   template <typename Real>
   __device__ __forceinline__ Position first_beyond(Span span, Real score) const {
-    const Real limit = reach(score, margin, inclusive);  // NaN below -infinity: beyond it is all
+    const Real limit = reach(score, margin, inclusive);  // NaN below -infinity: all are beyond
     return first_position(span,
                           [&](Position position) { return !(this->score(position) <= limit); });
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the kernels of short lists share, whatever the loss: which lists a block has, who solves
-// each, and what becomes of their sums.
+// Shared by the short-list kernels of all losses: the lists of a block, whether a warp or the block
+// solves each, and the reduction of their sums.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@ struct BlockLists {
   int size;
 };
 
-// How a batch is cut into blocks: with a list for each warp if the average list is a warp's. Which
-// block a list comes to changes nothing in its sums.
+// Cuts a batch into blocks: one list per warp if the average list fits a warp, otherwise one list
+// per block. The sums of a list do not depend on the block that solves it.
 struct ShortListsGrid {
   explicit ShortListsGrid(const Lists& lists)
       : lists_per_block(lists.num_slots <= lists.num_lists * kWarpListItems ? kListWarps : 1),
@@ -30,7 +30,7 @@ struct ShortListsGrid {
             std::max<int64_t>(1, (lists.num_lists + lists_per_block - 1) / lists_per_block)) {}
 
   int32_t lists_per_block;
-  int64_t num_blocks;  // 1 for an empty batch, which has a loss
+  int64_t num_blocks;  // 1 for an empty batch, which has a loss too
 };
 
 FRL_HD BlockLists lists_of_block(const Lists& lists, int64_t block, int32_t lists_per_block) {
@@ -38,12 +38,13 @@ FRL_HD BlockLists lists_of_block(const Lists& lists, int64_t block, int32_t list
   return {first, static_cast<int>(Lists::clamp(lists.num_lists - first, 0, lists_per_block))};
 }
 
-// Calls solve(is_block, i, slots) for the block's lists of up to `longest` slots: by the threads of
-// a warp for those of up to kWarpListItems, else by all. All threads call this.
+// Calls solve(is_block, i, slots) for the block's lists of up to `longest` slots. The threads of
+// one warp call it for lists of up to kWarpListItems slots, all threads of the block for longer
+// ones. All threads call this.
 template <typename Solve>
 __device__ __forceinline__ void for_short_lists(const Lists& lists, const BlockLists& own,
                                                 int64_t longest, Solve&& solve) {
-  // At first every warp has a list. What is too long for a warp comes after that, one by one.
+  // In the first step, each warp has a list. Lists that are too long for a warp follow one by one.
   int steps = 1;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
@@ -59,16 +60,17 @@ __device__ __forceinline__ void for_short_lists(const Lists& lists, const BlockL
 
 // ---- Sums ------------------------------------------------------------------
 
-// Where the sums of lists go that a warp or block has all of.
+// Destination of the list sums of short lists: the kernel of longer lists, if there is one, which
+// then finishes the call; otherwise the last block of this kernel.
 struct ShortListsEnd {
-  ListPartials partials;      // to the kernel of longer lists, which finishes the call
-  BatchTotals* records;       // or else, workspace: [K, blocks_per_margin]
-  uint32_t* finished_blocks;  // and this, 0
+  ListPartials partials;      // for the kernel of longer lists
+  BatchTotals* records;       // otherwise, workspace: [K, blocks_per_margin]
+  uint32_t* finished_blocks;  // and this, initially 0
 
   FRL_HD bool finishes() const { return partials.data == nullptr; }
 };
 
-// With the memory that a launch of so many blocks needs for it.
+// Allocates what a launch of `num_blocks` blocks needs.
 template <class Queue>
 ShortListsEnd short_lists_end(Queue& queue, const ListPartials& partials, int64_t num_blocks) {
   if (partials.data != nullptr) return {partials, nullptr, nullptr};
@@ -80,15 +82,16 @@ ShortListsEnd short_lists_end(Queue& queue, const ListPartials& partials, int64_
   return end;
 }
 
-// Hands on the sums of the block's lists, or makes results of them, in the last block those of the
-// batch. The end of a kernel: all threads of the grid call this.
+// Either stores the sums of the block's lists for the next kernel, or writes the lists' results;
+// the last block then writes those of the batch. The end of a kernel: all threads of the grid call
+// this.
 template <typename Real>
 __device__ __forceinline__ void end_short_lists(const ShortListsEnd& end, const PairwiseArgs& args,
                                                 int64_t k, const BlockLists& own, int64_t longest,
                                                 SharedArray<ListPartial, kListWarps>& sums,
                                                 int64_t blocks_per_margin) {
   __syncthreads();
-  // A thread a list.
+  // One lane per list.
   if (warp_index() == 0) {
     BatchTotals totals;
     const bool is_own = lane_index() < own.size;
@@ -106,7 +109,7 @@ __device__ __forceinline__ void end_short_lists(const ShortListsEnd& end, const 
     if (lane_index() == 0 && end.finishes()) end.records[blockIdx.x] = totals;
   }
   if (!end.finishes() || !is_last_block(end.finished_blocks)) return;
-  finish_batch<Real, ListTeam::kBlockThreads>(args, end.records, blocks_per_margin);
+  finish_batch<Real, WarpOrBlock::kBlockThreads>(args, end.records, blocks_per_margin);
 }
 
 }  // namespace fused_rankloss::cuda

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The threads that share a list in pairwise/short.cuh, a warp or a block, and what they do
-// together. All threads of a team call each function.
+// The threads that solve one short list, a warp or a block (`group`), and their collectives. All
+// threads of a group call each function.
 #pragma once
 
 #include "cuda/lists/partials.cuh"
@@ -10,7 +10,7 @@
 
 namespace fused_rankloss::cuda {
 
-// The first of [begin, end) that `holds` is true for, given that it is for all that follow.
+// The first index of [begin, end) for which `holds` is true, or end. `holds` must be monotone.
 template <typename Predicate>
 __device__ __forceinline__ int first_that(int begin, int end, Predicate&& holds) {
   while (begin < end) {
@@ -24,7 +24,7 @@ __device__ __forceinline__ int first_that(int begin, int end, Predicate&& holds)
   return begin;
 }
 
-// The smaller key of two lanes that are 1, 2, 4, .. apart, until all have the smallest.
+// All lanes get the smallest key, by a butterfly reduction.
 template <typename Key>
 __device__ __forceinline__ Key warp_min(Key key) {
 #pragma unroll
@@ -35,7 +35,7 @@ __device__ __forceinline__ Key warp_min(Key key) {
   return key;
 }
 
-// Lane 0 gets the sum, which is always added up in the same order.
+// Lane 0 gets the sum, which is always added in the same order.
 template <typename Sums>
 __device__ __forceinline__ Sums warp_sum(Sums sums) {
 #pragma unroll 1
@@ -46,32 +46,32 @@ __device__ __forceinline__ Sums warp_sum(Sums sums) {
   return sums;
 }
 
-// How the items that a warp picks lie among those that its team picks, and the least key of what is
-// left.
+// Result of WarpOrBlock::select: the offset of the warp's picked items among those of the group,
+// and the smallest key of the remaining items.
 template <typename Key>
 struct Selection {
-  int before;  // picked by the team's earlier warps
-  int total;
+  int before;  // picked by the group's earlier warps
+  int total;   // picked by the group
   Key next;
 };
 
-// What a block's warps tell each other.
-struct ListTeamShared {
+// Shared memory for collectives of a block.
+struct WarpOrBlockShared {
   static constexpr int kCells = 2 * kListWarps;
-  SharedArray<int, kCells> picked;  // [2, warps]: two, so that one barrier is enough
+  SharedArray<int, kCells> picked;  // [2, warps]: double-buffered, so that one barrier is enough
   SharedArray<int64_t, kCells> next;
   SharedArray<ListPartial, kListWarps> partials;
 };
 
-// A warp with cells of its own, or the block with all of them. Which one shows at run time, so that
-// the code is there once; either way a thread has kOwn items.
-class ListTeam {
+// A warp with its own cells of shared memory, or the block with all of them. The choice is made at
+// run time, so that the code is compiled once. Either way each thread has kOwn items.
+class WarpOrBlock {
  public:
   static constexpr int kBlockThreads = kListWarps * kWarpSize;
   static constexpr int kOwn = kWarpListItems / kWarpSize;
   static_assert(kOwn * kBlockThreads == kBlockListItems);
 
-  __device__ __forceinline__ ListTeam(ListTeamShared& shared, bool is_block)
+  __device__ __forceinline__ WarpOrBlock(WarpOrBlockShared& shared, bool is_block)
       : shared_(shared), is_block_(is_block) {}
 
   __device__ __forceinline__ bool is_block() const { return is_block_; }
@@ -90,7 +90,7 @@ class ListTeam {
     }
   }
 
-  // How many of the team's threads say so, and whether any does.
+  // The number of the group's threads with a true flag, and whether any has one.
   __device__ __forceinline__ int count(bool flag) const {
     return is_block_ ? __syncthreads_count(flag) : __popc(__ballot_sync(kAllLanes, flag));
   }
@@ -133,7 +133,7 @@ class ListTeam {
   }
 
  private:
-  ListTeamShared& shared_;
+  WarpOrBlockShared& shared_;
   bool is_block_;
   int turn_ = 0;  // first cell of the last exchange: 0 or kListWarps
 };

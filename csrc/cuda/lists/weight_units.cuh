@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Units of the gradients of weighted fp32 lists: for each list, a power of two near its largest
-// pair weight (PairwiseArgs::unit). Gradients are stored divided by it and scaled by it at last, so
-// that they neither leave the range of fp32 before a mean divides by the weights nor after.
+// pair weight (PairwiseArgs::unit). Gradients are stored divided by the unit and multiplied by it
+// at the end. So they stay in the range of fp32, both before and after a mean divides by the
+// weights.
 //
-// Mapping      a thread a slot
-// Determinism  the largest of integers
+// Mapping      one thread per slot
+// Determinism  integer maximum
 #pragma once
 
 #include "common/workspace.h"
@@ -18,10 +19,10 @@ namespace fused_rankloss::cuda {
 
 struct WeightUnitsParams {
   ListInputs args;
-  uint32_t* exponents;  // [num_lists], 0
+  uint32_t* exponents;  // [num_lists], initially 0
 };
 
-// Of what is no weight, 0: its list is poisoned.
+// The fp64 exponent bits of a slot's weight. 0 for invalid weights, which poison their list.
 __device__ __forceinline__ uint32_t weight_exponent(const ListInputs& args, int64_t list,
                                                     int64_t slot) {
   if (real_range(args.lists, list, slot).size() == 0) return 0;
@@ -30,7 +31,7 @@ __device__ __forceinline__ uint32_t weight_exponent(const ListInputs& args, int6
   return static_cast<uint32_t>(bit_cast<uint64_t>(weight) >> 52 & 0x7ff);  // -0.0 is a weight
 }
 
-// A template, so that files may share it.
+// A template, so that several .cu files may instantiate it.
 template <class Params>
 __global__ void __launch_bounds__(kBackwardThreads)
     weight_units_kernel(const __grid_constant__ Params params) {
@@ -38,7 +39,7 @@ __global__ void __launch_bounds__(kBackwardThreads)
   const int64_t slot = static_cast<int64_t>(blockIdx.x) * kBackwardThreads + threadIdx.x;
   const int64_t list = slot < lists.num_slots ? list_of(lists, slot) : kNoList;
   uint32_t exponent = list == kNoList ? 0 : weight_exponent(params.args, list, slot);
-  // Mostly a warp has one list, and one of its lanes speaks for all.
+  // In most warps all slots are of one list, and one lane does the atomicMax for all.
   const bool is_one = __all_sync(kAllLanes, list == __shfl_sync(kAllLanes, list, 0)) != 0;
 #pragma unroll 1
   for (int distance = kWarpSize / 2; is_one && distance > 0; distance /= 2) {
@@ -50,7 +51,7 @@ __global__ void __launch_bounds__(kBackwardThreads)
   }
 }
 
-// The exponents of a call's largest weights, where gradients need them; or else null.
+// The exponent of each list's largest weight if the gradients need it, otherwise null.
 template <class Queue>
 const uint32_t* weight_exponents(Queue& queue, const ListInputs& args) {
   if (args.weights == nullptr || args.score_type == ScoreType::kDouble) return nullptr;

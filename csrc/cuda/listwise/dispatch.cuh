@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A call of listwise_forward on CUDA: which kernels take it.
+// Chooses the kernels of a call of listwise_forward on CUDA.
 #pragma once
 
 #include "cuda/lists/partials.cuh"
@@ -8,7 +8,7 @@
 
 namespace fused_rankloss::cuda::listwise {
 
-// `longest_short`: tests choose another.
+// `longest_short`: tests use other values.
 template <class Queue>
 void run_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest_short = kBlockListItems) {
   const Lists& lists = args.lists;

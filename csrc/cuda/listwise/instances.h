@@ -5,7 +5,7 @@
 
 namespace fused_rankloss::cuda::listwise {
 
-// Calls `body.operator()<kLoss, Real>()` with what a call needs.
+// Calls `body.operator()<kLoss, Real>()` with the loss and compute type of a call.
 template <typename Body>
 void dispatch_listwise(const ListwiseArgs& args, Body&& body) {
   const auto with_real = [&]<ListwiseLoss kLoss>() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The items of a list for the listwise losses: what a slot holds, and what a list must know of all
-// of its items before anything is computed.
+// The items of a list for the listwise losses: access to the data of a slot, and the reduction over
+// all items of a list that precedes all other steps.
 #pragma once
 
 #include "args/listwise.h"
@@ -12,7 +12,7 @@
 
 namespace fused_rankloss::cuda::listwise {
 
-// Exponentials are computed in fp64, as precisely as scores of a type deserve.
+// Exponentials are computed in fp64; the degree of the polynomial depends on the type of scores.
 template <typename Real>
 inline constexpr int kExpDegree = sizeof(Real) == sizeof(double) ? 13 : 8;
 
@@ -25,7 +25,7 @@ FRL_HD PositionWeights position_weights(const ListwiseArgs& args) {
   return {args.position_weights, args.num_position_weights, args.exponential_positions};
 }
 
-// The slots of a list, counted from its first.
+// The slots of a list; indices are relative to its first slot.
 template <ListwiseLoss kLoss, typename Real>
 struct ListItems {
   const ListwiseArgs& args;
@@ -51,8 +51,8 @@ struct ListItems {
     return gain_of(args.gain, label(slot), top_label);
   }
 
-  // What items sort by, ascending: labels or gains from the top. Gains rise with the labels unless
-  // they are given.
+  // Ascending sort keys, for descending labels or gains. Gains that are not given increase with the
+  // labels.
   __device__ __forceinline__ uint64_t sort_key(int64_t slot) const {
     if (kLoss == ListwiseLoss::kApproxNdcg && args.gains != nullptr) {
       return ~ordered_key(args.gains[begin + slot]);
@@ -65,7 +65,7 @@ struct ListItems {
     static_cast<Real*>(args.raw_grad)[begin + slot] = static_cast<Real>(gradient);
   }
 
-  // Zeroes the gradients of the padding behind the slots that may hold items.
+  // Zeroes the gradients of the padding after a row's length.
   __device__ __forceinline__ void clear_behind(int64_t size, int64_t thread,
                                                int64_t threads) const {
     if (!args.lists.lengths) return;
@@ -75,7 +75,7 @@ struct ListItems {
   }
 };
 
-// Of some items of a list. A State of block_scan.cuh.
+// Reduction over items of a list. A State of block_scan.cuh.
 struct ItemsState {
   uint32_t count = 0;
   uint32_t poisoned = 0;  // by an item; see is_poisoned
@@ -112,7 +112,8 @@ struct ItemsState {
             shuffle(top_label), shuffle(ones),     shuffle(zeros)};
   }
 
-  // Of all items of a list. An infinite largest label makes no distribution of labels.
+  // For the reduction over all items of a list. With an infinite largest label, the softmax of the
+  // labels is undefined.
   template <ListwiseLoss kLoss>
   FRL_HD bool is_poisoned(LabelType label_type) const {
     if (poisoned != 0) return true;

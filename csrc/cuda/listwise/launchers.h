@@ -6,15 +6,15 @@
 
 namespace fused_rankloss::cuda::listwise {
 
-// The kernel of lists of up to `longest` slots, kBlockListItems at most. It finishes the call,
-// unless there are `partials` for the kernel of the longer lists, which comes after it.
-// short.cu compiles it for a GPU.
+// Launches the kernel for lists of up to `longest` slots, at most kBlockListItems. It finishes the
+// call, unless `partials` are given for the kernel of longer lists, which is launched after it.
+// Instantiated in short.cu.
 template <class Queue>
 void run_short_listwise(Queue& queue, const ListwiseArgs& args, int64_t longest,
                         const ListPartials& partials);
 
-// The kernel of lists of more than `partials.crossover` slots, which also finishes the call.
-// long.cu compiles it for a GPU.
+// Launches the kernel for lists of more than `partials.crossover` slots, which also finishes the
+// call. Instantiated in long.cu.
 template <class Queue>
 void run_long_listwise(Queue& queue, const ListwiseArgs& args, const ListPartials& partials);
 

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Listwise losses of long lists, all of them in one cooperative kernel: phases over tiles with a
-// barrier of the whole grid between them. long_items.cuh puts the items in order, and then
+// Listwise losses of all long lists of a batch in one cooperative kernel: phases over tiles with a
+// grid barrier between them. long_items.cuh sorts the items, then
 //
-//   listnet      sums of each tile; these over each list; gradients
+//   listnet      sums of each tile; sums of each list; gradients
 //   list_mle     l from the back, q from the front (sums.cuh), each a scan within tiles,
 //                over the tiles of each list, and within tiles again
-//   approx_ndcg  the maximal DCG in the order of gains; then, in that of scores, soft ranks and
-//                their gradients (cpu/listwise/soft_ranks.h), each a sweep up and one down
+//   approx_ndcg  the maximal DCG in the order of gains; then, in the order of scores, soft ranks
+//                and their gradients (cpu/listwise/soft_ranks.h), each by an upward and a downward
+//                sweep
 //
-// Mapping      A block a tile, over and over; the scans over the tiles of a list are one block's,
-//              for soft ranks a warp's (exponential_scan.cuh)
-// Memory       25 bytes a slot for list_mle, 35 for approx_ndcg (37 for fp64 scores), 4 for listnet
+// Mapping      One block per tile, in a grid-stride loop. One block scans the tiles of a list; for
+//              soft ranks, one warp does (exponential_scan.cuh)
+// Memory       25 bytes per slot for list_mle, 35 for approx_ndcg (37 for fp64 scores), 4 for
+//              listnet
 // Numerics     fp64, see sums.cuh
-// Determinism  Bitwise, whatever the grid and the other lists: tiles are counted from the first
+// Determinism  Bitwise, for every grid and independent of other lists: tiles begin at the first
 //              position of their list, one thread stores a gradient, every sum has a fixed order
 #pragma once
 
@@ -62,19 +64,19 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     } else {
       approx_ndcg();
     }
-    team_.sync();
-    if (team_.rank() == 0) {
+    grid_.sync();
+    if (grid_.rank() == 0) {
       reduce_lists<Real, kScanThreads>(reduction_args(args_), params_.partials);
     }
   }
 
  private:
   using Base::args_;
+  using Base::grid_;
   using Base::params_;
   using Base::shared_;
-  using Base::team_;
 
-  // Whether a list counts; of approx_ndcg, once its maximal DCG is known.
+  // Whether a list has a loss. For approx_ndcg, valid after its maximal DCG is computed.
   FRL_HD static bool counts(const ListRecord& record) {
     if (record.items.poisoned != 0) return false;
     switch (kLoss) {
@@ -104,7 +106,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     });
   }
 
-  // Calls body(tile) for tiles of lists that count; the gradients of others become 0.
+  // Calls body(tile) for tiles of lists for which counts() is true; zeroes the gradients of others.
   template <typename Body>
   __device__ __forceinline__ void for_counted_tiles(Body&& body) const {
     this->for_tiles([&](const Tile& tile) {
@@ -144,7 +146,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
 
   __device__ __forceinline__ void list_net() {
     ListNetSums* tiles = this->template cells<ListNetSums>(1);
-    ListNetSums* totals = this->template cells<ListNetSums>(0);  // in the list's first cell
+    ListNetSums* totals = this->template cells<ListNetSums>(0);  // in the cell of the first tile
     for_counted_tiles([&](const Tile& tile) {
       ListNetSums own;
       for_gaps(tile, [&](int64_t, double weight, double score_gap, double label_gap) {
@@ -153,7 +155,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       const auto scanned = scan_block<Sweep::kUp, kScanThreads>(loss_shared_.sums, own);
       if (threadIdx.x == 0) tiles[tile.id] = scanned.total;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       ListNetSums sums;
       if (counts(record)) {
@@ -164,7 +166,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       store_value(record, sums.value());
     });
     if (args_.raw_grad == nullptr) return;
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const ListNetSums sums = totals[tile.record.first_tile];
       for_gaps(tile, [&](int64_t position, double weight, double score_gap, double label_gap) {
@@ -176,7 +178,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
 
   // ---- ListMLE
 
-  // The thread's run, for MleRun.
+  // The thread's run, as the Items of MleRun.
   struct MleItems {
     const LongListwise& list;
     const Tile& tile;
@@ -214,13 +216,13 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
           scan_block<Sweep::kDown, kScanThreads>(loss_shared_.log_sums, Run::log_sum(own));
       if (threadIdx.x == 0) log_sums[tile.id] = scanned.total;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       if (!counts(record)) return;
       this->template scan_states<Sweep::kDown>(loss_shared_.log_sums, log_sums + record.first_tile,
                                                record.num_tiles());
     });
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const MleItems own{*this, tile, positions};
       const auto later =
@@ -230,7 +232,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
           scan_block<Sweep::kUp, kScanThreads>(loss_shared_.carries, Run::carry(own));
       if (threadIdx.x == 0) carries[tile.id] = carried.total;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       double value = 0;
       if (counts(record)) {
@@ -241,7 +243,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       store_value(record, value);
     });
     if (args_.raw_grad == nullptr) return;
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const MleItems own{*this, tile, positions};
       const auto carried =
@@ -255,7 +257,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
   static constexpr int kWarps = kScanThreads / kWarpSize;
   static_assert(kScanTile == kWarps * kPowerTile);
 
-  // The items of a list to exponential_scan.cuh: they push 1 and, for gradients, d value / d rank.
+  // The Source of exponential_scan.cuh: items push 1 and, for gradients, d value / d rank.
   struct SoftRankSource {
     static constexpr int kSides = 1;
 
@@ -272,7 +274,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     FRL_HD double push(SweepStep, int64_t place, int feature) const {
       return feature == 0 ? 1 : params.slopes[place];
     }
-    // sum_j (c_j - c_i) sigmoid' of the distance.
+    // For sum_j (c_j - c_i) sigmoid'(distance).
     FRL_HD double query(SweepStep, int64_t place, int feature) const {
       if (features == 1 || feature == 1) return 1;
       return -params.slopes[place];
@@ -282,7 +284,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
   __device__ __forceinline__ void approx_ndcg() {
     Sum* dcg = this->template cells<Sum>(1);
     for_sound_tiles([&](const Tile& tile) { sum_gains(tile, dcg); });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](ListRecord& record) {
       if (record.items.poisoned != 0) return;
       const Sum total = this->template scan_states<Sweep::kUp>(
@@ -291,14 +293,14 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     });
     this->sort_items(~uint64_t{0} >> (64 - 8 * sizeof(Real)));
     for_counted_tiles([&](const Tile& tile) { prepare_soft_ranks(tile); });
-    team_.sync();
+    grid_.sync();
     Sum* values = this->template cells<Sum>(0);
-    sweep(1, -1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
+    sweep(1, -1, [&](const Tile& tile, const double (&sums)[kItemsPerThread]) {
       Sum value;
 #pragma unroll
-      for (int p = 0; p < kScanRun; ++p) {
+      for (int p = 0; p < kItemsPerThread; ++p) {
         if (p >= tile.run_size()) continue;
-        // An item above adds 1 - sigmoid(-distance).
+        // Each item above adds 1 - sigmoid(-distance): `place` counts the ones.
         const int64_t place = tile.run() + p;
         const double rank = static_cast<double>(1 + place) + sums[p];
         double& slope = params_.slopes[tile.record.first + place];
@@ -309,7 +311,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       value = scan_block<Sweep::kUp, kScanThreads>(shared_.sums, value).total;
       if (threadIdx.x == 0) values[tile.id] = value;
     });
-    team_.sync();
+    grid_.sync();
     this->for_lists([&](const ListRecord& record) {
       Sum value;
       if (counts(record)) {
@@ -319,16 +321,16 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
       store_value(record, value.value);
     });
     if (args_.raw_grad == nullptr) return;
-    sweep(2, 1, [&](const Tile& tile, const double (&sums)[kScanRun]) {
+    sweep(2, 1, [&](const Tile& tile, const double (&sums)[kItemsPerThread]) {
 #pragma unroll
-      for (int p = 0; p < kScanRun; ++p) {
+      for (int p = 0; p < kItemsPerThread; ++p) {
         if (p >= tile.run_size()) continue;
         store_gradient(tile.record, tile.run() + p, sums[p] / args_.temperature);
       }
     });
   }
 
-  // In the order of gains; leaves the keys of scores, which come next.
+  // Sums a tile of the DCG in the order of gains, and stores score keys for the next sort.
   __device__ __forceinline__ void sum_gains(const Tile& tile, Sum* dcg) const {
     const auto items = this->items(tile.record);
     const double top_label = label_value(tile.record.items.top_label, args_.label_type);
@@ -356,7 +358,7 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     }
   }
 
-  // A warp's part of a tile. Its first place is that of the warp's first run.
+  // The warp's ScanTile within a tile. It begins with the run of the warp's first lane.
   __device__ __forceinline__ ScanTile part_of(const Tile& tile) const {
     const int64_t place = tile.index * kScanTile + warp_index() * kPowerTile;
     const int64_t end = Lists::clamp(tile.record.items.count, place, place + kPowerTile);
@@ -368,9 +370,9 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     return {params_, record, features, inverse_temperature(args_)};
   }
 
-  // Calls body(tile, sums) for tiles that count: what the items of the thread's run see below them
-  // and, times a sign, above them. All threads of the grid call this; those of a block come to the
-  // body together.
+  // Calls body(tile, sums) for tiles of for_counted_tiles. `sums`: for each item of the thread's
+  // run, the sum over items below plus `sign_above` times the sum over items above. All threads of
+  // the grid call this; all threads of a block call the body.
   template <typename Body>
   __device__ __forceinline__ void sweep(int features, double sign_above, Body&& body) const {
     using Scan = ExponentialScan<SoftRankSource>;
@@ -384,12 +386,12 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
         Scan(source, functions, params_.powers).store_tile(SweepStep{s == 0}, part);
       }
     });
-    team_.sync();
+    grid_.sync();
     scan_parts(features, functions);
-    team_.sync();
+    grid_.sync();
     for_counted_tiles([&](const Tile& tile) {
       const ScanTile part = part_of(tile);
-      double sums[kScanRun] = {};
+      double sums[kItemsPerThread] = {};
       if (part.begin < part.end) {
         const SoftRankSource source = source_of(tile.record, features);
 #pragma unroll 1
@@ -398,8 +400,8 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
           const RunSums seen = Scan(source, functions, params_.powers).look(SweepStep{up}, part);
           const double sign = up ? sign_above : 1;
 #pragma unroll
-          for (int p = 0; p < kScanRun; ++p) {
-            sums[p] += sign * (up ? seen.value[p] : seen.value[kScanRun - 1 - p]);
+          for (int p = 0; p < kItemsPerThread; ++p) {
+            sums[p] += sign * (up ? seen.value[p] : seen.value[kItemsPerThread - 1 - p]);
           }
         }
       }
@@ -407,13 +409,13 @@ class LongListwise : LongListwiseItems<kLoss, Real> {
     });
   }
 
-  // A warp has a list, a sweep, a feature and a power.
+  // One warp per task: a list, sweep, feature and power.
   __device__ __forceinline__ void scan_parts(int features, const ScanFunctions& functions) const {
     const int64_t tasks = int64_t{2} * features * functions.powers;
     const int64_t end = params_.totals->num_lists * tasks;
 #pragma unroll 1
-    for (int64_t task = team_.rank() * kWarps + warp_index(); task < end;
-         task += team_.size() * kWarps) {
+    for (int64_t task = grid_.rank() * kWarps + warp_index(); task < end;
+         task += grid_.size() * kWarps) {
       const ListRecord& record = params_.records[task / tasks];
       if (!counts(record)) continue;
       const SoftRankSource source = source_of(record, features);
@@ -447,7 +449,7 @@ ScanFunctions soft_rank_functions(bool slope) {
   return functions;
 }
 
-// `most_lists`: that may be long; a list has less than one tile that is not full.
+// `most_lists`: upper bound on the number of long lists. Each list has at most one partial tile.
 inline LongListwiseParams lay_out_long_listwise(const ListwiseArgs& args, int64_t most_lists,
                                                 int64_t most_tiles, Workspace& workspace) {
   const int64_t size = args.lists.num_slots;
@@ -463,7 +465,7 @@ inline LongListwiseParams lay_out_long_listwise(const ListwiseArgs& args, int64_
   params.keys = workspace.take<uint64_t>(size);
   params.other = workspace.take<uint32_t>(size);
   params.words =
-      workspace.take<uint32_t>(TeamSort::workspace_words((size + kScanTile - 1) / kScanTile));
+      workspace.take<uint32_t>(GridRadixSort::workspace_words((size + kScanTile - 1) / kScanTile));
   params.scores = workspace.take<double>(size);
   if (args.loss_kind != ListwiseLoss::kApproxNdcg) return params;
   params.slopes = workspace.take<double>(size);
@@ -487,7 +489,7 @@ void run_long_listwise(Queue& queue, const ListwiseArgs& args, const ListPartial
   });
   params.partials = partials;
   dispatch_listwise(args, [&]<ListwiseLoss kLoss, typename Real>() {
-    queue.launch_together(most_tiles, kScanThreads, long_listwise_kernel<kLoss, Real>, params);
+    queue.launch_cooperative(most_tiles, kScanThreads, long_listwise_kernel<kLoss, Real>, params);
   });
 }
 

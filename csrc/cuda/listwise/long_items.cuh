@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The items of long lists in their order, for long.cuh:
+// Orders the items of long lists, for long.cuh:
 //
-//   1. a record for each long list, and which tiles of slots are whose
-//   2. the slots of a tile: items, sort keys, what poisons
-//   3. the sums of these over each list, and over lists
-//   4. every item to its position, in the order of the slots
-//   5. where the loss needs it, a sort by key and a stable one by list
+//   1. a record for each long list, with the index of its first tile of slots
+//   2. the slots of each tile: items, sort keys, poison
+//   3. the reductions of these over each list, and over lists
+//   4. stores every item at its position, in the order of the slots
+//   5. if the loss needs it, a sort by key and a stable sort by list
 //
-// The items of a list then have the consecutive positions [first, first + count), and tiles of
-// kScanTile positions from there on, as many as there are tiles of slots.
+// The items of a list then have the consecutive positions [first, first + count). Tiles of
+// kScanTile positions begin there; their number is that of the tiles of slots.
 //
-// Determinism  tiles are counted from the first slot or position of their list: what they yield
-//              depends on neither the grid nor on other lists
+// Determinism  tiles begin at the first slot or position of their list: their results depend
+//              neither on the grid nor on other lists
 #pragma once
 
 #include <cstddef>
@@ -47,23 +47,23 @@ struct LongListwiseTotals {
   uint64_t varying;  // bits in which sort keys differ
 };
 
-// Room for any State of a tile.
+// Bytes for any State of a tile.
 inline constexpr int kTileCellBytes = 48;
 
-// Arrays are workspace, uninitialised.
+// Arrays are uninitialised workspace.
 struct LongListwiseParams {
   ListwiseArgs args;
   ListPartials partials;
   LongListwiseTotals* totals;
   ListRecord* records;  // by list, ascending
-  std::byte* cells[2];  // [tiles, kTileCellBytes] each, in turns
+  std::byte* cells[2];  // [tiles, kTileCellBytes] each, used alternately
   uint64_t* keys;       // by slot; null without a sort
   uint32_t* indices;    // slots by position
-  uint32_t* other;      // as many, to sort through
-  uint32_t* words;      // TeamSort::workspace_words
-  double* scores;       // by position; of list_mle, behind
-  double* slopes;       // by position: of gains, then d value / d rank
-  // Of approx_ndcg: sigmoid and its derivative, and what tiles of kPowerTile positions add.
+  uint32_t* other;      // scratch of the sort, same size
+  uint32_t* words;      // GridRadixSort::workspace_words
+  double* scores;       // by position; for list_mle, `behind` of MleRun
+  double* slopes;       // by position: weighted gains, then d value / d rank
+  // For approx_ndcg: sigmoid and its derivative, and the sums of tiles of kPowerTile positions.
   ScanFunctions functions[2];
   TileSums<1> powers;
 };
@@ -72,8 +72,8 @@ struct LongListwiseShared {
   LongTableShared table;
   ScanShared<ItemsState, kScanThreads> items;
   ScanShared<Sum, kScanThreads> sums;
-  ScanShared<TeamSort::Count, kScanThreads> counts;
-  TeamSort::Shared sort;
+  ScanShared<GridRadixSort::Count, kScanThreads> counts;
+  GridRadixSort::Shared sort;
 };
 
 // ---- Phases ----------------------------------------------------------------
@@ -94,13 +94,13 @@ class LongListwiseItems {
     int64_t index;  // in the list
     int64_t id;     // among all tiles
 
-    // Of the thread's run, from the list's first on.
+    // First position of the thread's run, relative to the list's first position.
     __device__ __forceinline__ int64_t run() const {
-      return index * kScanTile + int64_t{threadIdx.x} * kScanRun;
+      return index * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     }
-    // How many of a run's positions are items.
+    // The number of items in the thread's run.
     __device__ __forceinline__ int run_size() const {
-      return static_cast<int>(Lists::clamp(record.items.count - run(), 0, kScanRun));
+      return static_cast<int>(Lists::clamp(record.items.count - run(), 0, kItemsPerThread));
     }
     __device__ __forceinline__ bool is_poisoned() const { return record.items.poisoned != 0; }
   };
@@ -116,7 +116,7 @@ class LongListwiseItems {
   __device__ __forceinline__ void for_tiles(Body&& body) const {
     const int64_t num_tiles = params_.totals->num_tiles;
 #pragma unroll 1
-    for (int64_t id = team_.rank(); id < num_tiles; id += team_.size()) {
+    for (int64_t id = grid_.rank(); id < num_tiles; id += grid_.size()) {
       const ListRecord& record =
           record_with<&ListRecord::first_tile>(params_.records, params_.totals->num_lists, id);
       body(Tile{record, id - record.first_tile, id});
@@ -128,12 +128,12 @@ class LongListwiseItems {
   __device__ __forceinline__ void for_lists(Body&& body) const {
     const int64_t num_lists = params_.totals->num_lists;
 #pragma unroll 1
-    for (int64_t list = team_.rank(); list < num_lists; list += team_.size()) {
+    for (int64_t list = grid_.rank(); list < num_lists; list += grid_.size()) {
       body(params_.records[list]);
     }
   }
 
-  // Turns States into those of all that a sweep met before, and returns their total. One block.
+  // Exclusive scan of States in place; returns the total. All threads of one block call this.
   template <Sweep kSweep, typename State>
   __device__ __forceinline__ State scan_states(ScanShared<State, kScanThreads>& shared,
                                                State* states, int64_t size) const {
@@ -155,7 +155,7 @@ class LongListwiseItems {
   __device__ __forceinline__ ListItems<kLoss, Real> items(const ListRecord& record) const {
     return {args_, record.slots.begin};
   }
-  // The slot in the list of one of its positions.
+  // The slot, relative to the list's first, of the item at a position of the list.
   __device__ __forceinline__ int64_t slot_at(const ListRecord& record, int64_t position) const {
     return int64_t{sorted_[record.first + position]} - record.slots.begin;
   }
@@ -164,12 +164,12 @@ class LongListwiseItems {
     params_.partials.at(0, record.slots.begin / kWarpSize, record.list) = sum;
   }
 
-  // All of the above. All threads of the grid call this; afterwards everybody's writes are seen.
+  // Steps 1 to 5. All threads of the grid call this; afterwards all writes are visible to all.
   __device__ __forceinline__ void place_items() {
-    if (team_.rank() == 0) find_lists();
-    team_.sync();
+    if (grid_.rank() == 0) find_lists();
+    grid_.sync();
     for_tiles([&](const Tile& tile) { read_tile(tile); });
-    team_.sync();
+    grid_.sync();
     for_lists([&](ListRecord& record) {
       ItemsState* states = cells<ItemsState>(0) + record.first_tile;
       const ItemsState total = scan_states<Sweep::kUp>(shared_.items, states, record.num_tiles());
@@ -178,38 +178,38 @@ class LongListwiseItems {
         record.items.poisoned = total.template is_poisoned<kLoss>(args_.label_type);
       }
     });
-    team_.sync();
-    if (team_.rank() == 0) number_items();
-    team_.sync();
+    grid_.sync();
+    if (grid_.rank() == 0) number_items();
+    grid_.sync();
     for_tiles([&](const Tile& tile) { place_tile(tile); });
-    team_.sync();
+    grid_.sync();
     sorted_ = params_.indices;
     if constexpr (kSorts) sort_items(params_.totals->varying);
   }
 
-  // Sorts the items of all lists by their keys, which differ in no other bits, and stably by list.
-  // All threads of the grid call this.
+  // Sorts the items of all lists by key, then stably by list. Keys may differ only in the bits of
+  // `varying`. All threads of the grid call this.
   __device__ __forceinline__ void sort_items(uint64_t varying) {
     const LongListwiseTotals& totals = *params_.totals;
     const int64_t num_tiles = (totals.num_items + kScanTile - 1) / kScanTile;
     uint32_t* other = sorted_ == params_.indices ? params_.other : params_.indices;
     KeyedIndices indices{params_.keys, sorted_, other};
-    const TeamSort sorter{params_.words, totals.num_items, num_tiles};
-    sorter.sort(team_, shared_.sort, indices, KeyedIndices::digits_of(varying));
+    const GridRadixSort sorter{params_.words, totals.num_items, num_tiles};
+    sorter.sort(grid_, shared_.sort, indices, KeyedIndices::digits_of(varying));
     if (totals.num_lists > 1) {
       for_tiles([&](const Tile& tile) {
         const unsigned real = real_slots(tile);
         const int64_t list = &tile.record - params_.records;
-        for (int p = 0; p < kScanRun; ++p) {
+        for (int p = 0; p < kItemsPerThread; ++p) {
           if (real >> p & 1u) {
             params_.keys[tile.record.slots.begin + tile.run() + p] = static_cast<uint64_t>(list);
           }
         }
       });
-      team_.sync();
+      grid_.sync();
       const uint64_t last = static_cast<uint64_t>(totals.num_lists - 1);
       const uint64_t lists = ~uint64_t{0} >> __clzll(static_cast<long long>(last));
-      sorter.sort(team_, shared_.sort, indices, KeyedIndices::digits_of(lists));
+      sorter.sort(grid_, shared_.sort, indices, KeyedIndices::digits_of(lists));
     }
     sorted_ = indices.from;
   }
@@ -217,13 +217,13 @@ class LongListwiseItems {
   const LongListwiseParams& params_;
   const ListwiseArgs& args_;
   LongListwiseShared& shared_;
-  const GridTeam team_{};
+  const Grid grid_{};
   uint32_t* sorted_ = nullptr;  // params_.indices or params_.other
 
  private:
-  // ---- 1
+  // ---- Step 1
 
-  // Lists whose offsets are broken may share slots, and are not solved at all.
+  // With broken offsets, lists may share slots; no list is then solved.
   __device__ __forceinline__ void find_lists() {
     const Lists& lists = args_.lists;
     LongListCounts all;
@@ -243,13 +243,13 @@ class LongListwiseItems {
     if (threadIdx.x == 0) *params_.totals = {all.lists, all.tiles, 0, 0};
   }
 
-  // ---- 2
+  // ---- Step 2
 
-  // Bit p: the slot p of the thread's run is an item.
+  // Bit p: slot p of the thread's run is an item.
   __device__ __forceinline__ unsigned real_slots(const Tile& tile) const {
     unsigned real = 0;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t slot = tile.run() + p;
       if (slot >= tile.record.slots.size()) break;
       real |= static_cast<unsigned>(items(tile.record).is_real(slot)) << p;
@@ -264,7 +264,7 @@ class LongListwiseItems {
     const unsigned real = real_slots(tile);
     ItemsState own;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const int64_t slot = tile.run() + p;
       if (slot >= record.slots.size()) break;
       if ((real >> p & 1u) == 0) {
@@ -279,7 +279,7 @@ class LongListwiseItems {
     if (threadIdx.x == 0) cells<ItemsState>(0)[tile.id] = scanned.total;
   }
 
-  // ---- 3
+  // ---- Step 3
 
   __device__ __forceinline__ void number_items() const {
     const int64_t num_lists = params_.totals->num_lists;
@@ -301,16 +301,16 @@ class LongListwiseItems {
     }
   }
 
-  // ---- 4
+  // ---- Step 4
 
   __device__ __forceinline__ void place_tile(const Tile& tile) const {
     const ListRecord& record = tile.record;
     const unsigned real = real_slots(tile);
-    const TeamSort::Count own{static_cast<uint32_t>(__popc(real))};
+    const GridRadixSort::Count own{static_cast<uint32_t>(__popc(real))};
     const auto scanned = scan_block<Sweep::kUp, kScanThreads>(shared_.counts, own);
     int64_t position = record.first + cells<ItemsState>(0)[tile.id].count + scanned.before.count;
 #pragma unroll 1
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       if ((real >> p & 1u) == 0) continue;
       const int64_t slot = tile.run() + p;
       params_.indices[position++] = static_cast<uint32_t>(record.slots.begin + slot);

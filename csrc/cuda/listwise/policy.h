@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tile choices of the listwise losses as data. None of them is measured yet, see policy.h.
+// Tuned sizes of the listwise losses, as data. None of them is measured yet, see lists/policy.h.
 #pragma once
 
 #include "args/listwise.h"
@@ -8,15 +8,15 @@
 
 namespace fused_rankloss::cuda::listwise {
 
-// Lists of up to kBlockListItems slots are short: a warp's with up to kWarpListItems of them, else
-// a block's. A thread has so many consecutive items of either.
+// Lists of up to kBlockListItems slots are short. One warp solves a list of up to kWarpListItems
+// slots, one block a longer list. Either way each thread has kListwiseRun consecutive items.
 inline constexpr int kListwiseRun = kWarpListItems / kWarpSize;
 static_assert(kListwiseRun * kListWarps * kWarpSize == kBlockListItems);
 
-// Blocks a multiprocessor that the compiler must leave registers for: 128 a thread.
+// minBlocksPerMultiprocessor of __launch_bounds__: leaves 128 registers per thread.
 inline constexpr int kListwiseBlocks = 2;
 
-// Soft ranks take more: exponential_scan.cuh keeps a run's numbers in them.
+// Soft ranks need more registers: exponential_scan.cuh keeps the data of a run in them.
 template <ListwiseLoss kLoss>
 inline constexpr int kLongListwiseBlocks = kLoss == ListwiseLoss::kApproxNdcg ? 1 : kListwiseBlocks;
 

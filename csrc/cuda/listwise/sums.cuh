@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sums of the listwise losses, as States of block_scan.cuh, and what a thread does with a run
-// of consecutive items. Warps, blocks and tiles of long lists put these together.
+// The sums of the listwise losses, as States of block_scan.cuh, and the loops of a thread over a
+// run of consecutive items. Short and long lists combine them over warps, blocks and tiles.
 //
 // listnet      with e_i = exp(y_i - max y), f_i = exp(s_i - max s)
 //                value  = (sum_i w_i e_i (log sum_j f_j + max s - s_i)) / sum_j e_j
@@ -13,7 +13,7 @@
 //
 // Numerics     fp64 throughout; nothing overflows at any score, and each exponential has the
 //              relative error of exponential()
-// Determinism  the order of every sum depends on the number of items alone
+// Determinism  the order of every sum depends only on the number of items
 #pragma once
 
 #include "cuda/listwise/items.cuh"
@@ -35,8 +35,8 @@ struct Sum {
 // ---- ListNet ---------------------------------------------------------------
 
 struct ListNetSums {
-  double tops = 0;      // items of the largest score, each of which adds 1 to the scores' sum;
-  double rest = 0;      // what others add, which that might swallow
+  double tops = 0;      // number of items with the largest score: each adds 1 to sum f
+  double rest = 0;      // sum of f over the others, kept apart since it may be tiny beside 1
   double labels = 0;    // sum of e
   double weighted = 0;  // sum of w e
   double spread = 0;    // sum of w e (max s - s)
@@ -77,7 +77,7 @@ struct ListNetSums {
 
 // ---- ListMLE ---------------------------------------------------------------
 
-// log(sum) + top: of a sum of exponentials.
+// A sum of exponentials in log space: log(sum) + top.
 template <typename Real>
 struct LogSum {
   double top = -kInfinity<double>;
@@ -86,7 +86,7 @@ struct LogSum {
   FRL_HD static LogSum combine(const LogSum& earlier, const LogSum& later) {
     if (earlier.sum == 0) return later;
     if (later.sum == 0) return earlier;
-    // By value: a choice of references would have to lie in memory.
+    // By value: selecting a reference would force both into local memory.
     const bool rises = later.top > earlier.top;
     const double top = rises ? later.top : earlier.top, gap = fabs(later.top - earlier.top);
     const double more = rises ? later.sum : earlier.sum, less = rises ? earlier.sum : later.sum;
@@ -99,8 +99,8 @@ struct LogSum {
   __device__ __forceinline__ double log_sum() const { return top + log(sum); }
 };
 
-// What a stretch of the order makes of the q before it: decay * q + passed; and its part of the
-// value.
+// The effect of a range of the order on the q before it, decay * q + passed, and its partial sum of
+// the value.
 struct MleCarry {
   double decay = 1;
   double passed = 0;
@@ -116,9 +116,9 @@ struct MleCarry {
   }
 };
 
-// What a thread does with consecutive items, 0 to items.size(), in the order of labels. They are of
-// a class that reads score(p) and weight(p), which is c, keeps a number behind(p) for each, and
-// takes the gradients.
+// The loops of a thread over consecutive items, 0 to items.size(), in the order of labels. Items
+// provides score(p) and weight(p), which is c, storage behind(p) for one value per item, and
+// store_gradient().
 template <typename Real>
 struct MleRun {
   template <class Items>
@@ -131,7 +131,7 @@ struct MleRun {
     return sum;
   }
 
-  // Stores l_{t+1} - s_t. `log_sum`: l of what comes after the run.
+  // Stores l_{t+1} - s_t. `log_sum`: l of the items after the run.
   template <class Items>
   __device__ __forceinline__ static void find_behind(const Items& items, double log_sum) {
 #pragma unroll 1
@@ -154,7 +154,7 @@ struct MleRun {
     return carry;
   }
 
-  // `passed`: what comes to the run.
+  // `passed`: the decayed q of the item before the run.
   template <class Items>
   __device__ __forceinline__ static void store_gradients(const Items& items, double passed) {
 #pragma unroll 1
@@ -175,13 +175,12 @@ struct MleRun {
 
 // ---- ApproxNDCG ------------------------------------------------------------
 
-// By what the difference of two scores is multiplied. Two scores are subtracted before anything
-// else happens to them: relative to a third one, such as the largest, small differences would be
-// lost.
+// The factor of a difference of two scores. Scores are subtracted from each other first: relative
+// to a third score, such as the largest, small differences would be lost.
 FRL_HD double inverse_temperature(const ListwiseArgs& args) {
   constexpr double kLargest = 0x1.fffffffffffffp1023;
   const double inverse = 1 / args.temperature;
-  return inverse < kLargest ? inverse : kLargest;  // times 0 it is 0
+  return inverse < kLargest ? inverse : kLargest;  // finite, so that 0 times it is 0
 }
 
 // The sum of sigmoid((s_j - s) scale) over the columns [0, size) of a tile.
@@ -209,7 +208,7 @@ __device__ __forceinline__ double soft_slopes(Columns& columns, Columns& slopes,
   return sum;
 }
 
-// The soft rank from the sum over all columns: an item adds 1/2 to its own.
+// The soft rank from the sum over all columns, which includes 1/2 for the item itself.
 FRL_HD double soft_rank(double steps) { return steps + 0.5; }
 
 }  // namespace fused_rankloss::cuda::listwise

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Which kernels solve a call of pairwise_forward, in their order:
+// Chooses the kernels of a call of pairwise_forward, in launch order:
 //
-//   a batch of lists    that of short lists, then those of long lists if some may be longer
-//   few lists           the tile kernel, then those of long lists if some may be very long
+//   a batch of lists    the short-list kernel, then the long-list kernels if some may be longer
+//   few lists           the tile kernel, then the long-list kernels if some may be very long
 //
-// The last of them finishes the call. The host knows the number of lists and slots, but not how
-// long each list is: lists that turn out to be some other kernel's are left to it on the device, by
-// their number of slots.
+// The last kernel finishes the call. The host knows the number of lists and slots, but not the
+// length of each list. So each kernel skips, on the device, the lists whose number of slots belongs
+// to another kernel.
 #pragma once
 
 #include "cuda/lists/weight_units.cuh"
@@ -18,9 +18,9 @@
 namespace fused_rankloss::cuda::pairwise {
 
 struct PairwiseRoute {
-  bool is_batch;                         // a warp or block for each list, else tiles
-  int64_t crossover;                     // lists of more slots are sorted
-  int64_t one_launch = kOneLaunchSlots;  // up to so many slots, in the kernel of long lists itself
+  bool is_batch;                         // one warp or block per list, otherwise tiles
+  int64_t crossover;                     // threshold: lists of more slots are sorted
+  int64_t one_launch = kOneLaunchSlots;  // up to this many slots, the long-list kernel itself sorts
 };
 
 inline PairwiseRoute route_of(const PairwiseArgs& args) {

@@ -10,15 +10,15 @@
 
 namespace fused_rankloss::cuda::pairwise {
 
-// The kernel of lists of up to `longest` slots. It finishes the call, unless there are `partials`
-// for the kernels of the longer lists, which come after it. short.cu compiles it for a GPU.
+// Launches the kernel for lists of up to `longest` slots. It finishes the call, unless `partials`
+// are given for the kernels of longer lists, which are launched after it. Instantiated in short.cu.
 template <class Queue>
 void run_short_lists(Queue& queue, const PairwiseArgs& args, std::string_view loss_name,
                      int64_t longest, const ListPartials& partials = {});
 
-// The kernels of the lists of more than partials.crossover slots, which finish the call; those of
-// the other lists come first. Calls of up to `one_launch` slots are sorted by the kernel itself.
-// long.cu compiles them for a GPU.
+// Launches the kernels for lists of more than partials.crossover slots, which finish the call; the
+// kernels of the other lists are launched before. Calls of up to `one_launch` slots are sorted by
+// the kernel itself. Instantiated in long.cu.
 template <class Queue>
 void run_long_lists(Queue& queue, const PairwiseArgs& args, std::string_view loss_name,
                     const ListPartials& partials, int64_t one_launch);

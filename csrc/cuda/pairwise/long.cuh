@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pair losses of long lists in O(n log n): sorted by score once, then ceil(log2 L) rounds for L
-// levels of labels.
+// Pair losses of long lists in O(n log n): one sort by score, then ceil(log2 L) rounds for L
+// grades.
 //
-//   prepare_kernel      sort keys and slots of all items; poisoned lists; up to 8 levels of labels
-//   radix sort          by score, and stably by list where there are several
-//   long_lists_kernel   everything else, in phases with a barrier of the whole grid between them
+//   prepare_kernel      sort keys and slots of all items; poisoned lists; up to 8 distinct labels
+//   radix sort          by score; for several lists, then a stable sort by list
+//   long_lists_kernel   everything else, in phases with a grid barrier between them
 //
-// Calls of up to kOneLaunchSlots are one launch: that kernel does all of it (long_sort.cuh).
+// Calls of up to kOneLaunchSlots are one launch: that kernel does all steps (long_sort.cuh).
 //
-// Sorted, the items of a list have the positions that are its slots' numbers, padding at their end.
-// A round (score_order.cuh) takes these phases:
+// After the sort, the items of a list are at positions equal to its slots' indices, padding last. A
+// round (score_order.cuh) has these phases:
 //
 //   1. bits of the labels and heads of segments, their prefix counts within tiles
-//   2. the scan over tiles; where the loss needs moments, these within tiles, and their scan
-//   3. each item's stretch of violating partners, and what follows from it; the next round's order
+//   2. the scan over tiles; if the loss needs moments, these within tiles, and their scan
+//   3. each item's range of violating partners, its sums and gradient; the next round's order
 //
-// Mapping      A block a tile of consecutive positions, over and over; as many blocks as the GPU
-//              holds at once. The scans over tiles are one block's. K margins share sort, scans and
+// Mapping      One block per tile of consecutive positions, in a grid-stride loop over a persistent
+//              grid. One block does the scans over tiles. K margins share sort, scans and
 //              partitions.
-// Memory       37 bytes a slot for fp32 scores, 28 where gradients are counts, see LongListsPlan. A
-//              round streams some 30 and gathers labels, weights and gradients by slot.
-// Numerics     Which pairs violate the margin is decided exactly; counts are integers, everything
-//              else is in fp64 from non-negative terms, but for the loss of counts: see CountTerm.
+// Memory       37 bytes per slot for fp32 scores, 28 if gradients are counts, see LongListsPlan. A
+//              round streams about 30 and gathers labels, weights and gradients by slot.
+// Numerics     Whether a pair violates the margin is decided exactly. Counts are integers.
+//              Everything else is in fp64 from non-negative terms, except the loss of counts: see
+//              CountTerm.
 // Determinism  Bitwise: tiles do not depend on the grid, one thread adds to a gradient in a round,
 //              and every sum has a fixed order
 #pragma once
@@ -42,26 +43,26 @@ struct LongListsShared {
   SharedArray<ListPartial, kScanThreads / kWarpSize> partials;
 };
 
-template <class Term, class Team>
+template <class Term, class GridType>
 class LongLists {
  public:
   using Real = typename Term::Real;
   using Key = ScoreKey<Real>;
 
-  __device__ __forceinline__ LongLists(const Team& team, LongListsShared& shared,
+  __device__ __forceinline__ LongLists(const GridType& grid, LongListsShared& shared,
                                        const LongListsParams<Real>& params)
-      : team_(team), shared_(shared), params_(params), args_(params.args) {}
+      : grid_(grid), shared_(shared), params_(params), args_(params.args) {}
 
-  // All threads of the team call this.
+  // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
     SortedSlots<Key> slots{params_.orders[0], params_.orders[1], args_.lists.num_lists > 1};
-    if (params_.sort_digits != 0) sort_slots(team_, shared_.labels.sort, params_, slots);
+    if (params_.sort_digits != 0) sort_slots(grid_, shared_.labels.sort, params_, slots);
     if (*params_.any_long != 0) {
       solve_rounds(slots.from, slots.to);
       sum_long_lists();
-      team_.sync();
+      grid_.sync();
     }
-    if (team_.rank() == 0) reduce_lists<Real, kScanThreads>(args_, params_.partials);
+    if (grid_.rank() == 0) reduce_lists<Real, kScanThreads>(args_, params_.partials);
   }
 
  private:
@@ -90,7 +91,7 @@ class LongLists {
                                 params_.levels,
                                 params_.segments.size,
                                 params_.segments.num_tiles()};
-    if (ranks.sort(team_, shared_.labels, args_) == order.ranks) return;
+    if (ranks.sort(grid_, shared_.labels, args_) == order.ranks) return;
     next.ranks = order.ranks;
     order.ranks = ranks.other;
   }
@@ -99,36 +100,36 @@ class LongLists {
                                               int bit) {
     const int64_t num_tiles = round.segments.num_tiles();
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < num_tiles; tile += grid_.size()) {
       make_records(round, tile, bit);
     }
-    team_.sync();
-    if (team_.rank() == 0) scan_tiles(round.segments, shared_.records);
+    grid_.sync();
+    if (grid_.rank() == 0) scan_tiles(round.segments, shared_.records);
     if constexpr (Term::kMoments) {
       store_moments<Sweep::kUp>(round);
       store_moments<Sweep::kDown>(round);
-      team_.sync();
-      if (team_.rank() == 0) scan_moments<Sweep::kUp>(round);
-      if (team_.rank() == team_.size() - 1) scan_moments<Sweep::kDown>(round);
+      grid_.sync();
+      if (grid_.rank() == 0) scan_moments<Sweep::kUp>(round);
+      if (grid_.rank() == grid_.size() - 1) scan_moments<Sweep::kDown>(round);
     }
-    team_.sync();
+    grid_.sync();
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < num_tiles; tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < num_tiles; tile += grid_.size()) {
       answer_tile(round, tile);
       if (!round.last) partition_tile(round, next, tile);
     }
-    team_.sync();
+    grid_.sync();
   }
 
   // ---- Phase 1
 
-  // Which segment of its list an item is in: what the ranks have in common above the bit.
+  // The segment of an item within its list: the bits of its rank above `bit`.
   FRL_HD static uint64_t segment_of(uint32_t rank, int bit) {
     return rank == kInertRank ? ~uint64_t{0} : uint64_t{rank} >> (bit + 1);
   }
 
   __device__ __forceinline__ void make_records(const Round<Real>& round, int64_t tile, int bit) {
-    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kScanRun;
+    const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
     const bool make_ranks = round.first && !params_.levels->is_sorted_by();
     RunOf<uint32_t> ranks;
     if (!make_ranks) ranks = load_run(round.order.ranks, first);
@@ -136,13 +137,14 @@ class LongLists {
     unsigned more = 0, heads = starts;
     uint64_t previous = 0;
     if (first > 0 && first <= round.segments.size) {
-      // In the first round, ranks of other threads may not be there yet, nor are they needed.
+      // In the first round, other threads may not have stored their ranks yet, but only inertness
+      // is needed.
       const bool inert = round.order.keys[first - 1] == kInertKey<Key>;
       const uint32_t rank = inert ? kInertRank : 0;
       previous = segment_of(round.first ? rank : round.order.ranks[first - 1], bit);
     }
 #pragma unroll
-    for (int p = 0; p < kScanRun; ++p) {
+    for (int p = 0; p < kItemsPerThread; ++p) {
       const bool there = first + p < round.segments.size;
       if (!there) {
         ranks.at[p] = kInertRank;
@@ -165,8 +167,8 @@ class LongLists {
     return params_.levels->rank(LevelTable::key(args_, round.order.slots[position]));
   }
 
-  // Two equal infinities of different labels, whose difference has no value, poison their list. In
-  // the order of scores, some such two are neighbours.
+  // Two equal infinite scores with different labels poison their list, since their difference is
+  // undefined. If there are such items, two of them are neighbours in the order of scores.
   __device__ __forceinline__ void check_infinities(const Round<Real>& round, int64_t position) {
     const Key key = round.order.keys[position];
     const Real score = value_of_key(key);
@@ -184,7 +186,7 @@ class LongLists {
   __device__ __forceinline__ void store_moments(const Round<Real>& round) {
     const auto sweep = Term::template sweep<kSweep>(args_, round);
 #pragma unroll 1
-    for (int64_t tile = team_.rank(); tile < round.segments.num_tiles(); tile += team_.size()) {
+    for (int64_t tile = grid_.rank(); tile < round.segments.num_tiles(); tile += grid_.size()) {
       sweep.store_tile(shared_.moments, tile);
     }
   }
@@ -228,24 +230,24 @@ class LongLists {
           stored = sum;
         }
       }
-      __syncthreads();  // before the windows of the next margin
+      __syncthreads();  // before the next margin overwrites the windows
     }
   }
 
-  // No position of the tile is behind the end of the segment that its first one is in.
+  // Whether a segment that ends at `end` and contains the tile's first position contains all of it.
   FRL_HD bool ends_tile(Position end, int64_t tile) const {
     return end >= params_.segments.size || end >= (tile + 1) * kScanTile;
   }
 
-  // The long list that has a position.
+  // The long list of a position, or kNoList.
   __device__ __forceinline__ int64_t list_at(Position position) const {
     if (position >= params_.segments.size) return kNoList;
     const int64_t list = list_of(args_.lists, position);
     return params_.is_long(list) ? list : kNoList;
   }
 
-  // Four searches, a thread each: the stretches of all items of the tile end between those of its
-  // first and its last score, whichever boundary convention is asked for.
+  // Four searches, one per thread. The range ends of all items of the tile lie between those of its
+  // first and last score, for either value of boundary_grad.
   __device__ __forceinline__ void find_windows(const Round<Real>& round, int64_t tile, Span segment,
                                                double margin) {
     const int search = static_cast<int>(threadIdx.x);
@@ -275,11 +277,11 @@ class LongLists {
     return partial;
   }
 
-  // The less relevant items of a segment go before the more relevant ones.
+  // Stable partition: the less relevant items of a segment go before the more relevant ones.
   __device__ __forceinline__ void partition_tile(const Round<Real>& round, const Order<Key>& next,
                                                  int64_t tile) const {
 #pragma unroll 1
-    for (int i = 0; i < kScanRun; ++i) {
+    for (int i = 0; i < kItemsPerThread; ++i) {
       const int64_t at = tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);
       if (at >= round.segments.size) break;
       const Position position = static_cast<Position>(at);
@@ -296,11 +298,11 @@ class LongLists {
 
   // ---- Sums of lists
 
-  // The partials of a long list are one a tile that is all its own, and one a chunk elsewhere.
+  // A long list has one partial per tile that lies within the list, and one per chunk elsewhere.
   __device__ __forceinline__ void sum_long_lists() {
     constexpr int64_t kChunks = kScanTile / kWarpSize;
 #pragma unroll 1
-    for (int64_t list = team_.rank(); list < args_.lists.num_lists; list += team_.size()) {
+    for (int64_t list = grid_.rank(); list < args_.lists.num_lists; list += grid_.size()) {
       if (!params_.is_long(list)) continue;
       const Range positions = list_positions(args_.lists, list);
       const int64_t begin = positions.begin / kWarpSize;
@@ -326,7 +328,7 @@ class LongLists {
     }
   }
 
-  const Team& team_;
+  const GridType& grid_;
   LongListsShared& shared_;
   const LongListsParams<Real>& params_;
   const PairwiseArgs& args_;
@@ -336,8 +338,8 @@ template <class Term>
 __global__ void __launch_bounds__(kScanThreads, kLongListsBlocks)
     long_lists_kernel(const __grid_constant__ LongListsParams<typename Term::Real> params) {
   __shared__ LongListsShared shared;
-  const GridTeam team;
-  LongLists<Term, GridTeam>(team, shared, params).solve();
+  const Grid grid;
+  LongLists<Term, Grid>(grid, shared, params).solve();
 }
 
 }  // namespace fused_rankloss::cuda::pairwise

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The steps of long.cuh in their order, and the memory that they need.
+// The launches of long.cuh in order, and their workspace.
 #pragma once
 
 #include "common/workspace.h"
@@ -38,7 +38,7 @@ struct LongListsPlan {
                      score_keys_kernel<Real>, params);
       }
     }
-    queue.launch_together(num_tiles(), kScanThreads, long_lists_kernel<Term>, params);
+    queue.launch_cooperative(num_tiles(), kScanThreads, long_lists_kernel<Term>, params);
   }
 
  private:
@@ -52,14 +52,15 @@ struct LongListsPlan {
     params.poisoned = workspace.take<uint32_t>(args.lists.num_lists);
     params.any_long = workspace.take<uint32_t>(1);
     for (Order<Key>& order : params.orders) {
-      // LabelRanks has 64-bit keys of labels where the keys begin; of fp32 scores, these and slots.
+      // LabelRanks stores 64-bit label keys from the beginning of `keys` on. With fp32 scores these
+      // extend over `slots`.
       order.keys = workspace.take<Key>(size);
       order.slots = workspace.take<uint32_t>(size);
       order.ranks = workspace.take<uint32_t>(size);
     }
     params.segments = {workspace.take<RunRecord>(tiles * kScanThreads),
                        workspace.take<TileRecord>(tiles), args.lists.num_slots};
-    params.words = workspace.take<uint32_t>(TeamSort::workspace_words(tiles) + tiles);
+    params.words = workspace.take<uint32_t>(GridRadixSort::workspace_words(tiles) + tiles);
     if constexpr (Term::kMoments) {
       for (int sweep = 0; sweep < 2; ++sweep) {
         params.moments.checkpoints[sweep] = workspace.take<GapMoments>(size / kCheckpoint);
@@ -72,7 +73,7 @@ struct LongListsPlan {
   }
 };
 
-// Calls `body.operator()<Term>()` with the term for a call's long lists.
+// Calls `body.operator()<Term>()` with the term of a call's long lists.
 template <typename Body>
 void dispatch_long_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
   const auto dispatch = [&]<typename Real>() {

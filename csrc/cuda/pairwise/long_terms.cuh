@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What an item of a long list makes of the stretch of its segment that violates the margin with it
-// (score_order.cuh), in one round and for one margin:
+// The sums of an item of a long list over its violating partners, which are one range of its
+// segment (score_order.cuh), in one round and for one margin:
 //
 //   LongCounts        the unweighted hinge with boundary_grad 0 or 1: integer counts
 //   LongValues<Loss>  everything else: moments of the gaps, times weights
 //
-// As in terms.cuh, the number of pairs and the sums of values, slopes and gradients come
-// from here. Of a segment's pairs, all are counted by its first item.
+// As in terms.cuh, a term computes the number of pairs and the sums of values, slopes and
+// gradients. The first item of a segment counts all of its pairs.
 #pragma once
 
 #include "args/pairwise.h"
@@ -17,13 +17,13 @@
 
 namespace fused_rankloss::cuda::pairwise {
 
-// A round of bit decomposition, ready to be asked.
+// The data of one round of the bit decomposition.
 template <typename Real>
 struct Round {
   Order<ScoreKey<Real>> order;
   Segments segments;
-  MomentArrays moments;  // where the term needs them
-  double* gradients;     // [K, slots], as well: sums of the rounds so far
+  MomentArrays moments;  // if the term needs them
+  double* gradients;     // [K, slots], if the term needs moments: sums of the rounds so far
   bool first;
   bool last;
 };
@@ -34,9 +34,9 @@ struct LongItem {
   uint32_t slot;
   int64_t list;
   Real score;
-  bool more;     // the more relevant one in this round
-  Span segment;  // that it is in
-  Span window;   // of the segment, where its stretch ends
+  bool more;     // more relevant in this round
+  Span segment;  // the item's segment
+  Span window;   // part of the segment in which its range of violating partners ends
 
   FRL_HD bool counts_pairs() const { return position == segment.begin; }
 };
@@ -60,7 +60,7 @@ class LongCounts {
     store_gradient(item.slot, gradient);
     ListPartial partial;
     if (item.more) partial.slope = static_cast<double>(count);
-    // None is worth nothing, at an infinite margin or score, too.
+    // No violating pairs add exactly 0, even with an infinite margin or score.
     if (partial.slope != 0) partial.value.add_product(partial.slope, margin_);
     if (count != 0) {
       partial.value.add_product(static_cast<double>(gradient), static_cast<double>(item.score));
@@ -84,7 +84,7 @@ class LongCounts {
     return stretch.size() - round_.segments.less_in(stretch);
   }
 
-  // Rounds add up in the result itself.
+  // The rounds accumulate in the output.
   FRL_HD void store_gradient(uint32_t slot, int64_t gradient) const {
     if (args_.raw_grad == nullptr) return;
     int32_t& sum = static_cast<int32_t*>(args_.raw_grad)[k_ * args_.lists.num_slots + slot];
@@ -99,8 +99,8 @@ class LongCounts {
 
 // ---- Values ----------------------------------------------------------------
 
-// A pair's weight is a factor of each of its items. At the boundary the slope of an indicator is a
-// blend of its limits from both sides, each of which is a stretch of its own.
+// A pair's weight is a product of one factor per item. At the boundary, the slope of an indicator
+// is a blend of its limits from both sides. Each limit has its own range of violating partners.
 template <typename Loss, typename RealT>
 class LongValues {
  public:
@@ -162,7 +162,7 @@ class LongValues {
 
   FRL_HD double gap(double more, double less) const { return margin_ - (more - less); }
 
-  // Moments of the gaps between a more relevant item and the less relevant ones it violates.
+  // Moments of the gaps between a more relevant item and its violating less relevant partners.
   __device__ __forceinline__ GapMoments above(const LongItem<Real>& item, bool inclusive) const {
     const Reaches<ScoreKey<Real>> reaches{round_.order.keys, margin_, inclusive};
     const Position begin = reaches.first_reaching(item.window, item.score);
@@ -181,7 +181,7 @@ class LongValues {
     return moments;
   }
 
-  // Rounds add up in fp64, and the last one rounds.
+  // The rounds accumulate in fp64; the last one rounds to Real.
   FRL_HD void store_gradient(const LongItem<Real>& item, double gradient) const {
     if (args_.raw_grad == nullptr) return;
     const int64_t index = k_ * args_.lists.num_slots + item.slot;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Batches of short lists: the pairs of each list enumerated by one warp or one block
-// (short_pairs.cuh), or counted there, in one launch.
+// Batches of short lists: one warp or one block enumerates or counts the pairs of each list
+// (short_pairs.cuh), in one launch.
 //
-// Mapping      short_batch.cuh: a list of up to kWarpListItems slots is one warp's, a longer one a
-//              whole block's, up to kBlockListItems to count and kValueListItems to sum values.
-//              Longer ones are left to other kernels. K margins are K times as many blocks.
-// Memory       The workspace is 24 bytes for every block
-// Determinism  Bitwise, and a list's sums depend on nothing outside of it. The one atomic counts
+// Mapping      short_batch.cuh: one warp per list of up to kWarpListItems slots, one block per
+//              longer list: up to kBlockListItems for counts, kValueListItems for sums of values.
+//              Longer lists are left to other kernels. K margins take K times the blocks.
+// Memory       The workspace has 24 bytes per block
+// Determinism  Bitwise; a list's sums do not depend on the other lists. The only atomic counts
 //              finished blocks.
 #pragma once
 
@@ -21,13 +21,13 @@ namespace fused_rankloss::cuda::pairwise {
 
 struct ShortListsParams : ShortListsEnd {
   PairwiseArgs args;
-  int64_t longest;  // longer lists are left alone
+  int64_t longest;  // longer lists are skipped
   int64_t blocks_per_margin;
   int32_t lists_per_block;
 };
 
 template <class Term>
-__global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename Term::Real>)
+__global__ void __launch_bounds__(WarpOrBlock::kBlockThreads, kListBlocks<typename Term::Real>)
     short_lists_kernel(const __grid_constant__ ShortListsParams params) {
   __shared__ ShortListsShared<Term> shared;
 
@@ -37,12 +37,12 @@ __global__ void __launch_bounds__(ListTeam::kBlockThreads, kListBlocks<typename 
   const BlockLists own = lists_of_block(args.lists, block, params.lists_per_block);
   const Term term(args, args.margin_of(k));
   for_short_lists(args.lists, own, params.longest, [&](bool is_block, int i, const Range& slots) {
-    ListTeam team(shared.team, is_block);
+    WarpOrBlock group(shared.group, is_block);
     const ShortList list{slots.begin, k * args.lists.num_slots + slots.begin,
                          static_cast<int>(slots.size()), args.unit(own.first + i)};
-    const ListPartial sum = solve_list(term, team, shared, args, list);
-    if (team.thread() == 0) shared.sums.store(i, sum);
-    team.sync();  // before the next list's items overwrite this one's
+    const ListPartial sum = solve_list(term, group, shared, args, list);
+    if (group.thread() == 0) shared.sums.store(i, sum);
+    group.sync();  // before the next list's items overwrite this one's
   });
   end_short_lists<typename Term::Real>(params, args, k, own, params.longest, shared.sums,
                                        params.blocks_per_margin);
@@ -56,7 +56,7 @@ void run_short_lists(Queue& queue, const PairwiseArgs& args, std::string_view lo
   const ShortListsParams params{short_lists_end(queue, partials, blocks), args, longest,
                                 grid.num_blocks, grid.lists_per_block};
   dispatch_term(args, loss_name, [&]<class Term>() {
-    queue.launch(blocks, ListTeam::kBlockThreads, short_lists_kernel<Term>, params);
+    queue.launch(blocks, WarpOrBlock::kBlockThreads, short_lists_kernel<Term>, params);
   });
 }
 

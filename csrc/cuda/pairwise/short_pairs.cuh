@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pairs of one list, enumerated by a team of threads (short.cuh has the batch).
+// The pairs of one list, enumerated by a group of threads (short.cuh has the batch).
 //
 //   list_sum = sum_{i, j of one list, y_i > y_j} w_ij phi(m - (s_i - s_j))                    (1)
 //
-// A list's items are first put in the order of their labels. An item's partners are then what comes
-// before its own label, [0, lower), and what comes after it, [higher, n):
+// A list's items are first ordered by label. The partners of an item are then the items with lower
+// labels, [0, lower), and those with higher labels, [higher, n):
 //
 //   cells   0 ........ lower ...... higher ........ n
 //           y < y_t  |   y = y_t   |    y > y_t
 //
-// No pair compares labels, and nothing is done for two items of one label: half of all (row,
-// column) meetings with two labels, a fifth with five. Ordering takes one pass a label, from the
-// lowest. With many labels that would cost more than it saves: after kListLevels of them the rest
-// stays as it is, in a tail of its own whose items do compare labels with each other.
+// No pair compares labels, and pairs of equal labels cost nothing: half of all (row, column) pairs
+// with two grades, a fifth with five. Ordering takes one pass per grade, from the lowest up. With
+// many grades that would cost more than it saves. So after kListLevels grades, the remaining items
+// form an unordered tail, whose items do compare labels with each other.
 //
-// Mapping      A thread holds every 32nd (or 256th) item while they are ordered, then every 32nd
-//              row, so that the rows of a warp are neighbours and go through their partners
-//              together
-// Memory       Slots are read once, gradients written once. The ordered items lie in shared memory,
-//              where a warp reads one column at a time.
+// Mapping      Each thread holds every 32nd (or 256th) item while they are ordered, then every 32nd
+//              row, so that the rows of a warp are neighbours and loop over the same columns
+// Memory       Slots are read once, gradients are written once. The ordered items are in shared
+//              memory, where a warp reads one column at a time.
 // Numerics     as in terms.cuh
-// Determinism  Bitwise: one thread has all partners of a row, and sums over rows have a fixed order
+// Determinism  Bitwise: one thread processes all partners of a row, and sums over rows have a fixed
+//              order
 #pragma once
 
 #include "cuda/lists/shared_sort.cuh"
@@ -34,15 +34,15 @@ namespace fused_rankloss::cuda::pairwise {
 
 // ---- Ordering items by label -----------------------------------------------
 
-// Where an item comes from and where its partners are.
+// The slot of an item in a cell, and the cells of its partners.
 struct Place {
-  uint32_t slot : 10;    // counted from the list's first
-  uint32_t lower : 11;   // cells before this one have lower labels: here its label's run begins
+  uint32_t slot : 10;   // relative to the list's first slot
+  uint32_t lower : 11;  // cells before this one have lower labels; the item's own label begins here
   uint32_t higher : 11;  // cells from this one on have higher labels
 };
 static_assert(kBlockListItems <= 1024, "a Place holds 10 bits of a slot");
 
-// What sorting takes.
+// Shared memory for sorting.
 struct SortShared {
   CellWords keys;
   SharedArray<uint16_t, kBlockListItems> cells;
@@ -57,15 +57,15 @@ struct ShortListsShared {
   SharedArray<Place, kBlockListItems> places;
   std::conditional_t<Term::kCounts, SortShared, NoSort> sorting;
   SharedArray<ListPartial, kListWarps> sums;  // of the block's lists
-  ListTeamShared team;
+  WarpOrBlockShared group;
 };
 
 // A list, for one margin.
 struct ShortList {
-  int64_t begin;       // its first slot
-  int64_t first_grad;  // where that one's gradient is
-  int size;            // slots
-  double unit;         // of its gradients
+  int64_t begin;       // first slot
+  int64_t first_grad;  // index of the first slot's gradient
+  int size;            // number of slots
+  double unit;         // unit of the gradients
 };
 
 struct LabelOrder {
@@ -75,18 +75,18 @@ struct LabelOrder {
 
 // Puts the items of a list into cells, ordered by label, and zeroes the gradient of its padding.
 template <class Term>
-__device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& team,
+__device__ __forceinline__ LabelOrder order_items(const Term& term, WarpOrBlock& group,
                                                   ShortListsShared<Term>& shared,
                                                   const PairwiseArgs& args, const ShortList& own) {
   using Key = typename Term::Key;
   using Real = typename Term::Real;
-  constexpr int kOwn = ListTeam::kOwn;
+  constexpr int kOwn = WarpOrBlock::kOwn;
 
-  // Item r of a thread is team.size() slots behind its item r - 1.
+  // Striped arrangement: item r of a thread is group.size() slots after item r - 1.
   unsigned waiting = 0;  // bit r: item r is real and has no cell yet
 #pragma unroll
   for (int r = 0; r < kOwn; ++r) {
-    const int slot = team.thread() + r * team.size();
+    const int slot = group.thread() + r * group.size();
     if (slot >= own.size) continue;
     if (args.lists.is_real(own.begin + slot)) {
       waiting |= 1u << r;
@@ -95,7 +95,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
     }
   }
   const auto slot_of = [&, real = waiting](int r) {
-    return real >> r & 1u ? own.begin + team.thread() + r * team.size() : int64_t{-1};
+    return real >> r & 1u ? own.begin + group.thread() + r * group.size() : int64_t{-1};
   };
   Key labels[kOwn];
   Real scores[kOwn];
@@ -112,7 +112,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
     return warp_min(least);
   };
 
-  // Gives the items of `chosen` the cells from `begin` on; they are no partners of each other.
+  // Stores the items of `chosen` in the cells from `begin` on. They are no partners of each other.
   const auto place = [&](unsigned chosen, int begin) {
     waiting &= ~chosen;
     unsigned votes[kOwn];
@@ -122,14 +122,14 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
       votes[r] = __ballot_sync(kAllLanes, chosen >> r & 1u);
       picked += __popc(votes[r]);
     }
-    const Selection<Key> selection = team.select(picked, least_waiting());
+    const Selection<Key> selection = group.select(picked, least_waiting());
     int cell = begin + selection.before;
     const unsigned earlier_lanes = (1u << lane_index()) - 1;
 #pragma unroll
     for (int r = 0; r < kOwn; ++r) {
       if (chosen >> r & 1u) {
-        const int own_cell = team.first_cell() + cell + __popc(votes[r] & earlier_lanes);
-        const int slot = team.thread() + r * team.size();
+        const int own_cell = group.first_cell() + cell + __popc(votes[r] & earlier_lanes);
+        const int slot = group.thread() + r * group.size();
         shared.items.store(own_cell, term.item(scores[r], weights[r], labels[r]));
         shared.places.store(own_cell, {static_cast<uint32_t>(slot), static_cast<uint32_t>(begin),
                                        static_cast<uint32_t>(begin + selection.total)});
@@ -142,7 +142,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
   int picked = 0;
 #pragma unroll
   for (int r = 0; r < kOwn; ++r) picked += __popc(__ballot_sync(kAllLanes, waiting >> r & 1u));
-  Selection<Key> selection = team.select(picked, least_waiting());
+  Selection<Key> selection = group.select(picked, least_waiting());
   LabelOrder order{selection.total, 0};
 #pragma unroll 1
   for (int level = 0; level < kListLevels && order.tail < order.size; ++level) {
@@ -155,16 +155,16 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, ListTeam& te
     order.tail += selection.total;
   }
   if (order.tail < order.size) place(waiting, order.tail);
-  team.sync();
+  group.sync();
   return order;
 }
 
 // Sorts the items of each label, and of the tail, by score. All threads of the block call this.
 template <class Term>
-__device__ __forceinline__ void sort_labels(const ListTeam& team, ShortListsShared<Term>& shared,
-                                            int size) {
-  constexpr int kThreads = ListTeam::kBlockThreads;
-  constexpr int kOwn = ListTeam::kOwn;
+__device__ __forceinline__ void sort_labels(const WarpOrBlock& group,
+                                            ShortListsShared<Term>& shared, int size) {
+  constexpr int kThreads = WarpOrBlock::kBlockThreads;
+  constexpr int kOwn = WarpOrBlock::kOwn;
   constexpr bool kOneWord = sizeof(typename Term::Real) == 4;  // for run and score
   const int thread = static_cast<int>(threadIdx.x);
   SortShared& sorting = shared.sorting;
@@ -177,14 +177,14 @@ __device__ __forceinline__ void sort_labels(const ListTeam& team, ShortListsShar
     sorting.cells.store(cell, static_cast<uint16_t>(cell));
   }
   __syncthreads();
-  sort_cells(team, sorting.keys, sorting.cells, size);
+  sort_cells(group, sorting.keys, sorting.cells, size);
   if constexpr (!kOneWord) {
 #pragma unroll 1
     for (int cell = thread; cell < size; cell += kThreads) {
       sorting.keys.store(cell, run_of(sorting.cells.load(cell)));
     }
     __syncthreads();
-    sort_cells(team, sorting.keys, sorting.cells, size);
+    sort_cells(group, sorting.keys, sorting.cells, size);
   }
   typename Term::Item items[kOwn];
   Place places[kOwn];
@@ -215,12 +215,12 @@ struct Row {
   typename Term::Item item;
   int lower;
   int higher;
-  int tail;  // from here on columns may have any label
+  int tail;  // columns from here on may have any label
   typename Term::TileSums sums;
 };
 
-// Lets kRows rows of a thread, each further on than the one before, meet all of their partners. A
-// column that is a partner of several rows is read once.
+// Adds all partners of a thread's kRows rows, which are in ascending order. A column that is a
+// partner of several rows is read once.
 template <int kRows, class Term>
 __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared<Term>& shared,
                                               int first_cell, int size, Row<Term> (&rows)[kRows]) {
@@ -251,8 +251,8 @@ __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared
     for (int column = row.tail; column < size; ++column) {
       term.add_pair(row.item, shared.items.load(first_cell + column), row.sums);
     }
-    // The difference of two equal infinities has no value. Infinite scores are rare enough to look
-    // at the columns once more for them instead of burdening every pair.
+    // The difference of two equal infinities is undefined. Infinite scores are rare, so a second
+    // loop over the columns costs less than a check in every pair.
     const bool infinite = row.item.score == row.item.score && !is_finite(row.item.score);
 #pragma unroll 1
     for (int column = infinite ? 0 : size; column < size; ++column) {
@@ -262,9 +262,9 @@ __device__ __forceinline__ void meet_partners(const Term& term, ShortListsShared
   }
 }
 
-// The same for one row of a count whose partners are sorted, but for those in a tail of its own.
-// Since reach(s) (common/ordered.h) never falls as s rises, what violates the margin with a row is
-// one end of every run:
+// The same for one row of a CountTerm whose partners are sorted by score within each label, except
+// the partners within the row's own tail. Since reach(s) (common/ordered.h) is non-decreasing, the
+// partners that violate the margin are a prefix or suffix of each run of equal labels:
 //
 //   lower labels    c with reach(s_c) >= s_t:   [first_reaching, end of the run)
 //   higher labels   c with s_c <= reach(s_t):   [begin of the run, first_beyond)
@@ -289,17 +289,18 @@ __device__ __forceinline__ void find_partners(ShortListsShared<Term>& shared, in
   row.higher = size;
 }
 
-// Solves the rows of a thread from `begin` on, kThreads apart, and adds them to the list's sums.
+// Solves kRows rows of a thread from `begin` on, group.size() apart, and adds their sums to
+// `partial`.
 template <int kRows, class Term>
-__device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& team,
+__device__ __forceinline__ void solve_rows(const Term& term, const WarpOrBlock& group,
                                            ShortListsShared<Term>& shared, const PairwiseArgs& args,
                                            const ShortList& own, const LabelOrder& order, int begin,
                                            ListPartial& partial) {
-  const int first_cell = team.first_cell();
+  const int first_cell = group.first_cell();
   Row<Term> rows[kRows];
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    const int cell = begin + r * team.size();
+    const int cell = begin + r * group.size();
     if (cell < order.size) {
       const Place place = shared.places.load(first_cell + cell);
       rows[r].item = shared.items.load(first_cell + cell);
@@ -309,9 +310,9 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
       if (term.holds_nan(rows[r].item)) rows[r].sums.poison();
       term.count_lower(place.lower, rows[r].sums);
       if constexpr (Term::kCounts && kRows == 1) {
-        if (team.is_block()) find_partners(shared, order.size, rows[r]);
+        if (group.is_block()) find_partners(shared, order.size, rows[r]);
       }
-    } else {  // none, with no partners of its own
+    } else {  // no row: it has no partners
       rows[r].item = Term::inert(kHighestKey<typename Term::Key>);
       rows[r].lower = r == 0 ? 0 : rows[r - 1].lower;
       rows[r].higher = rows[r].tail = order.size;
@@ -320,7 +321,7 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
   meet_partners(term, shared, first_cell, order.size, rows);
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    const int cell = begin + r * team.size();
+    const int cell = begin + r * group.size();
     if (cell >= order.size) continue;
     typename Term::Sums sums;
     sums.add_tile(rows[r].item, rows[r].sums);
@@ -334,36 +335,36 @@ __device__ __forceinline__ void solve_rows(const Term& term, const ListTeam& tea
   }
 }
 
-// All of one list, but for what depends on its sums. Thread 0 of the team gets them.
+// Solves one list. Thread 0 of the group gets the sums; results that depend on them come later.
 template <class Term>
-__device__ __forceinline__ ListPartial solve_list(const Term& term, ListTeam& team,
+__device__ __forceinline__ ListPartial solve_list(const Term& term, WarpOrBlock& group,
                                                   ShortListsShared<Term>& shared,
                                                   const PairwiseArgs& args, const ShortList& own) {
   if (args.lists.lengths && args.raw_grad != nullptr) {
-    for (int64_t slot = own.size + team.thread(); slot < args.lists.width; slot += team.size()) {
+    for (int64_t slot = own.size + group.thread(); slot < args.lists.width; slot += group.size()) {
       term.store_gradient(own.first_grad + slot, typename Term::Totals{}, own.unit);
     }
   }
-  const LabelOrder order = order_items(term, team, shared, args, own);
-  // Blocks sort where it pays: enumerating the pairs of a warp's list is as fast, and sums of
-  // values take more than the ends of a stretch.
-  const bool sorted = Term::kCounts && team.is_block();
+  const LabelOrder order = order_items(term, group, shared, args, own);
+  // Sorting pays only for counts of a block's list. For a warp's list, enumerating the pairs is as
+  // fast, and sums of values need more than the ends of a range.
+  const bool sorted = Term::kCounts && group.is_block();
   if constexpr (Term::kCounts) {
-    if (sorted) sort_labels(team, shared, order.size);
+    if (sorted) sort_labels(group, shared, order.size);
   }
   constexpr int kRows = Term::kListRows;
   ListPartial partial;
   int done = 0;
 #pragma unroll 1
-  for (; kRows > 1 && !sorted && done + team.size() < order.size; done += kRows * team.size()) {
-    solve_rows<kRows>(term, team, shared, args, own, order, done + team.thread(), partial);
+  for (; kRows > 1 && !sorted && done + group.size() < order.size; done += kRows * group.size()) {
+    solve_rows<kRows>(term, group, shared, args, own, order, done + group.thread(), partial);
   }
 #pragma unroll 1
-  for (; done < order.size; done += team.size()) {
-    solve_rows<1>(term, team, shared, args, own, order, done + team.thread(), partial);
+  for (; done < order.size; done += group.size()) {
+    solve_rows<1>(term, group, shared, args, own, order, done + group.thread(), partial);
   }
-  // A block's sum has a barrier: the next list's items may overwrite this one's.
-  return team.sum(partial);
+  // group.sum() has a barrier for a block, so the next list's items may overwrite this one's.
+  return group.sum(partial);
 }
 
 }  // namespace fused_rankloss::cuda::pairwise

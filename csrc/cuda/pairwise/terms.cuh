@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the tile kernel does with a pair. A term says what of an item it keeps in registers (a row)
-// or shared memory (a column), what one pair adds, and what a row makes of its sums:
+// Terms of the pair kernels. A term defines the data of an item that is held in registers (a row)
+// or shared memory (a column), the terms that one pair adds, and the results of a row's sums:
 //
 //   CountTerm        the unweighted hinge with boundary_grad 0 or 1: integer counts
 //   ValueTerm<Loss>  everything else: values and slopes of `Loss`, times weights
 //
-// Storage types are resolved where a slot is loaded. The loops over pairs see a Real and a Key
-// only: float and int32_t, float and int64_t for labels that need it, or double and int64_t for
-// fp64 scores.
+// Storage types are resolved when a slot is loaded. The loops over pairs have one type for scores,
+// Real, and one for labels, Key: float and int32_t, float and int64_t for labels that need it, or
+// double and int64_t for fp64 scores.
 #pragma once
 
 #include "args/pairwise.h"
@@ -21,8 +21,8 @@ namespace fused_rankloss::cuda::pairwise {
 
 // ---- Loading items ---------------------------------------------------------
 
-// Loads for several slots at once, of which some may be none: the storage type is looked up once,
-// and all loads are under way before the first is waited for. Slot r is slot_of(r), or negative.
+// Loads for several slots at once. The storage type is resolved once, and all loads are issued
+// before the first result is used. slot_of(r) is slot r, or negative if there is none.
 template <int kSlots, typename Real, typename SlotOf>
 FRL_HD void load_scores(const PairwiseArgs& args, SlotOf&& slot_of, Real (&scores)[kSlots]) {
   const auto load = [&](const auto* stored) {
@@ -53,8 +53,7 @@ inline constexpr Key kHighestKey = std::numeric_limits<Key>::max();
 template <typename Key>
 FRL_HD Key narrow_key(int64_t key, LabelType type) {
   if constexpr (sizeof(Key) == 4) {
-    // Keys of narrow floats are unsigned 32-bit numbers, of which none but NaN's becomes the
-    // lowest.
+    // Keys of narrow floats are unsigned 32-bit integers; only NaN's becomes the lowest.
     if (is_nan_label(key, type)) return kLowestKey<Key>;
     if (type >= LabelType::kHalf) return static_cast<Key>(key - 0x80000000);
   }
@@ -103,13 +102,13 @@ FRL_HD typename Term::Item load_item(const Term& term, const PairwiseArgs& args,
 // ---- Counts ----------------------------------------------------------------
 
 // With boundary_grad 0 or 1 the slope of a hinge is 0 or 1, and gradients are numbers of pairs.
-// Item t violates c_t pairs as the more relevant item and k_t as the less relevant one; the loss
-// follows from the counts, since every violating pair adds m - s_i + s_j:
+// Item t is in c_t violating pairs as the more relevant item and in k_t as the less relevant one.
+// The loss follows from the counts, since every violating pair adds m - s_i + s_j:
 //
 //   sum = sum_t c_t m + (k_t - c_t) s_t
 //
-// What a pair adds may be far smaller than its scores: the sum is compensated, which makes its
-// relative error about 1e-32 |s| / gap.
+// The term of a pair may be far smaller than its scores, so the sum is compensated. Its relative
+// error is then about 1e-32 |s| / gap.
 template <typename RealT, typename KeyT>
 class CountTerm {
  public:
@@ -117,7 +116,7 @@ class CountTerm {
   using Key = KeyT;
   static constexpr PairwiseTile kTile = kCountTile;
   static constexpr int kListRows = kCountListRows;
-  static constexpr bool kCounts = true;  // all that a pair adds is one
+  static constexpr bool kCounts = true;  // a pair only adds one
 
   struct alignas(sizeof(Real) == 4 ? 16 : 8) Item {
     Real score;
@@ -125,8 +124,8 @@ class CountTerm {
     Key label;
   };
 
-  // fp32 counts to 2^24, more than a tile or a short list has columns, and a comparison that yields
-  // 1.0 or 0.0 takes one instruction where a predicate and an integer take two.
+  // fp32 counts exactly to 2^24, more than the columns of a tile or a short list. A comparison that
+  // yields 1.0 or 0.0 takes one instruction; a predicate and an integer take two.
   struct TileSums {
     float more = 0;         // violating pairs with the row as the more relevant item
     float less = 0;         // ... as the less relevant one
@@ -191,8 +190,8 @@ class CountTerm {
     sums.lower += above;
   }
 
-  // The same for a column whose label is known to be lower, or higher, than the row's. The columns
-  // with lower labels are counted apart, all at once.
+  // The same for a column whose label is known to be lower, or higher, than the row's. count_lower
+  // counts all columns with lower labels at once.
   FRL_HD void add_lower(const Item& row, const Item& column, TileSums& sums) const {
     sums.more += row.score <= column.reach ? 1.0f : 0.0f;
   }
@@ -207,7 +206,7 @@ class CountTerm {
     const double score = row.score;
     ListPartial partial;
     partial.slope = static_cast<double>(totals.more);
-    // None is worth nothing, at an infinite margin or score, too.
+    // No violating pairs add exactly 0, even with an infinite margin or score.
     if (totals.more != 0) partial.value.add_product(partial.slope, margin_);
     if (has_no_gap(margin_, score)) partial.slope = kNan<double>;
     const double count = static_cast<double>(totals.gradient());
@@ -229,10 +228,10 @@ class CountTerm {
 // ---- Values ----------------------------------------------------------------
 
 // Values, slopes and weights are summed in fp64 and rounded once. The gap is m - (s_i - s_j), since
-// a margin added to a large score would be lost. On which side of the boundary a pair lies is
-// decided as by `reach` (common/ordered.h): by (s_j + m) - s_i, and by the gap where that is 0. A
-// pair's weight is a factor of each of its items, w_i w_j or w_i of the more relevant one alone;
-// the row's factor is left out until the end of a tile.
+// a margin added to a large score would be lost. The side of the boundary is decided as by `reach`
+// (common/ordered.h): by (s_j + m) - s_i, and by the gap if that is 0. A pair's weight has one
+// factor per item: w_i w_j, or w_i of the more relevant item only. The row's factor is applied at
+// the end of a tile.
 template <typename Loss, typename RealT, typename KeyT>
 class ValueTerm {
  public:
@@ -323,7 +322,7 @@ class ValueTerm {
     sums.slope_as_less += column.weight_as_more * slope(gap_of(column, row));
   }
 
-  // Their weights were added one by one.
+  // Nothing to do: add_lower adds the weights one by one.
   FRL_HD void count_lower(int /*columns*/, TileSums& /*sums*/) const {}
 
   __device__ __forceinline__ ListPartial finish(const Item& row, const Totals& totals) const {
@@ -338,7 +337,7 @@ class ValueTerm {
  private:
   struct Gap {
     double size;
-    double side;  // of the same sign, which decides: 0 at the boundary
+    double side;  // its sign decides the side of the boundary; 0 at the boundary
   };
 
   FRL_HD Gap gap_of(const Item& more, const Item& less) const {
@@ -358,8 +357,8 @@ class ValueTerm {
 
 // ---- Dispatch --------------------------------------------------------------
 
-// Labels of narrow types are compared as 32 bits where counting is all that a pair costs. Beside
-// the sums of a ValueTerm a 64-bit comparison drowns, and every term is one more kernel to compile.
+// CountTerm compares labels of narrow types as 32 bits, since counting is cheap. The cost of a
+// ValueTerm hides a 64-bit comparison, and every further term is one more kernel to compile.
 template <typename Real, typename Body>
 void dispatch_value_term(std::string_view loss_name, Body&& body) {
   dispatch_pair_loss(loss_name, [&](auto loss) {
@@ -367,7 +366,7 @@ void dispatch_value_term(std::string_view loss_name, Body&& body) {
   });
 }
 
-// Calls `body.operator()<Term>()` with the term for a call.
+// Calls `body.operator()<Term>()` with the term of a call.
 template <typename Body>
 void dispatch_term(const PairwiseArgs& args, std::string_view loss_name, Body&& body) {
   const bool wide = args.score_type == ScoreType::kDouble;

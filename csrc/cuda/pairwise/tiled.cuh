@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pair losses over ragged lists: all pairs enumerated in tiles, none ever stored.
+// Pair losses over ragged lists: all pairs are enumerated in tiles; no pair is stored.
 //
 //   list_sum = sum_{i, j of one list, y_i > y_j} w_ij phi(m - (s_i - s_j))                   (1)
 //
 //   d list_sum / d s_t = sum_{i: y_i > y_t} w_it phi'(m - (s_i - s_t))
 //                      - sum_{j: y_j < y_t} w_tj phi'(m - (s_t - s_j))                       (2)
 //
-// Mapping      A block owns consecutive slots of the flat slot array, whatever the input form: its
-//              rows. Tiles of columns, the slots of the rows' lists, pass through shared memory.
-//              Each warp holds all rows in registers, `rows_per_thread` a lane, 32 slots apart, and
-//              meets every `warps`-th column. Where the rows are of several lists, it takes them
-//              one by one, each with the columns of its own list. K margins are K times as many
-//              blocks, in grid.x. Rows of long lists are left to long.cuh, and where there
-//              may be any, so is the last step.
+// Mapping      Each block owns consecutive slots of the flat slot array as rows, for all input
+//              forms. Tiles of columns, the slots of the rows' lists, pass through shared memory.
+//              Each warp holds all rows in registers, `rows_per_thread` per lane, 32 slots apart,
+//              and processes every `warps`-th column. If the rows are of several lists, it
+//              processes them one by one, each with the columns of its own list. K margins take K
+//              times the blocks, in grid.x. long.cuh processes the rows of long lists, and does
+//              the final reduction if there may be long lists.
 // Memory       A block reads its rows' lists once, and writes each gradient once. The workspace is
-//              32 bytes for every 32 slots and every list, times K.
-// Numerics     Which pairs violate the margin is decided exactly (common/ordered.h). Counts are
+//              32 bytes per 32 slots and per list, times K.
+// Numerics     Whether a pair violates the margin is decided exactly (common/ordered.h). Counts are
 //              integers; everything else is in fp64, see terms.cuh.
-// Determinism  Bitwise: a row meets all of its columns, so that no gradient is added to twice and
-//              none needs atomics, and every sum has a fixed order. The one atomic counts finished
-//              blocks; whichever is last adds up the same numbers in the same order.
+// Determinism  Bitwise: one block processes all columns of a row, so that gradients are written
+// once
+//              without atomics, and every sum has a fixed order. The only atomic counts finished
+//              blocks; the last block adds the same numbers in the same order, whichever it is.
 #pragma once
 
 #include <algorithm>
@@ -42,8 +43,8 @@ namespace fused_rankloss::cuda::pairwise {
 struct PairwiseParams {
   PairwiseArgs args;
   ListPartials partials;      // workspace, uninitialised
-  uint32_t* finished_blocks;  // workspace, 0
-  uint32_t num_row_blocks;  // the grid: K times as many; 1 for an empty batch, which has a loss too
+  uint32_t* finished_blocks;  // workspace, initially 0
+  uint32_t num_row_blocks;    // per margin; 1 for an empty batch, which has a loss too
 };
 
 // ---- Tiles -----------------------------------------------------------------
@@ -62,7 +63,8 @@ struct PairwiseShared {
   SharedArray<typename Term::Sums, kTile.warps * kRows> sums;  // [warps, kRows]
 };
 
-// Lets kRows rows of a lane, 32 apart, meet the warp's columns among [begin, end) of the tile.
+// Adds the pairs of a lane's kRows rows, 32 apart, and the warp's columns of [begin, end) of the
+// tile.
 template <int kRows, class Term>
 __device__ __forceinline__ void add_columns(const Term& term, PairwiseShared<Term>& shared,
                                             int first_row, int begin, int end) {
@@ -81,8 +83,8 @@ __device__ __forceinline__ void add_columns(const Term& term, PairwiseShared<Ter
   }
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    // The difference of two equal infinities has no value. Infinite scores are rare enough to look
-    // at the columns once more for them instead of burdening every pair.
+    // The difference of two equal infinities is undefined. Infinite scores are rare, so a second
+    // loop over the columns costs less than a check in every pair.
     const bool infinite = rows[r].score == rows[r].score && !is_finite(rows[r].score);
 #pragma unroll 1
     for (int index = infinite ? first : end; index < end; index += kWarps) {
@@ -139,8 +141,8 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
   }
   const bool any_real = __syncthreads_or(real) != 0;
 
-  // The columns: from the first row's list to the last row's, without those if they are long. None
-  // where all rows are padding or of long lists.
+  // The columns: from the first row's list to the last row's, each left out if it is long. There
+  // are no columns if all rows are padding or of long lists.
   const int num_rows = static_cast<int>(Lists::clamp(lists.num_slots - first_row, 0, kRows));
   Range columns{0, 0};
   bool one_list = false;
@@ -176,7 +178,7 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
     __syncthreads();  // before the next tile overwrites this one, and the sums are read
   }
 
-  if (thread < kRows) {  // whole warps: store_chunk shuffles
+  if (thread < kRows) {  // full warps, since store_chunk shuffles
     const int64_t slot = first_row + thread;
     typename Term::Totals totals;
     for (int warp = 0; real && warp < kTile.warps; ++warp) {
@@ -198,8 +200,8 @@ __global__ void __launch_bounds__(Term::kTile.threads(), kPairwiseBlocks)
 
 // ---- Launch ----------------------------------------------------------------
 
-// The tile kernel for the lists of up to `crossover` slots. It finishes the call if that is
-// kNoLongLists; or else returns what the kernels of the longer lists go on with.
+// Launches the tile kernel for the lists of up to `crossover` slots. It finishes the call if that
+// is kNoLongLists; otherwise returns the partials for the kernels of longer lists.
 template <class Queue>
 ListPartials run_tiles(Queue& queue, const PairwiseArgs& args, std::string_view loss_name,
                        int64_t crossover) {

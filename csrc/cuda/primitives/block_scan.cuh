@@ -2,14 +2,14 @@
 //
 // Scans over the threads of a block, from the first thread up or from the last one down.
 //
-// A State is what some threads make together. It has a neutral default value and
+// A State is the reduction over a range of threads. Its default value is the identity, and it has
 //
 //   static State combine(const State& earlier, const State& later)   associative; order matters
 //   State shuffled(Shuffle shuffle) const                            of the lane that Shuffle reads
 //
-// `earlier` is what the sweep met first: on the way down, the higher thread.
+// `earlier` comes first in scan order: in a downward scan it is that of the higher threads.
 //
-// Determinism  the shape of the tree depends on the number of threads alone
+// Determinism  the shape of the tree depends only on the number of threads
 #pragma once
 
 #include "cuda/primitives/shared_array.cuh"
@@ -19,7 +19,7 @@ namespace fused_rankloss::cuda {
 
 enum class Sweep { kUp, kDown };
 
-// A thread's share in a scan: of all that the sweep met before it, and of the whole block.
+// A thread's result of a scan: the exclusive prefix, and the reduction over the whole block.
 template <typename State>
 struct Scanned {
   State before;
@@ -29,7 +29,8 @@ struct Scanned {
 template <typename State, int kThreads>
 using ScanShared = SharedArray<State, kThreads / kWarpSize>;
 
-// The same of a warp, but `total` is that up to the lane, and so of the warp only in the last one.
+// Scan over a warp. Here `total` is the inclusive prefix of the lane, so only the last lane in scan
+// order has the reduction over the warp.
 template <Sweep kSweep, typename State>
 __device__ __forceinline__ Scanned<State> scan_warp(const State& own) {
   constexpr bool kUp = kSweep == Sweep::kUp;
@@ -51,8 +52,7 @@ __device__ __forceinline__ Scanned<State> scan_warp(const State& own) {
   return {before, inclusive};
 }
 
-// Numbers become the sum of those before them; the sum of all is returned. All lanes of a warp call
-// this.
+// Exclusive prefix sum in place; returns the sum of all numbers. All lanes of a warp call this.
 __device__ __forceinline__ uint32_t scan_numbers(uint32_t* numbers, int64_t size) {
   uint32_t total = 0;
 #pragma unroll 1
@@ -81,7 +81,7 @@ __device__ __forceinline__ Scanned<State> scan_block(ScanShared<State, kThreads>
   const int warp = kUp ? warp_index() : kWarps - 1 - warp_index();
   const auto [before, inclusive] = scan_warp<kSweep>(own);
 
-  __syncthreads();  // of an earlier scan, everyone has read
+  __syncthreads();  // all threads have read `shared` of an earlier scan
   if (lane == kWarpSize - 1) shared.store(warp, inclusive);
   __syncthreads();
   State prefix, total;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Thread blocks that go through phases together. A phase is written once, over a Team:
+// The blocks of a cooperative launch, for kernels of several phases:
 //
-//   for (int64_t tile = team.rank(); tile < num_tiles; tile += team.size()) ...  a block a tile
-//   team.sync();                                  everybody's writes are now seen by everybody
+//   for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) ...  one block per tile
+//   grid.sync();                                  all writes are now visible to all threads
 //
-// GridTeam is all blocks of a cooperative launch, which may be one. What a tile yields does not
-// depend on how many they are.
+// A grid may have one block. The results of a tile do not depend on the number of blocks.
+// `GridType` in other files is Grid.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@
 
 namespace fused_rankloss::cuda {
 
-// Barriers that tell the host harness (tests/cuda_host), which brings its own, who called them.
+// Barriers with a call site. The host harness (tests/cuda_host) defines its own versions, which
+// report the call site.
 #ifdef __CUDACC__
 struct CallSite {
   __device__ __forceinline__ static constexpr CallSite current() { return {}; }
@@ -34,7 +35,7 @@ __device__ __forceinline__ void grid_barrier(CallSite /*site*/ = CallSite::curre
 }
 #endif
 
-struct GridTeam {
+struct Grid {
   __device__ __forceinline__ int64_t rank() const { return blockIdx.x; }
   __device__ __forceinline__ int64_t size() const { return gridDim.x; }
   __device__ __forceinline__ void sync(CallSite site = CallSite::current()) const {

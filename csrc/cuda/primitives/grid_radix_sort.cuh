@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A stable radix sort, least significant digit first, within a kernel. A digit is a byte; those
-// that are the same in all keys need no pass.
+// A stable radix sort, least significant digit first, within a cooperative kernel. A digit is a
+// byte; digits that are the same in all keys need no pass.
 //
-// A block has consecutive tiles, its chunk. A pass needs to know how often each digit occurs in
-// each chunk; sums over these, and counts within the chunk, say where an item goes. Whoever moves
-// an item knows its next digit and the chunk it arrives in, and counts it there:
+// Each block has a chunk of consecutive tiles. A pass needs the histogram of its digit in each
+// chunk. Prefix sums over the histograms, and counts within the chunk, give an item's position. The
+// thread that moves an item knows its next digit and its destination chunk, and counts it there:
 //
-//   start    each chunk's histogram of the first digit
-//   a pass   its items to their places; the histograms of the next digit
+//   start      each chunk's histogram of the first digit
+//   each pass  moves the items to their positions; makes the histograms of the next digit
 //
-// so that there is one barrier of the team before the first pass and one after each.
+// so that there is one grid barrier before the first pass and one after each pass.
 //
-// Mapping      A block a chunk, tile by tile; in a tile, a warp has consecutive items, 8 a lane,
-//              which wait in registers for their places. Lanes with one digit find each other by a
-//              vote.
-// Memory       An item is read and written once a pass; the histograms are 1.5 bytes an item. A
-//              block reads those of all blocks, 1 KB each: what a scan in a phase of its own would
-//              save with many blocks, its barrier costs
-// Determinism  the sort is stable: there is one result, whatever the team. Atomics count.
+// Mapping      One block per chunk, tile by tile. In a tile, a warp has consecutive items, 8 per
+//              lane, which stay in registers until their positions are known. Lanes with the same
+//              digit are found by __match_any_sync.
+// Memory       Each pass reads and writes an item once; the histograms take 1.5 bytes per item.
+//              Each block reads the histograms of all blocks, 1 KB each. A separate scan phase
+//              would save that with many blocks, but costs one more barrier.
+// Determinism  the sort is stable, so the result does not depend on the grid. Atomics only count.
 #pragma once
 
 #include "common/lists.h"
@@ -27,16 +27,16 @@
 
 namespace fused_rankloss::cuda {
 
-// Consecutive tiles for each block of a team: the same number for all but the last ones.
+// Consecutive tiles for each block of a grid: the same number for all blocks except the last ones.
 struct TileChunks {
   int64_t num_tiles;
   uint32_t each;
   int64_t count;  // blocks that have any
 
-  template <class Team>
-  __device__ __forceinline__ TileChunks(const Team& team, int64_t num_tiles)
+  template <class GridType>
+  __device__ __forceinline__ TileChunks(const GridType& grid, int64_t num_tiles)
       : num_tiles(num_tiles),
-        each(num_tiles == 0 ? 1 : static_cast<uint32_t>((num_tiles - 1) / team.size() + 1)),
+        each(num_tiles == 0 ? 1 : static_cast<uint32_t>((num_tiles - 1) / grid.size() + 1)),
         count((num_tiles + each - 1) / each) {}
 
   // The tiles of a block.
@@ -49,7 +49,7 @@ struct TileChunks {
   }
 };
 
-// Indices to sort by 64-bit keys, which stay where they are.
+// Indices to sort by 64-bit keys; the keys themselves are not moved.
 struct KeyedIndices {
   struct Item {
     uint64_t key;
@@ -57,10 +57,10 @@ struct KeyedIndices {
   };
 
   const uint64_t* keys;  // by index
-  uint32_t* from;        // what to sort; afterwards sorted
-  uint32_t* to;          // as many, for the way
+  uint32_t* from;        // indices to sort; sorted after the last pass
+  uint32_t* to;          // scratch of the same size
 
-  // The digits of keys that differ in such bits.
+  // Bit d: byte d of `varying` is not 0, so keys that differ in those bits differ in digit d.
   __device__ __forceinline__ static uint32_t digits_of(uint64_t varying) {
     uint32_t digits = 0;
 #pragma unroll 1
@@ -87,13 +87,13 @@ struct KeyedIndices {
   }
 };
 
-struct TeamSort {
+struct GridRadixSort {
   static constexpr int kThreads = kScanThreads;
   static constexpr int kWarps = kThreads / kWarpSize;
   static constexpr int kDigits = 256;
   static constexpr int kItemsPerWarp = kScanTile / kWarps;
   static_assert(kDigits == kThreads, "a thread has one digit of a tile");
-  static_assert(kItemsPerWarp == kScanRun * kWarpSize, "a lane has as many items as a run");
+  static_assert(kItemsPerWarp == kItemsPerThread * kWarpSize, "a lane has as many items as a run");
 
   struct Count {
     uint32_t count = 0;
@@ -112,57 +112,57 @@ struct TeamSort {
     ScanShared<Count, kThreads> scan;
   };
 
-  // Histograms [3, num_tiles, digits]: one is read in a pass, one added to, one cleared.
+  // Histograms [3, num_tiles, digits]: each pass reads one, adds to one and clears one.
   FRL_HD static int64_t workspace_words(int64_t num_tiles) { return 3 * kDigits * num_tiles; }
 
   uint32_t* histograms;  // workspace_words
   int64_t size;
   int64_t num_tiles;
 
-  // `digits`: bit d where keys may differ in digit d. Items know how to load(position) an item,
-  // its digit(item, d), how to store(position, item), and to swap() what they load from and store
-  // to. All threads of the team call this; the result is what would be loaded then.
-  template <class Team, class Items>
-  __device__ __forceinline__ void sort(const Team& team, Shared& shared, Items& items,
+  // `digits`: bit d is set if keys may differ in digit d. Items provides load(position),
+  // digit(item, d), store(position, item), and swap(), which exchanges the arrays that load() and
+  // store() use. All threads of the grid call this; afterwards load() returns sorted items.
+  template <class GridType, class Items>
+  __device__ __forceinline__ void sort(const GridType& grid, Shared& shared, Items& items,
                                        uint32_t digits) const {
     if (digits == 0) return;
-    start(team, shared, items, digits);
-    team.sync();
-    finish(team, shared, items, digits);
+    start(grid, shared, items, digits);
+    grid.sync();
+    finish(grid, shared, items, digits);
   }
 
-  // The two parts of it, with a barrier of the team between them. The first one reads the items of
-  // the block's own chunk only.
-  template <class Team, class Items>
-  __device__ __forceinline__ void start(const Team& team, Shared& shared, const Items& items,
+  // The two phases of sort(), with a grid barrier between them. start() reads only the items of the
+  // block's own chunk.
+  template <class GridType, class Items>
+  __device__ __forceinline__ void start(const GridType& grid, Shared& shared, const Items& items,
                                         uint32_t digits) const {
     const int thread = static_cast<int>(threadIdx.x);
     const int digit = __ffs(static_cast<int>(digits)) - 1;
-    const TileChunks chunks(team, num_tiles);
-    const Range tiles = chunks.of(team.rank());
+    const TileChunks chunks(grid, num_tiles);
+    const Range tiles = chunks.of(grid.rank());
     clear_counts(shared);
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-      int own[kScanRun];
+      int own[kItemsPerThread];
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const int64_t at = position(tile, i);
         own[i] = at < size ? items.digit(items.load(at), digit) : kNoDigit;
       }
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) count_item(shared, own[i]);
+      for (int i = 0; i < kItemsPerThread; ++i) count_item(shared, own[i]);
     }
     __syncthreads();
-    if (team.rank() >= chunks.count) return;
+    if (grid.rank() >= chunks.count) return;
     uint32_t count = 0;
 #pragma unroll
     for (int warp = 0; warp < kWarps; ++warp) count += shared.counts.load(warp * kDigits + thread);
-    histogram(0, team.rank())[thread] = count;
-    histogram(1, team.rank())[thread] = 0;
+    histogram(0, grid.rank())[thread] = count;
+    histogram(1, grid.rank())[thread] = 0;
   }
 
-  template <class Team, class Items>
-  __device__ __forceinline__ void finish(const Team& team, Shared& shared, Items& items,
+  template <class GridType, class Items>
+  __device__ __forceinline__ void finish(const GridType& grid, Shared& shared, Items& items,
                                          uint32_t digits) const {
     int turn = 0;
 #pragma unroll 1
@@ -170,15 +170,15 @@ struct TeamSort {
       const int digit = __ffs(static_cast<int>(digits)) - 1;
       digits &= digits - 1;
       const int next = digits == 0 ? kNoDigit : __ffs(static_cast<int>(digits)) - 1;
-      move(team, shared, items, turn, digit, next);
-      team.sync();
+      move(grid, shared, items, turn, digit, next);
+      grid.sync();
       items.swap();
       turn = following(turn);
     }
   }
 
  private:
-  static constexpr int kNoDigit = kDigits;  // of lanes past the end, and after the last pass
+  static constexpr int kNoDigit = kDigits;  // for lanes past the end, and after the last pass
 
   __device__ __forceinline__ static int following(int turn) { return turn == 2 ? 0 : turn + 1; }
 
@@ -186,7 +186,7 @@ struct TeamSort {
     return histograms + (turn * num_tiles + chunk) * kDigits;
   }
 
-  // Where the thread's item i of a tile is.
+  // The position of the thread's item i of a tile.
   __device__ __forceinline__ static int64_t position(int64_t tile, int i) {
     return tile * kScanTile + warp_index() * kItemsPerWarp + i * kWarpSize + lane_index();
   }
@@ -198,8 +198,8 @@ struct TeamSort {
     __syncwarp();
   }
 
-  // The number of items with the digit among those that the warp has counted before, and in the
-  // lanes below. All lanes of a warp call this.
+  // The number of items with the digit that precede the lane's item: those that the warp counted
+  // before, and those of lower lanes. All lanes of a warp call this.
   __device__ __forceinline__ static uint32_t count_item(Shared& shared, int digit) {
     const int cell = warp_index() * kDigits + digit;
     const unsigned peers = __match_any_sync(kAllLanes, digit);
@@ -211,43 +211,43 @@ struct TeamSort {
     return before + __popc(earlier);
   }
 
-  template <class Team, class Items>
-  __device__ __forceinline__ void move(const Team& team, Shared& shared, const Items& items,
+  template <class GridType, class Items>
+  __device__ __forceinline__ void move(const GridType& grid, Shared& shared, const Items& items,
                                        int turn, int digit, int next_digit) const {
     const int thread = static_cast<int>(threadIdx.x);
-    const TileChunks chunks(team, num_tiles);
-    if (team.rank() >= chunks.count) return;
+    const TileChunks chunks(grid, num_tiles);
+    if (grid.rank() >= chunks.count) return;
     uint32_t* next = histogram(following(turn), 0);
-    histogram(following(following(turn)), team.rank())[thread] = 0;
+    histogram(following(following(turn)), grid.rank())[thread] = 0;
 
     const uint32_t* counted = histogram(turn, 0) + thread;
     uint32_t before = 0, total = 0;
 #pragma unroll 8
     for (int64_t chunk = 0; chunk < chunks.count; ++chunk) {
       const uint32_t count = counted[chunk * kDigits];
-      if (chunk < team.rank()) before += count;
+      if (chunk < grid.rank()) before += count;
       total += count;
     }
-    // Where the chunk's next item with the thread's digit goes.
+    // The destination of the chunk's next item with the thread's digit.
     uint32_t place =
         before + scan_block<Sweep::kUp, kThreads>(shared.scan, Count{total}).before.count;
 
-    const Range tiles = chunks.of(team.rank());
+    const Range tiles = chunks.of(grid.rank());
 #pragma unroll 1
     for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
-      typename Items::Item own[kScanRun];
-      // The digit, then the next digit, each a byte, and the place among the warp's.
-      uint32_t facts[kScanRun] = {};
+      typename Items::Item own[kItemsPerThread];
+      // Packed: the digit (8 bits), the next digit (8), the rank among the warp's items (16).
+      uint32_t facts[kItemsPerThread] = {};
       clear_counts(shared);
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         if (position(tile, i) >= size) continue;
         own[i] = items.load(position(tile, i));
         facts[i] = items.digit(own[i], digit);
         if (next_digit != kNoDigit) facts[i] |= items.digit(own[i], next_digit) << 8;
       }
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         const bool there = position(tile, i) < size;
         const int own_digit = there ? static_cast<int>(facts[i] & 0xff) : kNoDigit;
         facts[i] |= count_item(shared, own_digit) << 16;
@@ -262,7 +262,7 @@ struct TeamSort {
       }
       __syncthreads();
 #pragma unroll
-      for (int i = 0; i < kScanRun; ++i) {
+      for (int i = 0; i < kItemsPerThread; ++i) {
         if (position(tile, i) >= size) continue;
         const int cell = warp_index() * kDigits + static_cast<int>(facts[i] & 0xff);
         const uint32_t to = shared.counts.load(cell) + (facts[i] >> 16);
@@ -271,7 +271,7 @@ struct TeamSort {
           atomicAdd(&next[chunks.chunk_of(to) * kDigits + (facts[i] >> 8 & 0xff)], 1u);
         }
       }
-      __syncwarp();  // before the warp's counts of the next tile
+      __syncwarp();  // before the warp clears its counts for the next tile
     }
   }
 };

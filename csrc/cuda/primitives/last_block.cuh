@@ -7,10 +7,10 @@
 
 namespace fused_rankloss::cuda {
 
-// Whether the block is the last of the grid to come here: it may read what all others stored
-// before. `finished` counts blocks from 0. All threads of every block call this.
+// Whether the block is the last of the grid to call this: it may read what all other blocks stored
+// before. `finished` counts blocks and starts at 0. All threads of every block call this.
 __device__ __forceinline__ bool is_last_block(uint32_t* finished) {
-  // Each thread's results become visible to other blocks before its block counts as finished.
+  // Each thread's results must be visible to other blocks before its block counts as finished.
   __threadfence();
   __syncthreads();
   const bool last = threadIdx.x == 0 && atomicAdd(finished, 1u) == gridDim.x - 1;

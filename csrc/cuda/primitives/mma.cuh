@@ -4,9 +4,9 @@
 //
 //   C[16, 8] += A[16, 16] B[8, 16]^T       A and B fp16, C fp32
 //
-// One type serves all inputs. fp16 has more bits than bf16 and, with one power of two for a whole
-// batch, range enough for either 16-bit type; two of them, high and low, hold 22 bits of an fp32,
-// as two TF32 would, at twice their rate and on every tensor core since sm_75.
+// fp16 serves all input types. It has more bits than bf16 and, with one power-of-two scale per
+// batch, enough range for either 16-bit type. Two fp16 terms, hi and lo, hold 22 bits of an fp32,
+// like two TF32 terms, at twice their rate and on every tensor core since sm_75.
 //
 // Which lane holds what (PTX ISA, "Matrix Fragments for mma.m16n8k16 / m16n8k8"), g = lane / 4 and
 // t = lane % 4; a register holds two neighbours of a row:
@@ -19,7 +19,8 @@
 // Numerics     Products are exact. The addends of an instruction are aligned to the largest of them
 //              and cut off, at no less than fp32's bits.
 //
-// The host harness (tests/cuda_host/harness/mma_host.h) brings these functions itself.
+// The host harness defines its own versions of these functions
+// (tests/cuda_host/harness/mma_host.h).
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,7 @@ namespace fused_rankloss::cuda {
 
 inline constexpr int kMmaDepth = 16;
 
-// Eight fp16: what a row of an 8x8 matrix is in shared memory, and what one copy moves.
+// Eight fp16: a row of an 8x8 matrix in shared memory, and the unit of an asynchronous copy.
 struct alignas(16) Halves8 {
   uint32_t pairs[4];
 };
@@ -64,7 +65,7 @@ __device__ __forceinline__ void mma(FragmentC& c, const FragmentA& a, const Frag
       : "+f"(c.values[0]), "+f"(c.values[1]), "+f"(c.values[2]), "+f"(c.values[3])
       : "r"(a.registers[0]), "r"(a.registers[1]), "r"(a.registers[2]), "r"(a.registers[3]),
         "r"(b.registers[0]), "r"(b.registers[1]));
-#else  // in two halves, whose registers are the same
+#else  // two instructions of half the depth, with the same fragment layout
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
@@ -75,8 +76,8 @@ __device__ __forceinline__ void mma(FragmentC& c, const FragmentA& a, const Frag
 #endif
 }
 
-// Four 8x8 matrices: lane l names the cell of row l % 8 of matrix l / 8, and gets of matrix m, in
-// register m, the elements 2 (l % 4) and the next of row l / 4.
+// Loads four 8x8 matrices: lane l passes the cell of row l % 8 of matrix l / 8. It receives, in
+// register m, elements 2 (l % 4) and 2 (l % 4) + 1 of row l / 4 of matrix m.
 template <int kSize>
 __device__ __forceinline__ void load_matrices(uint32_t (&registers)[4],
                                               const SharedArray<Halves8, kSize>& cells, int cell) {
@@ -87,9 +88,9 @@ __device__ __forceinline__ void load_matrices(uint32_t (&registers)[4],
                : "memory");
 }
 
-// Copies from global into shared memory that the threads need not wait for: a thread's copies since
-// its last commit form a group, and wait_for_copies<n> returns when all but its last n are done. A
-// barrier makes them visible to others. sm_75 copies at once.
+// Asynchronous copies from global to shared memory. A thread's copies since its last commit form a
+// group, and wait_for_copies<n> returns when all groups except its last n are done. A barrier makes
+// the copies visible to other threads. On sm_75 the copy is synchronous.
 template <int kSize>
 __device__ __forceinline__ void copy_async(SharedArray<Halves8, kSize>& cells, int cell,
                                            const Halves8* from) {

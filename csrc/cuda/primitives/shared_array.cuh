@@ -9,8 +9,8 @@ namespace fused_rankloss::cuda {
 //
 //   __shared__ SharedArray<Item, 128> tile;
 //
-// The host harness (tests/cuda_host) brings a SharedArray of its own, which knows who wrote a cell
-// since which barrier; code that goes through this type is checked there for races.
+// The host harness (tests/cuda_host) defines its own SharedArray, which records which thread wrote
+// a cell since which barrier. All accesses through this type are checked for races there.
 #ifdef __CUDACC__
 template <typename T, int kSize>
 class SharedArray {
@@ -20,14 +20,14 @@ class SharedArray {
   __device__ __forceinline__ T load(int index) const { return cells()[index]; }
   __device__ __forceinline__ void store(int index, const T& value) { cells()[index] = value; }
 
-  // For instructions that read or write shared memory themselves (mma.cuh).
+  // For instructions that take shared-memory addresses (mma.cuh).
   __device__ __forceinline__ const T* address(int index) const { return cells() + index; }
 
  private:
   __device__ __forceinline__ T* cells() { return reinterpret_cast<T*>(bytes_); }
   __device__ __forceinline__ const T* cells() const { return reinterpret_cast<const T*>(bytes_); }
 
-  // Bytes, since a __shared__ variable must not have a constructor and T may.
+  // Bytes, since a __shared__ variable must not have a constructor, and T may have one.
   alignas(T) unsigned char bytes_[sizeof(T) * kSize];
 };
 #endif

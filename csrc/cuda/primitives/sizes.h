@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Sizes of threads and tiles that everything on CUDA shares.
+// Block and tile sizes that all CUDA code shares.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,11 @@ namespace fused_rankloss::cuda {
 
 inline constexpr int kWarpSize = 32;
 
-// Long lists are worked on in tiles of kScanThreads runs of kScanRun consecutive positions, one run
-// a thread: 490 tiles for a million items, so that 132 multiprocessors have four blocks each.
+// Long lists are processed in tiles of kScanThreads x kItemsPerThread positions, mostly in blocked
+// arrangement: each thread has a run of consecutive positions. A million items are 490 tiles, so
+// that 132 multiprocessors have four blocks each.
 inline constexpr int kScanThreads = 256;
-inline constexpr int kScanRun = 8;
-inline constexpr int kScanTile = kScanThreads * kScanRun;
+inline constexpr int kItemsPerThread = 8;
+inline constexpr int kScanTile = kScanThreads * kItemsPerThread;
 
 }  // namespace fused_rankloss::cuda

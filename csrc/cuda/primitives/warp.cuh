@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A thread's place in its block.
+// A thread's lane and warp index in its block.
 #pragma once
 
 #include "cuda/primitives/sizes.h"

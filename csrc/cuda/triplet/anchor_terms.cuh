@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From the terms of each anchor to the loss.
+// Reduces the terms of each anchor to the loss.
 //
-// Mapping      a thread an anchor
-// Memory       reads two distances or one AnchorTerms an anchor, writes its slope
+// Mapping      one thread per anchor
+// Memory       reads two distances or one AnchorTerms per anchor, writes its slope
 // Numerics     fp64
 // Determinism  sums in a fixed order, term_sums.cuh
 #pragma once
@@ -12,7 +12,7 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// What an anchor's terms add up to.
+// Sums over the terms of an anchor.
 struct AnchorTerms {
   double value = 0;
   double slope = 0;  // sum of d term / d gap
@@ -22,7 +22,7 @@ struct AnchorTerms {
 
 struct AnchorTermsParams {
   BatchTripletArgs args;
-  const AnchorTerms* terms;  // [N] by index; null: one term, of the mined pair
+  const AnchorTerms* terms;  // [N] by index; null: one term per anchor, of its mined pair
   TermPartials partials;
 };
 

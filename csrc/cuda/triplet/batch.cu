@@ -8,7 +8,7 @@
 namespace fused_rankloss::cuda::triplet {
 namespace {
 
-// Kernels count rows in 32 bits, and mined pairs in as many.
+// Kernels count rows and mined pairs in 32 bits.
 void check_sizes(const TripletBatch& batch, const std::string& op) {
   constexpr int64_t kMostRows = int64_t{1} << 29;
   check(batch.num_anchors <= kMostRows && batch.num_refs <= kMostRows, op, ": expected at most ",
@@ -23,7 +23,7 @@ BatchTripletCall::Results batch_triplet_forward(
   const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
                               soft, mining, distance, boundary_grad, reduction, needs_grad,
                               needs_mined);
-  check(!needs_grad, call.op, ": expected no needs_grad on CUDA");
+  check(!needs_grad, call.op, ": expected needs_grad to be False on CUDA, got True");
   check_sizes(call.args.batch, call.op);
   DeviceQueue queue(embeddings, call.op);
   run_batch_triplet(queue, call.args);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The ops on batches: which kernels, in which order.
+// Chooses and launches the kernels of the ops on batches.
 #pragma once
 
 #include "cuda/triplet/anchor_terms.cuh"
@@ -12,8 +12,7 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// What the device decides, and what tests choose differently: sizes that make small batches take
-// the paths of large ones.
+// Thresholds that tests override, so that small batches take the paths of large ones.
 struct BatchTripletPolicy {
   int64_t half_band_rows = kHalfBandRows;
   int32_t chunk = 0;  // 0: chunk_size()
@@ -29,7 +28,8 @@ void run_batch_triplet(Queue& queue, const BatchTripletArgs& args,
   const TripletBatch& batch = args.batch;
   const OrderedBatch ordered = order_batch(queue, batch);
   const SearchData data = prepare_search(queue, ordered, kSearchTile.rows());
-  // All triplets' greatest term is that of the hardest pair, too.
+  // The greatest term of all triplets is that of the hardest pair, so batch-all with mined pairs
+  // needs the search too.
   if (batch.mining == Mining::kHard || (batch.mining == Mining::kAll && args.needs_mined)) {
     launch_hardest(queue, ordered, data, args, policy.half_band_rows);
   }

@@ -4,12 +4,13 @@
 //
 //   gap_r = distance(a_r, p_r) - distance(a_r, n_r) + margin     (args/triplet.h: distances)
 //
-// Mapping      a warp a row, lane l the elements l, l + 32, ...: whole lines, and the very order in
-//              which the canonical distances are summed
-// Memory       Every input is read once (twice for cosine, and for backward), every gradient
-//              written once. Kept between the passes: 2 or 3 distances and a slope a row.
-// Numerics     fp64 whatever the type, rounded once. The backward pass takes the differences again.
-// Determinism  A row is one warp's; sums over rows as in term_sums.cuh.
+// Mapping      One warp per row, elements l, l + 32, ... for lane l: loads are coalesced, and this
+// is
+//              the order in which canonical distances are summed
+// Memory       Every input is read once (twice for cosine, and for backward), every gradient is
+//              written once. Saved between the passes: 2 or 3 distances and a slope per row.
+// Numerics     fp64 for every type, rounded once. The backward pass recomputes the differences.
+// Determinism  One warp processes a row; sums over rows as in term_sums.cuh.
 #pragma once
 
 #include "args/triplet.h"
@@ -19,7 +20,7 @@ namespace fused_rankloss::cuda::triplet {
 
 // ---- Sums over the elements of a row ---------------------------------------
 
-// The tree of the canonical sum; the result in all lanes.
+// The reduction tree of the canonical sum; all lanes get the result.
 __device__ __forceinline__ double sum_lanes(double value) {
   for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
     value = exact::add(value, __shfl_down_sync(kAllLanes, value, distance));
@@ -27,7 +28,7 @@ __device__ __forceinline__ double sum_lanes(double value) {
   return __shfl_sync(kAllLanes, value, 0);
 }
 
-// The larger one; a NaN stays.
+// The maximum; NaN if either is NaN.
 __device__ __forceinline__ double larger(double a, double b) { return a != a || a >= b ? a : b; }
 
 __device__ __forceinline__ double max_lanes(double value) {
@@ -48,20 +49,20 @@ __device__ __forceinline__ double warp_inverse_norm(const Stored* x, int64_t dim
 
 // ---- Distances of two rows --------------------------------------------------
 
-// A row with 1 / |x| where the distance is the cosine's.
+// A row, and 1 / |x| for the cosine distance.
 template <typename Stored>
 struct WarpRow {
   const Stored* data;
   double inverse = 1;
 };
 
-// One of the distances of explicit triplets. With z = x - y + eps, those other than
-// losses/distance.h are (sum_d |z_d|^p)^(1/p), and the largest |z_d| for p = infinity.
+// One of the distances of explicit triplets: those of losses/distance.h and, with z = x - y + eps,
+// (sum_d |z_d|^p)^(1/p), which is max_d |z_d| for p = infinity.
 class ExplicitDistance {
  public:
   __device__ explicit ExplicitDistance(const TripletRows& rows) : rows_(rows) {}
 
-  // What a lane starts with is 0.
+  // Adds one element to a lane's sum, which starts at 0.
   __device__ __forceinline__ double add(double sum, double x, double x_inverse, double y,
                                         double y_inverse) const {
     if (rows_.distance == Distance::kCosine) {
@@ -96,8 +97,8 @@ class ExplicitDistance {
     return sum_lanes(ties);
   }
 
-  // The derivative of the distance `value` by element d of x. Exchange the rows for that by y where
-  // the distance is symmetric; the derivative of a shifted norm changes its sign.
+  // The derivative of the distance `value` with respect to element d of x. For that with respect to
+  // y: exchange the rows if the distance is symmetric; negate the derivative of a shifted norm.
   __device__ __forceinline__ double derivative(double value, double x, double x_inverse, double y,
                                                double y_inverse) const {
     if (!rows_.is_shifted_norm()) {
@@ -184,7 +185,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
     args.distances[num_rows + row] = to_negative;
     if (rows.swap) {
       args.distances[2 * num_rows + row] = between;
-      // As torch.minimum, a NaN of either side wins.
+      // As in torch.minimum, a NaN on either side is the result.
       if (to_negative == to_negative && !(to_negative <= between)) to_negative = between;
     }
     const double gap = term.gap(to_positive, to_negative), value = term.value(gap);
@@ -199,14 +200,15 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
   });
 }
 
-// slope *= scale, once that is known.
+// slope *= scale, which is only known after the reduction.
 struct ScaleSlopesParams {
   double* slope;
   const double* scale;
   int64_t num_rows;
 };
 
-// A template, as every kernel in a header that several .cu include: one definition is kept.
+// A template, like every kernel in a header that several .cu include, so that the linker keeps one
+// definition.
 template <int kThreads>
 __global__ void __launch_bounds__(kThreads)
     scale_slopes_kernel(const __grid_constant__ ScaleSlopesParams params) {
@@ -230,7 +232,7 @@ __global__ void __launch_bounds__(kTripletThreads)
   Stored* const positive_grad = static_cast<Stored*>(args.grad_positive) + row * rows.dim;
   Stored* const negative_grad = static_cast<Stored*>(args.grad_negative) + row * rows.dim;
   const double weight = args.grad_loss(row) * args.slope[row];
-  if (weight == 0) {  // whatever the rows hold
+  if (weight == 0) {  // even if rows have NaN or infinities
     for (int64_t d = lane_index(); d < rows.dim; d += kWarpSize) {
       anchor_grad[d] = positive_grad[d] = negative_grad[d] = round_to<Stored>(0.0);
     }
@@ -242,7 +244,7 @@ __global__ void __launch_bounds__(kTripletThreads)
         &n_row = triplet.negative;
   const double to_positive = args.distances[row], to_negative = args.distances[num_rows + row];
   double between = 0;
-  double share = 1;  // of (a, n) in the negative's distance; the rest is (p, n)'s
+  double share = 1;  // fraction of the gradient that goes to distance(a, n); the rest: (p, n)
   if (rows.swap) {
     between = args.distances[2 * num_rows + row];
     share = to_negative == between ? 0.5 : (to_negative > between ? 0.0 : 1.0);
@@ -297,7 +299,7 @@ FRL_HD int64_t sum_blocks(int64_t blocks) {
   return blocks < 1 ? 1 : (blocks > kMaxSumBlocks ? kMaxSumBlocks : blocks);
 }
 
-// Queue: what allocates, launches and sorts, in order (cuda/launch/launch.h).
+// Queue: allocates, launches and sorts in stream order (cuda/launch/launch.h).
 template <class Queue>
 TermPartials new_term_partials(Queue& queue, int64_t blocks) {
   TermPartials partials{queue.template allocate<TermSums>(blocks),

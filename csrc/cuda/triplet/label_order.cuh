@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Puts a batch in label order.
+// Sorts a batch by label.
 //
-// References are sorted by label, stably, so that the positives of an anchor are neighbours and
-// everything else is a negative; anchors are sorted as well, so that anchors that are neighbours
-// share positives. Without references both are the same order.
+// References are sorted stably by label, so that the positives of an anchor are contiguous and all
+// others are negatives. Anchors are sorted too, so that neighbouring anchors share positives.
+// Without references both have the same order.
 //
-// Memory       8 bytes an anchor and 4 a reference, and 24 while sorting
+// Memory       8 bytes per anchor and 4 per reference, plus 24 while sorting
 // Determinism  a stable sort has one result
 #pragma once
 
@@ -17,7 +17,7 @@ namespace fused_rankloss::cuda::triplet {
 
 // ---- Sorting ----------------------------------------------------------------
 
-// Bits of a label's sort key: labels plus an offset that makes them unsigned.
+// Bits of a label's sort key, which is the label plus an offset that makes it unsigned.
 inline int label_bits(LabelType type) {
   switch (type) {
     case LabelType::kInt32:
@@ -82,11 +82,11 @@ __global__ void __launch_bounds__(kTripletThreads)
   params.same_label[t] = {static_cast<int32_t>(begin), static_cast<int32_t>(end)};
 }
 
-// ---- Lengths ----------------------------------------------------------------
+// ---- Norms ------------------------------------------------------------------
 
 struct InverseNormsParams {
   const void* rows;
-  const int32_t* order;  // null: that of the rows
+  const int32_t* order;  // null: the order of the rows
   int64_t size;
   int64_t dim;
   double* inverses;  // in this order

@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The gradient of terms that are a few pairs of mined pairs an anchor, K, as a gather: with t a
-// row,
+// The gradient of K mined terms per anchor, as a gather. For row t,
 //
-//   grad_t = sum over the distances of t's own terms, by their first row
-//          + sum over the anchors that mined t, by their second row, anchors ascending
+//   grad_t = sum over the distances of t's own terms, derivative by their first row
+//          + sum over the anchors that mined t, derivative by their second row, anchors ascending
 //
-// An index of who mined whom is made by sorting (reference, 2 term + side), stably.
+// A stable sort of (reference, 2 term + side) gives the index from references to the anchors that
+// mined them.
 //
-// Mapping      a warp a row, lane l the elements l, l + 32, ...
-// Memory       Reads two rows a term and one a miner, writes each gradient once; in rounds, its
-// sums
-//              once a round. 24 bytes for each of the 2 N K pairs while sorting. Terms of slope 0
-//              are not sorted in.
+// Mapping      one warp per row, elements l, l + 32, ... for lane l
+// Memory       Reads two rows per own term and one per anchor that mined the row. Writes each
+//              gradient once; with several rounds, also its sums once per round. 24 bytes for each
+//              of the 2 N K pairs while sorting. Terms of slope 0 sort behind all references.
 // Numerics     differences and sums in fp64, rounded once
-// Determinism  a row is one warp's, and its sum has a fixed order: no atomics
+// Determinism  one warp computes a row, and its sum has a fixed order: no atomics
 #pragma once
 
 #include "cuda/triplet/label_order.cuh"
 
 namespace fused_rankloss::cuda::triplet {
 
-// The mined terms, K an anchor: those of index a are a K .. a K + K - 1.
+// The mined terms, K per anchor: those of anchor index a are a K .. a K + K - 1.
 struct MinedTerms {
   int64_t each;             // K
-  const int64_t* positive;  // [N K], -1 where there is no term
+  const int64_t* positive;  // [N K], -1: no term
   const int64_t* negative;  // [N K]
   const double* distances;  // [2, N K]
   const double* slope;      // [N K], d anchor_sum / d gap
@@ -34,17 +33,17 @@ struct MinedParams {
   BatchTripletBackwardArgs args;
   MinedTerms terms;
   KeyedValues unsorted;           // [2 N K]
-  KeyedValues miners;             // [2 N K], sorted by reference; M where nothing is to be added
+  KeyedValues miners;             // [2 N K], sorted by reference; M: pair adds nothing
   const double* anchor_inverses;  // [N] by index; cosine only
   const double* ref_inverses;     // [M]
-  // For terms that come in rounds; null and 0 where one round is all of them.
-  const uint32_t* most_terms;  // [1], of any anchor
-  int64_t earlier_terms;       // of an anchor, in the rounds before this one
+  // For terms in several rounds; null and 0 if there is one round.
+  const uint32_t* most_terms;  // [1], maximum over anchors
+  int64_t earlier_terms;       // per anchor, in the rounds before this one
   double* sums;                // [N, D], of the rounds so far
-  double* ref_sums;            // [M, D]; sums where the references are the anchors
-  bool last_round;             // gradients are stored
+  double* ref_sums;            // [M, D]; equal to `sums` if the references are the anchors
+  bool last_round;             // stores the gradients
 
-  // Whether a round neither finds anything to do nor is the first or last.
+  // Whether a round has no terms and is neither the first nor the last.
   __device__ __forceinline__ bool is_idle() const {
     return !last_round && earlier_terms > 0 && earlier_terms >= static_cast<int64_t>(*most_terms);
   }
@@ -76,7 +75,7 @@ __global__ void __launch_bounds__(kTripletThreads)
   params.unsorted.values[t] = static_cast<int32_t>(t);
 }
 
-// Adds weight * d distance(x, y) / dx at element d, for rows of the batch.
+// weight * d distance(x, y) / dx at element d, for rows of the batch.
 template <typename Stored>
 __device__ __forceinline__ double pair_gradient(Distance distance, double weight, double value,
                                                 const WarpRow<Stored>& x, const WarpRow<Stored>& y,
@@ -150,7 +149,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 
 // ---- Launches ---------------------------------------------------------------
 
-// 1 / |x| by index, or null where the distance has no use for it.
+// 1 / |x| by index, or null if the distance does not need it.
 template <class Queue>
 const double* inverse_norms_by_index(Queue& queue, const TripletBatch& batch, const void* rows,
                                      int64_t size) {
@@ -158,7 +157,7 @@ const double* inverse_norms_by_index(Queue& queue, const TripletBatch& batch, co
   return inverse_norms(queue, batch, rows, nullptr, size);
 }
 
-// Those of one round that is all of them.
+// Parameters for a single round with all terms.
 template <class Queue>
 MinedParams new_mined_params(Queue& queue, const BatchTripletBackwardArgs& args,
                              const MinedTerms& terms) {

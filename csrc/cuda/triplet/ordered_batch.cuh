@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A batch in label order: positions are places in that order (label_order.cuh), indices places in
-// the tensors.
+// A batch in label order (label_order.cuh). A position is an index into that order, an index is one
+// into the tensors.
 #pragma once
 
 #include "cuda/triplet/explicit.cuh"
@@ -48,7 +48,7 @@ struct OrderedBatch {
   }
 };
 
-// The canonical key of two rows, by a warp, in all lanes.
+// The canonical key of two rows, computed by a warp; all lanes get it.
 template <typename Stored>
 __device__ __forceinline__ double warp_key(const TripletBatch& batch, const WarpRow<Stored>& x,
                                            const WarpRow<Stored>& y) {

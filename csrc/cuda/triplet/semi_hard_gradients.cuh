@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The gradients of semi-hard triplets: the sweep over negatives finds every positive's pick again,
-// and mined_gradients.cuh gathers what they weigh, a round of positives at a time.
+// The gradients of semi-hard triplets, one round of positives at a time: the sweep over negatives
+// recomputes every positive's pick, and mined_gradients.cuh gathers the gradients of the pairs.
 //
-// Mapping      a warp an anchor
-// Memory       48 bytes a positive of the round, beside those of the sweep and of the gather
+// Mapping      one warp per anchor
+// Memory       48 bytes per positive of the round, plus those of the sweep and of the gather
 // Numerics     fp64
 // Determinism  that of the sweep and of the gather
 #pragma once
@@ -17,7 +17,7 @@ namespace fused_rankloss::cuda::triplet {
 struct SemiHardPairsParams {
   SweepParams sweep;
   bool last_round;
-  int64_t* positive;  // [N, chunk], by the anchor's index: what MinedTerms reads
+  int64_t* positive;  // [N, chunk], by the anchor's index; input of MinedTerms
   int64_t* negative;
   double* distances;  // [2, N, chunk]
   double* slope;
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
   const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
   const int64_t num_anchors = ordered.batch.num_anchors;
   if (anchor >= num_anchors) return;
-  // The first round and the last one are gathered whatever they hold.
+  // The first and the last round are always gathered, even if they have no terms.
   if (state.is_over() && state.round > 0 && !params.last_round) return;
   const int32_t count = state.count(anchor);
   const int64_t first = state.first(anchor), to = state.first(ordered.anchors[anchor]);

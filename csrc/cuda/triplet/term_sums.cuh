@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Sums of the terms of a triplet loss over all rows, in one launch and always in the same order:
-// blocks sum rows of their own, and the last block to finish adds the blocks' sums up.
+// each block sums its own rows, and the last block to finish adds the blocks' sums.
 #pragma once
 
 #include "cuda/primitives/last_block.cuh"
@@ -26,7 +26,7 @@ struct TermSums {
 // Workspace of one sum over a grid.
 struct TermPartials {
   TermSums* blocks;    // [gridDim.x], uninitialised
-  uint32_t* finished;  // [1], 0
+  uint32_t* finished;  // [1], initially 0
 };
 
 __device__ __forceinline__ TermSums sum_over_warp(TermSums sums) {
@@ -42,7 +42,7 @@ __device__ __forceinline__ TermSums sum_over_warp(TermSums sums) {
 __device__ __forceinline__ TermSums sum_over_block(TermSums sums) {
   __shared__ SharedArray<TermSums, kTripletWarps> warp_sums;
   sums = sum_over_warp(sums);
-  __syncthreads();  // of an earlier call, everyone has read
+  __syncthreads();  // all threads have read `warp_sums` of an earlier call
   if (lane_index() == 0) warp_sums.store(warp_index(), sums);
   __syncthreads();
   TermSums total;
@@ -50,7 +50,7 @@ __device__ __forceinline__ TermSums sum_over_block(TermSums sums) {
   return total;
 }
 
-// Every thread of every block brings a sum. Calls `body` with the total in one thread of the grid.
+// Every thread of every block passes a sum. Calls `body` with the total in one thread of the grid.
 template <typename Body>
 __device__ __forceinline__ void sum_over_grid(const TermPartials& partials, const TermSums& sums,
                                               Body body) {

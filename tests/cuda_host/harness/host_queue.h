@@ -25,15 +25,15 @@ namespace fused_rankloss::host {
 using namespace cuda;
 
 // The device that a queue stands for, and the schedule of what runs on it.
-struct HostDeviceFacts {
+struct HostDeviceAttributes {
   std::uint64_t seed = 0;
   int64_t resident_blocks = 3;  // of any kernel
 };
 
 class HostQueue {
  public:
-  explicit HostQueue(std::string op, HostDeviceFacts facts = {})
-      : op_(std::move(op)), facts_(facts) {}
+  explicit HostQueue(std::string op, HostDeviceAttributes attributes = {})
+      : op_(std::move(op)), attributes_(attributes) {}
 
   const std::string& op() const { return op_; }
 
@@ -72,7 +72,7 @@ class HostQueue {
   template <typename Parameter>
   void launch_resident(int64_t most_blocks, int threads, void (*kernel)(Parameter),
                        const std::remove_cv_t<Parameter>& argument) {
-    launch(std::min(most_blocks, facts_.resident_blocks), threads, kernel, argument);
+    launch(std::min(most_blocks, attributes_.resident_blocks), threads, kernel, argument);
   }
 
   template <typename Parameter>
@@ -83,9 +83,9 @@ class HostQueue {
   }
 
   template <typename Parameter>
-  void launch_together(int64_t most_blocks, int threads, void (*kernel)(Parameter),
-                       const std::remove_cv_t<Parameter>& argument) {
-    const int64_t blocks = std::min(most_blocks, facts_.resident_blocks);
+  void launch_cooperative(int64_t most_blocks, int threads, void (*kernel)(Parameter),
+                          const std::remove_cv_t<Parameter>& argument) {
+    const int64_t blocks = std::min(most_blocks, attributes_.resident_blocks);
     run(blocks, threads, {.together = true}, kernel, argument);
   }
 
@@ -103,7 +103,7 @@ class HostQueue {
     const std::vector<int64_t> order = sorted_order(buffers.keys[0], count, bits);
     const std::vector<Key> keys(buffers.keys[0], buffers.keys[0] + count);
     const std::vector<uint32_t> values(buffers.values[0], buffers.values[0] + count);
-    const int half = static_cast<int>(facts_.seed++ % 2);
+    const int half = static_cast<int>(attributes_.seed++ % 2);
     std::fill_n(buffers.keys[1 - half], count, static_cast<Key>(-1));
     std::fill_n(buffers.values[1 - half], count, 0xffffffffu);
     for (int64_t t = 0; t < count; ++t) {
@@ -135,7 +135,7 @@ class HostQueue {
     if (blocks == 0) return;
     config.grid = {static_cast<unsigned>(blocks)};
     config.block = {static_cast<unsigned>(threads)};
-    config.seed = facts_.seed++;
+    config.seed = attributes_.seed++;
     cuda_host::launch(config, kernel, arguments...);
     check_guards();
     launches_.push_back(parameters_of(kernel));
@@ -159,7 +159,7 @@ class HostQueue {
   }
 
   std::string op_;
-  HostDeviceFacts facts_;
+  HostDeviceAttributes attributes_;
   std::vector<std::vector<std::byte>> memory_;
   std::vector<std::type_index> launches_;
   std::uint64_t last_atomics_ = 0;

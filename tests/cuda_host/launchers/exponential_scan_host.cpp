@@ -75,7 +75,7 @@ void for_warps(int64_t num_lists, Count count, Body body) {
 template <class Source>
 __global__ void __launch_bounds__(kScanThreads)
     scan_kernel(const __grid_constant__ Params<Source> params) {
-  const GridTeam team;
+  const Grid grid;
   const ExponentialScan<Source> scan(params.source, params.functions, params.tiles);
   const auto first_tile = [&](int64_t list) {
     int64_t tile = 0;
@@ -94,16 +94,16 @@ __global__ void __launch_bounds__(kScanThreads)
         });
   };
   for_tiles([&](SweepStep sweep, const ScanTile& tile) { scan.store_tile(sweep, tile); });
-  team.sync();
+  grid.sync();
   for_warps(
       params.num_lists, [&](int64_t) { return scan.tasks_of_list(2); },
       [&](int64_t list, int64_t task) {
         scan.scan_list(static_cast<int>(task), first_tile(list), params.tiles_of(list));
       });
-  team.sync();
+  grid.sync();
   for_tiles([&](SweepStep sweep, const ScanTile& tile) {
     const RunSums sums = scan.look(sweep, tile);
-    for (int t = 0; t < kScanRun; ++t) {
+    for (int t = 0; t < kItemsPerThread; ++t) {
       const int64_t place = scan.place_of(sweep, tile, t);
       if (place >= tile.end) continue;
       const int64_t at = (sweep.up ? 0 : params.source.size) + place;

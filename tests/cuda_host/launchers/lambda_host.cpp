@@ -17,7 +17,7 @@ using namespace cuda::lambda;
 
 namespace {
 
-HostDeviceFacts facts;
+HostDeviceAttributes attributes;
 LambdaPaths paths;
 std::uint64_t atomics = 0;  // of the last launch
 std::uint64_t blocks = 0;   // of a call that is one launch
@@ -26,7 +26,7 @@ void solve(const Tensor& /*scores*/, const LambdaCall& call) {
   leave_traces(call.results->raw_grad);
   leave_traces(call.results->list_scale);
   leave_traces(*call.statistics);
-  HostQueue queue(call.op, facts);
+  HostQueue queue(call.op, attributes);
   run_lambda(queue, call.args, paths);
   atomics = cuda_host::Machine::get().atomics;
   const bool one_launch = longest_list(call.args.lists) <= paths.longest_short;
@@ -47,8 +47,8 @@ Tensor float_logistic(const Tensor& more, const Tensor& less, double sigma) {
   return terms;
 }
 
-void set_seed(int64_t value) { facts.seed = value; }
-void set_blocks(int64_t value) { facts.resident_blocks = value; }
+void set_seed(int64_t value) { attributes.seed = value; }
+void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 void set_crossover(std::optional<int64_t> value) {
   paths.longest_short = value.value_or(LambdaPaths{}.longest_short);
 }

@@ -12,7 +12,7 @@ using namespace cuda::lambda;
 
 namespace {
 
-HostDeviceFacts facts;
+HostDeviceAttributes attributes;
 
 template <typename T>
 T* data_of(const Tensor& tensor) {
@@ -68,7 +68,7 @@ void solve(LambdaArgs args, const Tensor& scores, const Tensor& label_ranks,
   items.less_weights = data_of<double>(weights) + positions;
   if (gradients.numel() > 0) items.gradients = data_of<double>(gradients);
   items.sums = reinterpret_cast<PairSums*>(data_of<double>(sums));
-  HostQueue queue("lambda_scan", facts);
+  HostQueue queue("lambda_scan", attributes);
   run_lambda_scan(queue, args, static_cast<int64_t>(lists.size()), scan_factors(args), items,
                   ordered ? reinterpret_cast<OrderedPairs*>(data_of<int64_t>(*ordered)) : nullptr);
 }
@@ -101,8 +101,8 @@ bool factors(int64_t scheme, int64_t pair_loss, int64_t k, bool has_gains, bool 
   return scan_factors(args);
 }
 
-void set_seed(int64_t value) { facts.seed = value; }
-void set_blocks(int64_t value) { facts.resident_blocks = value; }
+void set_seed(int64_t value) { attributes.seed = value; }
+void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 
 }  // namespace
 }  // namespace fused_rankloss::host

@@ -15,7 +15,7 @@ using namespace cuda::listwise;
 
 namespace {
 
-HostDeviceFacts facts;
+HostDeviceAttributes attributes;
 int64_t crossover = kBlockListItems;
 std::uint64_t atomics = 0;  // of the last launch
 std::uint64_t blocks = 0;   // of a call that is one launch
@@ -23,16 +23,16 @@ std::uint64_t blocks = 0;   // of a call that is one launch
 void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
   leave_traces(call.results->raw_grad);
   leave_traces(call.results->list_scale);
-  HostQueue queue(call.op, facts);
+  HostQueue queue(call.op, attributes);
   run_listwise(queue, call.args, crossover);
   atomics = cuda_host::Machine::get().atomics;
   const bool one_launch = longest_list(call.args.lists) <= crossover;
   blocks = one_launch ? ShortListsGrid(call.args.lists).num_blocks : atomics;
 }
 
-void set_seed(int64_t value) { facts.seed = value; }
+void set_seed(int64_t value) { attributes.seed = value; }
 void set_crossover(int64_t value) { crossover = value; }
-void set_blocks(int64_t value) { facts.resident_blocks = value; }
+void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 
 }  // namespace

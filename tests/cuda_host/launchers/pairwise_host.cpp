@@ -21,7 +21,7 @@ using namespace cuda::pairwise;
 
 namespace {
 
-HostDeviceFacts facts;
+HostDeviceAttributes attributes;
 
 // The route of a call, where a test does not want that of the real op.
 std::string kernel;      // "tiles" or "short"; or else ""
@@ -60,7 +60,7 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   for (const auto* result : {&call.loss, &call.raw_grad, &call.list_scale, &call.margin_slope}) {
     leave_traces(**result);
   }
-  HostQueue queue(call.op, facts);
+  HostQueue queue(call.op, attributes);
   run_pairwise(queue, call.args, call.loss_name, route_for(call.args));
   note_launches(queue);
 }
@@ -69,7 +69,7 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
                       const OptionalTensor& mask, const OptionalTensor& lengths,
                       const OptionalTensor& offsets, ScalarType dtype) {
   const ListsBackwardCall call(grad_loss, raw_grad, list_scale, mask, lengths, offsets, dtype);
-  HostQueue queue(call.kOp, facts);
+  HostQueue queue(call.kOp, attributes);
   dispatch_scores(dtype, call.kOp,
                   [&](auto stored) { run_lists_backward<decltype(stored)>(queue, call.args); });
   return *call.grad_scores;
@@ -89,8 +89,8 @@ void huge_backward(int64_t slots) {
   run_lists_backward<float>(queue, args);
 }
 
-void set_seed(int64_t value) { facts.seed = value; }
-void set_blocks(int64_t value) { facts.resident_blocks = value; }
+void set_seed(int64_t value) { attributes.seed = value; }
+void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 void set_route(const std::string& wanted, int64_t longest, int64_t most_slots) {
   kernel = wanted;
   crossover = longest;

@@ -9,13 +9,13 @@ MUTANTS = [
     Mutant(
         "no grid barrier before the scan over tiles",
         "pairwise/long.cuh",
-        "    team_.sync();\n    if (team_.rank() == 0) scan_tiles(",
-        "    if (team_.rank() == 0) scan_tiles(",
+        "    grid_.sync();\n    if (grid_.rank() == 0) scan_tiles(",
+        "    if (grid_.rank() == 0) scan_tiles(",
     ),
     Mutant(
         "no grid barrier between two rounds",
         "pairwise/long.cuh",
-        "partition_tile(round, next, tile);\n    }\n    team_.sync();",
+        "partition_tile(round, next, tile);\n    }\n    grid_.sync();",
         "partition_tile(round, next, tile);\n    }",
     ),
     Mutant(
@@ -27,7 +27,7 @@ MUTANTS = [
     Mutant(
         "no barrier between two scans",
         "primitives/block_scan.cuh",
-        "  __syncthreads();  // of an earlier scan, everyone has read\n",
+        "  __syncthreads();  // all threads have read `shared` of an earlier scan\n",
         "",
     ),
     Mutant(
@@ -39,7 +39,7 @@ MUTANTS = [
     Mutant(
         "a warp counts its next tile before all lanes have moved their items",
         "primitives/grid_radix_sort.cuh",
-        "      __syncwarp();  // before the warp's counts of the next tile\n",
+        "      __syncwarp();  // before the warp clears its counts for the next tile\n",
         "",
     ),
     Mutant(
@@ -51,13 +51,13 @@ MUTANTS = [
     Mutant(
         "no grid barrier after the last pass",
         "primitives/grid_radix_sort.cuh",
-        "      team.sync();\n      items.swap();",
-        "      if (digits != 0) team.sync();\n      items.swap();",
+        "      grid.sync();\n      items.swap();",
+        "      if (digits != 0) grid.sync();\n      items.swap();",
     ),
     Mutant(
         "flags are used before they are cleared",
         "pairwise/long_sort.cuh",
-        "  team.sync();\n\n  const Range tiles",
+        "  grid.sync();\n\n  const Range tiles",
         "  const Range tiles",
     ),
     # Indices and masks.
@@ -76,19 +76,19 @@ MUTANTS = [
     Mutant(
         "a chunk counts its own items as earlier ones",
         "primitives/grid_radix_sort.cuh",
-        "if (chunk < team.rank()) before += count;",
-        "if (chunk <= team.rank()) before += count;",
+        "if (chunk < grid.rank()) before += count;",
+        "if (chunk <= grid.rank()) before += count;",
     ),
     Mutant(
         "items are counted where they come from",
         "primitives/grid_radix_sort.cuh",
         "next[chunks.chunk_of(to) * kDigits",
-        "next[team.rank() * kDigits",
+        "next[grid.rank() * kDigits",
     ),
     Mutant(
         "counts of an earlier pass stay",
         "primitives/grid_radix_sort.cuh",
-        "    histogram(following(following(turn)), team.rank())[thread] = 0;\n",
+        "    histogram(following(following(turn)), grid.rank())[thread] = 0;\n",
         "",
     ),
     Mutant(
@@ -161,9 +161,9 @@ MUTANTS = [
     Mutant(
         "prefix counts are one behind",
         "lists/score_order.cuh",
-        "const Position last = position - 1;\n    const RunRecord run = runs[last / kScanRun];\n"
+        "const Position last = position - 1;\n    const RunRecord run = runs[last / kItemsPerThread];\n"
         "    const unsigned upto = (2u << place(last)) - 1;",
-        "const Position last = position - 1;\n    const RunRecord run = runs[last / kScanRun];\n"
+        "const Position last = position - 1;\n    const RunRecord run = runs[last / kItemsPerThread];\n"
         "    const unsigned upto = (1u << place(last)) - 1;",
     ),
     Mutant(

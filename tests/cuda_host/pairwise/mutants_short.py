@@ -8,7 +8,7 @@ MUTANTS = [
     Mutant(
         "items are read before all are in their cells",
         "pairwise/short_pairs.cuh",
-        "place(waiting, order.tail);\n  team.sync();",
+        "place(waiting, order.tail);\n  group.sync();",
         "place(waiting, order.tail);",
     ),
     Mutant(

@@ -27,7 +27,7 @@ MUTANTS = [
     Mutant(
         "no barrier between two block sums",
         "lists/reduce.cuh",
-        "  __syncthreads();  // of an earlier call, everyone has read\n",
+        "  __syncthreads();  // all threads have read `warp_totals` of an earlier call\n",
         "",
     ),
     Mutant(

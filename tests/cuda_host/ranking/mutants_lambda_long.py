@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant(
         "one barrier less before the table is read",
         "lambda/long_rank.cuh",
-        "store_item(ranks[position], position); });\n    team_.sync();",
+        "store_item(ranks[position], position); });\n    grid_.sync();",
         "store_item(ranks[position], position); });",
     ),
     Mutant(
@@ -177,7 +177,7 @@ MUTANTS = [
     Mutant(
         "no barrier before the next columns of a long list",
         "lambda/long_pairs.cuh",
-        "__syncthreads();  // everyone has met the columns before",
+        "__syncthreads();  // all threads have read the previous columns",
         "",
     ),
     Mutant(
@@ -215,7 +215,7 @@ MUTANTS = [
     Mutant(
         "no barrier before gradients are scaled",
         "lambda/long_finish.cuh",
-        "  team.sync();\n",
+        "  grid.sync();\n",
         "",
     ),
 ]

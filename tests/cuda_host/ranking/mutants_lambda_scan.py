@@ -44,13 +44,13 @@ MUTANTS = [
     Mutant(
         "no barrier before tiles are scanned",
         "lambda/scan.cuh",
-        "    team_.sync();\n    scan_tiles(scan",
+        "    grid_.sync();\n    scan_tiles(scan",
         "    scan_tiles(scan",
     ),
     Mutant(
         "no barrier before items look",
         "lambda/scan.cuh",
-        "sweeps);\n    team_.sync();\n    for_parts",
+        "sweeps);\n    grid_.sync();\n    for_parts",
         "sweeps);\n    for_parts",
     ),
     Mutant(

@@ -15,25 +15,25 @@ MUTANTS = [
     Mutant(
         "no barrier between reads and writes of a merge",
         "lists/shared_sort.cuh",
-        "    team.sync();\n#pragma unroll\n",
+        "    group.sync();\n#pragma unroll\n",
         "#pragma unroll\n",
     ),
     Mutant(
         "no barrier before sums overwrite keys",
         "lambda/short_cells.cuh",
-        "  team.sync();\n  if (team.is_block()) {\n    const int thread",
-        "  if (team.is_block()) {\n    const int thread",
+        "  group.sync();\n  if (group.is_block()) {\n    const int thread",
+        "  if (group.is_block()) {\n    const int thread",
     ),
     Mutant(
         "no barrier after the top is counted",
         "lambda/short_items.cuh",
-        "    team_.sync();\n  }\n\n  // Puts the items",
+        "    group_.sync();\n  }\n\n  // Puts the items",
         "  }\n\n  // Puts the items",
     ),
     Mutant(
         "no barrier between two lists of a block",
         "lambda/short.cuh",
-        "    team.sync();  // before the next list's items overwrite this one's\n",
+        "    group.sync();  // before the next list's items overwrite this one's\n",
         "",
     ),
     # Order.
@@ -97,10 +97,10 @@ MUTANTS = [
         "column = begin; column < lower; column += lanes",
     ),
     Mutant(
-        "lanes by the team's size",
+        "lanes by the group's size",
         "lambda/short_pairs.cuh",
-        "items_.n <= kWarpListItems ? kWarpSize : ListTeam::kBlockThreads",
-        "team_.size()",
+        "items_.n <= kWarpListItems ? kWarpSize : WarpOrBlock::kBlockThreads",
+        "group_.size()",
     ),
     Mutant(
         "the rows of the top come last",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from cuda_host.mutant import Mutant
 
 MUTANTS = [
-    # Teams and the sort of short lists.
+    # Groups and the sort of short lists.
     Mutant(
         "the total of a warp is the first lane's",
-        "listwise/team.cuh",
+        "listwise/group.cuh",
         "kSweep == Sweep::kUp ? kWarpSize - 1 : 0",
         "0",
     ),
@@ -81,8 +81,8 @@ MUTANTS = [
             (
                 "short",
                 "listwise/short.cuh",
-                "shared_.scores.store(team_.cell(first_ + p), items_.score(slot));",
-                "shared_.scores.store(team_.cell(first_ + p),\n"
+                "shared_.scores.store(group_.cell(first_ + p), items_.score(slot));",
+                "shared_.scores.store(group_.cell(first_ + p),\n"
                 "                           items_.score(slot) - all_.top_score);",
             ),
             (
@@ -106,13 +106,13 @@ MUTANTS = [
     Mutant(
         "no barrier before the soft ranks",
         "listwise/short.cuh",
-        "team_.sync();  // scores",
+        "group_.sync();  // all scores are stored",
         "",
     ),
     Mutant(
         "no barrier before the slopes are read",
         "listwise/short.cuh",
-        "team_.sync();  // slopes",
+        "group_.sync();  // all slopes are stored",
         "",
     ),
     Mutant(
@@ -162,7 +162,7 @@ MUTANTS = [
         "the scores are not sorted by",
         "listwise/long.cuh",
         "this->sort_items(~uint64_t{0} >> (64 - 8 * sizeof(Real)));",
-        "team_.sync();",
+        "grid_.sync();",
     ),
     Mutant(
         "gradients of lists that do not count stay",

@@ -30,7 +30,7 @@ MUTANTS = [
     Mutant(
         "no barrier before the next tile of a product",
         "triplet/batch_hard/mma_tile.cuh",
-        "__syncthreads();  // everyone has read the tile before",
+        "__syncthreads();  // all threads have read the previous tile",
         "",
     ),
     Mutant(
@@ -188,9 +188,9 @@ MUTANTS = [
         "",
     ),
     Mutant(
-        "no barrier of a warp before the next tile's weights",
+        "no barrier of a warp before the next tile overwrites the weights",
         "triplet/sweep/gradients.cuh",
-        "__syncwarp();  // before the next tile's weights",
+        "__syncwarp();  // before the next tile overwrites the weights",
         "",
     ),
 ]

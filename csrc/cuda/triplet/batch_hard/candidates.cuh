@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a search for hardest pairs leaves behind: a few candidates of each row.
+// The output of a search for hardest pairs: a few candidates of each row.
 //
-// Memory       144 bytes a row for both sides
-// Candidates   kSearchSlots a row and side. What a slot gives up or refuses goes to the next one
-//              while the row still wants it; `rest` is the greatest that went nowhere. All are
-//              atomic maxima of integers that sort as (hardness, column).
-// Determinism  Which candidates are left depends on the schedule; that the winner is among them, or
-//              that `rest` tells that it may not be, does not, and nothing else is used.
+// Memory       144 bytes per row for both sides
+// Candidates   kSearchSlots per row and side. An entry that a slot evicts or rejects goes to the
+//              next slot as long as it reaches the row's limit; `rest` is the greatest dropped
+//              entry. All are atomic maxima of integers that sort as (hardness, column).
+// Determinism  The remaining candidates depend on the schedule. But either the hardest pair is
+// among
+//              them, or `rest` shows that it may not be, and the results use nothing else.
 #pragma once
 
 #include <cfloat>
@@ -16,14 +17,14 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// Candidates of one side; all 0 at first.
+// Candidates of one side; all initially 0.
 struct Candidates {
   unsigned long long* slots;  // [N, kSearchSlots], hardness above column
   uint32_t* best;             // [N], the greatest hardness
   uint32_t* rest;             // [N]
 };
 
-// `limit`: what lies below it is no candidate, now or later.
+// `limit`: entries below it are no candidates, now or later.
 __device__ __forceinline__ void add_candidate(const Candidates& to, int32_t row, int32_t column,
                                               float hardness, float limit) {
   const uint32_t key = ordered_key(hardness);
@@ -40,10 +41,10 @@ __device__ __forceinline__ void add_candidate(const Candidates& to, int32_t row,
   atomicMax(&to.best[row], key);
 }
 
-// What a pair must reach to be a candidate of the row, by what is known so far.
+// The least hardness of a candidate of the row, given the greatest hardness so far.
 __device__ __forceinline__ float candidate_limit(const Candidates& of, const float* bounds,
                                                  int32_t row) {
-  // Other blocks write it: not to be taken from a register or the first-level cache.
+  // Volatile, since other blocks write it: neither a register nor L1 may serve the load.
   const uint32_t best = *const_cast<const volatile uint32_t*>(&of.best[row]);
   return best == 0 ? -FLT_MAX : value_of_key(best) - 2 * bounds[row];
 }

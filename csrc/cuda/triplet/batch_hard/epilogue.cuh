@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What every search for hardest pairs does with its tiles: what of a tile's products e_ij becomes a
-// candidate. Which tiles there are, schedule.cuh says; how the products come about is the
-// business of a Product, TileProduct or another one.
+// The epilogue of every search for hardest pairs: makes candidates from a tile's values e_ij.
+// schedule.cuh defines the tiles; a Product, TileProduct or another one, computes the products.
 //
-// The hardness of a pair is e_ij of operands.cuh for a negative, -e_ij for a positive: the
-// greatest is wanted, and what lies 2 bound_i below the greatest so far cannot be it.
+// The hardness of a pair is e_ij of operands.cuh for a negative, -e_ij for a positive. The search
+// is for the greatest hardness; pairs more than 2 bound_i below the greatest so far are excluded.
 //
-// Kinds        Columns are in label order, so that all but a few tiles hold nothing but negatives
-//              (or, for large classes, positives), of which no label is looked at.
-// Value first  An element costs one maximum a side. Only where the maximum of a thread's part of a
-//              row reaches the row's limit do its threads look which elements do.
+// Kinds        Columns are in label order, so that most tiles have only negatives (or, for large
+//              classes, only positives), and their labels are not read.
+// Value first  An element costs one maximum per side. Only if the maximum of a thread's elements of
+//              a row reaches the row's limit, the warp compares single elements.
 #pragma once
 
 #include "cuda/triplet/batch_hard/schedule.cuh"
@@ -19,8 +18,8 @@ namespace fused_rankloss::cuda::triplet {
 
 // One thread's view of a block's tiles.
 //
-// A Product has kRows, kColumns, kRowTiles, kColumnTiles, and tells the place row(), column() of
-// each number of its Accumulators, FragmentC[kRowTiles][kColumnTiles].
+// A Product has kRows, kColumns, kRowTiles, kColumnTiles, and row(), column(): the indices in the
+// tile of each element of its Accumulators, FragmentC[kRowTiles][kColumnTiles].
 template <class Product>
 class SearchTiles {
   static constexpr int kRowTiles = Product::kRowTiles;
@@ -37,7 +36,7 @@ class SearchTiles {
     bool two_sided;
   };
 
-  // What the columns of a tile must reach. There are two, so that a thread may write the limits of
+  // The limits of the columns of a tile. Double-buffered, so that a thread may write the limits of
   // the next tile while others still read these.
   class Limits {
    public:
@@ -63,7 +62,7 @@ class SearchTiles {
 
   __device__ __forceinline__ const SearchPlan<Product>& plan() const { return plan_; }
 
-  // Before the first tile.
+  // Called before the first tile.
   __device__ __forceinline__ void load_rows() {
     const int32_t rows = static_cast<int32_t>(params_.ordered.batch.num_anchors);
     const int32_t end_row =
@@ -81,7 +80,7 @@ class SearchTiles {
     return {first_column, kind_of(first_column), plan_.two_sided(first_column)};
   }
 
-  // By the first threads of those that share the tile, before a barrier of theirs.
+  // Called by all threads that share the tile, before a barrier; the first kColumns of them store.
   __device__ __forceinline__ void store_column_limits(const Tile& tile, Limits limits,
                                                       int thread) const {
     if (!tile.two_sided || thread >= Product::kColumns) return;
@@ -89,7 +88,7 @@ class SearchTiles {
                                          tile.first_column + thread));
   }
 
-  // What the products are to be added to.
+  // Initialises the accumulators to -(h_i + h_j).
   __device__ __forceinline__ void subtract_norms(Accumulators& values, int32_t first_column) const {
     const float* const row_norms = params_.data.anchors.half_norms;
     const float* const column_norms = params_.data.refs.half_norms;
@@ -109,7 +108,7 @@ class SearchTiles {
     }
   }
 
-  // Adds what a tile's products have to say to the candidates.
+  // Adds the candidates of a tile.
   __device__ __forceinline__ void add(Accumulators& values, const Tile& tile,
                                       const Limits& limits) {
     if (tile.kind == Kind::kMixed) {
@@ -122,7 +121,7 @@ class SearchTiles {
  private:
   __device__ __forceinline__ int32_t first_row() const { return plan_.first_row(); }
 
-  // Thread's rows, r = 2 row_tile + upper or lower half.
+  // The thread's row r = 2 row_tile + (0: upper, 1: lower half of the fragment).
   __device__ __forceinline__ int32_t row(int r) const {
     return first_row() + Product::row(r / 2, r % 2 * 2);
   }
@@ -133,7 +132,7 @@ class SearchTiles {
 
   __device__ __forceinline__ Kind kind_of(int32_t first_column) const {
     const int32_t end_column = first_column + Product::kColumns;
-    // Both ends of the rows' classes ascend with the row.
+    // Begin and end of a row's class ascend with the row.
     if (end_column <= first_class_.begin || last_class_.end <= first_column) return Kind::kNegative;
     const bool diagonal = params_.ordered.batch.self &&
                           first_column < first_row() + Product::kRows && first_row() < end_column;
@@ -142,8 +141,8 @@ class SearchTiles {
                                                                      : Kind::kMixed;
   }
 
-  // Calls `body` with each column tile and the thread's values of it, (r, c): row r, column c. Rare
-  // code should be small: the loop is not unrolled but turns the values, once around.
+  // Calls `body` for each column tile with the thread's values of it, (r, c): row r, column c. This
+  // code runs rarely and should be small: instead of unrolling, the loop rotates the values.
   template <typename Body>
   __device__ __forceinline__ static void for_column_tiles(Accumulators& values, Body body) {
 #pragma unroll 1
@@ -165,7 +164,7 @@ class SearchTiles {
     }
   }
 
-  // Pairs with rows that take no part are infinitely easy or, negated, infinitely hard.
+  // Pairs with outlier rows have hardness -infinity or, negated, +infinity.
   __device__ __forceinline__ static bool reaches(float hardness, float limit) {
     return hardness >= limit && hardness < INFINITY;
   }
@@ -173,7 +172,7 @@ class SearchTiles {
     return b < INFINITY ? fmaxf(a, b) : a;
   }
 
-  // A tile of one kind: all pairs count for the same side.
+  // A tile of one kind: all pairs are of the same side.
   __device__ __forceinline__ void add_tile(Accumulators& values, Kind kind, int32_t first_column,
                                            bool two_sided, const Limits& limits) {
     if (kind == Kind::kPositive) {
@@ -222,8 +221,8 @@ class SearchTiles {
                                                  const Limits& limits) {
     const Candidates& side = side_of(kind);
     const float* const row_bounds = params_.data.anchors.bounds;
-    // The greatest of a row's four lanes and a column's eight, too: what lies so far below it is
-    // not worth an atomic.
+    // Raises the limits by the maximum over the row's four lanes and the column's eight lanes in
+    // this tile, which saves atomics.
     float most[2 * kRowTiles];
 #pragma unroll
     for (int r = 0; r < 2 * kRowTiles; ++r) most[r] = -INFINITY;
@@ -273,7 +272,7 @@ class SearchTiles {
     });
   }
 
-  // Where classes begin and end: pair by pair.
+  // A tile in which classes begin or end: labels are compared for each pair.
   __device__ __forceinline__ void add_mixed(Accumulators& values, int32_t first_column,
                                             bool two_sided) {
     const OrderedBatch& ordered = params_.ordered;
@@ -309,7 +308,7 @@ class SearchTiles {
   const SearchParams& params_;
   SearchPlan<Product> plan_;
   Positions first_class_;        // of the block's first row
-  Positions last_class_;         // and of its last
+  Positions last_class_;         // of the block's last row
   float limits_[2 * kRowTiles];  // of the thread's rows, for negatives
 };
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A block's products a_i b_j of some rows with a tile of columns, on tensor cores: what every
-// search and sweep over pairs starts with.
+// A block's products a_i b_j of its rows with a tile of columns, on tensor cores: the first step of
+// every search and sweep over pairs.
 //
-// Mapping      Warps share the rows, 16 row_tiles each, and meet all columns. Row tile m, column
-//              tile n of a thread are those of one FragmentC.
-// Memory       Rows and columns pass through shared memory in slabs of 64 bytes, `stages` deep, so
-//              that copies run ahead of products. Cell c of row r lies at c ^ (r / 2 % 4): eight
-//              rows' cells c, which one 8x8 matrix is, and the eight cells that a quarter of a warp
-//              copies are in different banks.
-// Numerics     operands.cuh. Two pieces a number: high high + high low + low high.
+// Mapping      Each warp has 16 row_tiles of the rows and all columns. Row tile m, column tile n of
+//              a thread are one FragmentC.
+// Memory       Rows and columns pass through shared memory in K slices of 64 bytes, `stages` deep,
+//              so that copies run ahead of products. Cell c of row r is at c ^ (r / 2 % 4). So cell
+//              c of eight rows, which are one 8x8 matrix, are in different banks, and so are the
+//              eight cells that a quarter of a warp copies.
+// Numerics     operands.cuh. With two fp16 terms per element: hi hi + hi lo + lo hi.
 #pragma once
 
 #include "cuda/triplet/batch_hard/operand_data.cuh"
@@ -36,7 +36,7 @@ class TileProduct {
         all_columns_(columns.cells),
         num_slabs_(num_slabs) {}
 
-  // The row of the block, and the column of the tile, of an accumulator.
+  // The row in the block and the column in the tile of an accumulator element.
   __device__ __forceinline__ static int row(int row_tile, int index) {
     return warp_index() * kTile.warp_rows() + row_tile * 16 + FragmentC::row(lane_index(), index);
   }
@@ -44,21 +44,22 @@ class TileProduct {
     return column_tile * 8 + FragmentC::column(lane_index(), index);
   }
 
-  // Begins to load a tile. Every thread of the block calls this, and finish() before the next one.
+  // Starts to load a tile. Every thread of the block calls this, then finish() before the next
+  // tile.
   __device__ __forceinline__ void start(int64_t first_column) {
     columns_ = all_columns_ + first_column * num_slabs_ * kSlabCells;
-    __syncthreads();  // everyone has read the tile before
+    __syncthreads();  // all threads have read the previous tile
 #pragma unroll
     for (int slab = 0; slab < kTile.stages - 1; ++slab) load(slab);
   }
 
-  // Adds the products to what the accumulators hold.
+  // Adds the products to the accumulators.
   __device__ __forceinline__ void finish(Accumulators& sums) {
 #pragma unroll 1
     for (int slab = 0; slab < num_slabs_; ++slab) {
       wait_for_copies<kTile.stages - 2>();
       __syncthreads();
-      load(slab + kTile.stages - 1);  // where everyone has read the slab before
+      load(slab + kTile.stages - 1);  // into the stage of the previous K slice, read by all threads
       multiply(slab % kTile.stages, sums);
     }
   }
@@ -81,10 +82,10 @@ class TileProduct {
                    from + slab * kSlabCells + chunk);
       }
     }
-    commit_copies();  // an empty group keeps the count of groups that of slabs
+    commit_copies();  // even if empty, so that groups and K slices have the same count
   }
 
-  // Chunks `chunk` and the next, 16 numbers, of this warp's row tile.
+  // Cells `chunk` and `chunk` + 1, 16 elements, of this warp's row tile.
   __device__ __forceinline__ FragmentA load_rows(int stage, int row_tile, int chunk) const {
     const int lane = lane_index();
     const int row = warp_index() * kTile.warp_rows() + row_tile * 16 + lane % 16;
@@ -93,7 +94,7 @@ class TileProduct {
     return fragment;
   }
 
-  // The same of two column tiles.
+  // The same for two column tiles.
   __device__ __forceinline__ void load_columns(int stage, int column_tile, int chunk,
                                                FragmentB (&fragments)[2]) const {
     const int lane = lane_index();
@@ -105,7 +106,7 @@ class TileProduct {
   }
 
   __device__ __forceinline__ void multiply(int stage, Accumulators& sums) {
-    // One piece: the slab is two steps of 16 numbers. Two: one step, in high and low parts.
+    // One term: the K slice is two steps of 16 elements. Two: one step, as hi and lo terms.
 #pragma unroll
     for (int step = 0; step < (kPieces == 1 ? 2 : 1); ++step) {
       FragmentA rows[kPieces][kRowTiles];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What searches and sweeps read of a batch: what operands.cuh makes of its rows.
+// The operands of searches and sweeps, made by operands.cuh from the rows of a batch.
 #pragma once
 
 #include <cmath>
@@ -12,12 +12,12 @@ namespace fused_rankloss::cuda::triplet {
 inline constexpr int kSlabCells = 4;  // 64 bytes
 inline constexpr int kSpreadExponent = 5;
 
-// Facts about a batch that only the device knows.
+// Attributes of a batch, computed and read on the device only.
 struct SearchFacts {
-  uint32_t exponent;   // of the largest spread of a column, plus kExponentOffset; 0: none has any
+  uint32_t exponent;   // of the largest spread of a column, plus kExponentOffset; 0: no spread
   uint32_t half_norm;  // H, as bits of an fp32
   uint32_t residual;   // R, as bits of an fp32
-  uint32_t num_wild;   // wild references
+  uint32_t num_wild;   // number of outlier references
 
   static constexpr int kExponentOffset = 2048;
 
@@ -27,12 +27,12 @@ struct SearchFacts {
   }
 };
 
-// Rows in label order. Those from num_rows to padded_rows are wild, too.
+// Rows in label order. Padding rows, from num_rows to padded_rows, are treated as outliers.
 struct SearchOperand {
   Halves8* cells;     // [padded_rows, num_slabs, kSlabCells]
   float* half_norms;  // [padded_rows], h
   float* residuals;   // [padded_rows], r
-  float* bounds;      // [padded_rows], (3) there
+  float* bounds;      // [padded_rows], (3) of operands.cuh
   int64_t num_rows;
   int64_t padded_rows;
 };
@@ -41,9 +41,9 @@ struct SearchData {
   SearchOperand anchors;
   SearchOperand refs;  // the anchors, without references
   const SearchFacts* facts;
-  const int32_t* wild;  // positions of wild references
-  int num_slabs;
-  int pieces;  // 1 or 2 fp16 a number: a slab is 32 numbers, or the high and low parts of 16
+  const int32_t* wild;  // positions of outlier references
+  int num_slabs;        // K slices
+  int pieces;  // 1 or 2 fp16 terms: a K slice has 32 elements, or the hi and lo terms of 16
 };
 
 }  // namespace fused_rankloss::cuda::triplet

@@ -1,35 +1,34 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The rows of a batch as tensor cores want them, and how far products of these may be from the
-// truth.
+// Converts the rows of a batch to operands of tensor cores, with error bounds of their products.
 //
-//   a_i = s (x_i - c), rounded to one fp16 a number or to two, high and low                   (1)
+//   a_i = s (x_i - c), rounded to one fp16 term per element, or to two, hi and lo             (1)
 //
-// The centre c, near the mean, takes an offset of all rows out of norms and products; it is a
-// multiple of the power of two of the spread, so that small integers stay integers. The power of
-// two s puts the spread near 2^5: fp16 then has room for a thousand times that, and the low parts
-// for a thousandth. For cosine x_i is the row of length 1. What a search
-// compares is
+// The centre c, near the mean, removes a common offset from norms and products. It is a multiple of
+// the power of two of the spread, so that small integers stay integers. The power of two s scales
+// the spread to about 2^5: fp16 then has range for a thousand times that, and lo terms for a
+// thousandth. For cosine, x_i is the normalised row. A search compares
 //
 //   e_ij = a_i a_j - |a_i|^2 / 2 - |a_j|^2 / 2 = -s^2 d_ij^2 / 2, up to                       (2)
 //
 //   bound_i = 4 kappa (h_i + H) + (r_i + R) (sqrt(2 h_i) + sqrt(2 H) + (r_i + R) / 2)         (3)
 //
-// for all j, with h = |a|^2 / 2, r = |s (x - c) - a|, and H and R the largest of the references and
-// anchors. The second term is (1): |d^2 - d'^2| / 2 <= r (d' + r / 2) where the points moved by r.
-// The first is the accumulation in fp32: no partial sum exceeds 2 (h_i + h_j), and an instruction
-// aligns and cuts off 16 products and the sum so far, each losing less than 2^-23 of the largest;
-// kappa is 2^-23 (16 + 2) / 2 times the number of instructions, plus 2^-21 for rounded norms and
-// for the product of two low parts, which is left out.
+// for all j, with h = |a|^2 / 2, r = |s (x - c) - a|, and H and R the maxima over references and
+// anchors. The second term bounds the rounding (1): |d^2 - d'^2| / 2 <= r (d' + r / 2) if the
+// points moved by r. The first term bounds the accumulation in fp32. No partial sum exceeds 2 (h_i
+// + h_j). An instruction aligns and truncates 16 products and the accumulator, each losing less
+// than 2^-23 of the largest. So kappa is 2^-23 (16 + 2) / 2 times the number of instructions, plus
+// 2^-21 for rounded norms and for the product of two lo terms, which is left out.
 //
-// Rows that are not finite, that are far beyond all others and, for cosine, zero rows do not take
-// part: their h is infinite, so that e is -infinity, and wild references are compared one by one.
+// Outlier rows are excluded from the search: rows that are not finite, rows far from all others
+// and, for cosine, zero rows. Their h is infinite, so that e is -infinity. Outlier references are
+// compared one by one.
 //
-// Mapping      a warp a row, a lane eight numbers of it at a time; the centre: a lane a column
-// Memory       reads the rows once, writes 2 or 4 bytes a number, 12 a row
+// Mapping      one warp per row, eight elements per lane at a time; centre: one lane per column
+// Memory       reads the rows once, writes 2 or 4 bytes per element, 12 per row
 // Numerics     fp64 up to the roundings of (1), which are measured, not estimated
-// Determinism  Maxima do not depend on an order. The list of wild references does, but nobody
-//              minds: whoever reads it takes a maximum.
+// Determinism  Maxima do not depend on an order. The list of outlier references is in any order,
+//              which is irrelevant: its readers reduce with max.
 #pragma once
 
 #include <algorithm>
@@ -40,8 +39,8 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// 16-bit rows that are to be one piece each: within 2^3 spreads of 0 they stay as they are, and
-// those beyond lose so many leading bits with the centre that the difference is exact in fp16.
+// For 16-bit rows, so that one fp16 term is exact: rows within 2^3 spreads of 0 have centre 0. For
+// others, subtracting the centre cancels enough leading bits that the difference is exact in fp16.
 inline constexpr int kCoarserCentre = 4;
 inline constexpr double kLargestNumber = 65000;  // fits fp16
 
@@ -51,9 +50,9 @@ struct CentreParams {
   OrderedBatch ordered;
   double* centre;  // [D]
   SearchFacts* facts;
-  int32_t num_samples;   // rows to look at, at least 1
-  int32_t warp_samples;  // of these, a warp
-  int64_t stride;        // from one to the next
+  int32_t num_samples;   // rows to sample, at least 1
+  int32_t warp_samples;  // samples per warp
+  int64_t stride;        // between samples
   double sample_share;   // 1 / warp_samples
   int coarser;           // powers of two between the spread and the centre's grid
 };
@@ -72,9 +71,9 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
     const double x = real ? to_real(row.data[d]) * row.inverse : 0;
     return x - x == 0 ? x : 0;
   };
-  // All warps' numbers of a column, in ascending order.
+  // The values of all warps for a column, in ascending order.
   const auto over_warps = [&](double value, double (&sorted)[kTripletWarps]) {
-    __syncthreads();  // everyone has read the numbers before
+    __syncthreads();  // all threads have read the previous values
     partials.store(thread, value);
     __syncthreads();
 #pragma unroll
@@ -89,8 +88,8 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
       sorted[warp] = next;
     }
   };
-  // The median of the warps' means: rows far from all others do not move it. Each warp takes as
-  // many rows, some of them twice.
+  // The median of the warps' means, which is robust to outlier rows. All warps take the same number
+  // of rows, some of them twice.
   const auto over_rows = [&](auto start, auto combine) {
     double total = start;
     for (int32_t t = 0; t < params.warp_samples; ++t) {
@@ -107,14 +106,14 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
     return sorted[(kTripletWarps - 1) / 2];
   };
 
-  // Relative to one of the rows, a column without spread has exactly its value for a mean.
+  // Relative to the first sample, so that the mean of a column without spread is exactly its value.
   const double origin = sample(0);
   const double mean = origin + median_mean([&](double x) { return x - origin; });
   double spread = median_mean([&](double x) { return fabs(x - mean); });
   double most[kTripletWarps];
   over_warps(over_rows(0.0, [&](double other, double x) { return fmax(other, fabs(x - mean)); }),
              most);
-  if (!(spread > 0)) spread = most[kTripletWarps - 1];  // most rows have one value
+  if (!(spread > 0)) spread = most[kTripletWarps - 1];  // most rows have the same value
   double centre = mean;
   if (spread > 0) {
     const int exponent = ilogb(spread) + params.coarser;
@@ -133,15 +132,15 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 
 struct ConvertParams {
   OrderedBatch ordered;
-  bool anchors;  // or the references
+  bool anchors;  // otherwise the references
   const double* centre;
   SearchOperand to;
   int num_slabs;
   SearchFacts* facts;
-  int32_t* wild;  // null for anchors that are no references
+  int32_t* wild;  // null for anchors that are not references
 };
 
-// The smallest fp32 that is not less.
+// An fp32 that is at least `value`.
 __device__ __forceinline__ float round_up(double value) {
   const float rounded = static_cast<float>(value);
   return rounded * (1 + 0x1p-22f) + 1e-37f;
@@ -173,7 +172,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
       const int64_t d = int64_t{octet} * 8 + e;
       const double x = real && d < dim ? to_real(row.data[d]) * row.inverse : 0;
       double left = d < dim ? (x - params.centre[d]) * scale : 0;
-      // Also where it is NaN.
+      // The negated comparison includes NaN.
       wild |= real && !(fabs(left) < kLargestNumber);
       if (!real || !(fabs(left) < kLargestNumber)) left = 0;
       double rounded = 0;
@@ -189,7 +188,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
       residual += left * left;
       size += fabs(x * scale);
     }
-    // Two pieces: the high parts are the first half of a slab, the low parts the second.
+    // Two terms: the hi terms are the first half of a K slice, the lo terms the second.
     Halves8* const cell = kPieces == 1 ? cells + octet : cells + octet / 2 * kSlabCells + octet % 2;
 #pragma unroll
     for (int piece = 0; piece < kPieces; ++piece) cell[piece * kSlabCells / 2] = pieces[piece];
@@ -199,7 +198,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
   residual = sqrt(sum_lanes(residual));
   size = sum_lanes(size);
   if (lane_index() != 0) return;
-  // The subtraction of the centre is rounded, too.
+  // The subtraction of the centre is also rounded.
   const float error = wild ? 0.0f : round_up(residual + size * 0x1p-51);
   const float half_norm = wild ? INFINITY : static_cast<float>(norm / 2);
   to.half_norms[position] = half_norm;
@@ -217,7 +216,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 struct BoundsParams {
   SearchOperand operand;
   const SearchFacts* facts;
-  int instructions;  // a product
+  int instructions;  // mma instructions per product
 };
 
 __global__ void __launch_bounds__(kTripletThreads)
@@ -264,7 +263,7 @@ template <class Queue>
 SearchData prepare_search(Queue& queue, const OrderedBatch& ordered, int row_multiple) {
   const TripletBatch& batch = ordered.batch;
   const bool narrow = batch.type == ScoreType::kHalf || batch.type == ScoreType::kBFloat16;
-  // Rows of length 1 are no longer 16-bit numbers.
+  // Normalised rows do not fit 16 bits.
   const int pieces = narrow && !ordered.is_cosine() ? 1 : 2;
   const int num_slabs = static_cast<int>(ceil_div(batch.dim > 0 ? batch.dim : 1, 32 / pieces));
 

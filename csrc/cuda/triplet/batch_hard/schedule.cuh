@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a search for hardest pairs is given, and which tiles each of its blocks meets.
+// Parameters of a search for hardest pairs, and the schedule of tiles of each block.
 //
-// Mapping      A block has a block of rows and part of their column tiles. Where the references are
-//              the anchors, pairs are symmetric: the rows of block i of B meet those of the blocks
-//              i .. i + B / 2 (mod B), and each pair counts for its row and for its column.
+// Mapping      Each block has a block of rows and a range of their column tiles. If the references
+//              are the anchors, pairs are symmetric, and the schedule is too (`half_band`): row
+//              block i of B has the column blocks i .. i + B / 2 (mod B), and each pair is a
+//              candidate for both its row and its column.
 #pragma once
 
 #include <algorithm>
@@ -20,12 +21,13 @@ struct SearchParams {
   SearchData data;
   Candidates negatives;
   Candidates positives;
-  bool half_band;
+  bool half_band;  // symmetric schedule
   int32_t num_row_blocks;
-  int32_t splits;  // blocks that share the column tiles of the same rows
+  int32_t splits;  // blocks that divide the column tiles of the same rows
 };
 
-// How many blocks share a row block's tiles: enough for so many blocks, of so many tiles at least.
+// The splits of a row block's tiles: enough for `blocks` blocks in all, each with at least
+// `least_tiles` tiles.
 inline int32_t splits_of(const SearchParams& params, int64_t columns, int64_t blocks,
                          int64_t least_tiles) {
   const int64_t tiles = params.data.refs.padded_rows / columns / (params.half_band ? 2 : 1);
@@ -33,7 +35,7 @@ inline int32_t splits_of(const SearchParams& params, int64_t columns, int64_t bl
   return static_cast<int32_t>(std::max<int64_t>(1, std::min(wanted, tiles / least_tiles)));
 }
 
-// One block's part. A Product has kRows a block and kColumns a tile.
+// One block's tiles. A Product has kRows rows per block and kColumns columns per tile.
 template <class Product>
 class SearchPlan {
  public:
@@ -50,17 +52,17 @@ class SearchPlan {
             static_cast<int32_t>(tiles * (split + 1) / params_.splits)};
   }
 
-  // The first column of one of them.
+  // The first column of a tile.
   __device__ __forceinline__ int32_t column_of(int32_t tile) const {
     const int32_t column = tile * Product::kColumns;
     if (!params_.half_band) return column;
-    // Turned around without ever adding up to more than the size.
+    // Modular addition without overflow.
     const int32_t until_end = columns() - first_row_;
     return column < until_end ? first_row_ + column : column - until_end;
   }
 
-  // Whether its pairs count for their columns, too. Each pair of a block's own rows is met twice,
-  // once in each direction.
+  // Whether the pairs of a tile are also candidates for their columns. Not within a block's own
+  // rows, where each pair occurs in both directions.
   __device__ __forceinline__ bool two_sided(int32_t first_column) const {
     return params_.half_band && first_column / Product::kRows * Product::kRows != first_row_;
   }
@@ -73,7 +75,8 @@ class SearchPlan {
   __device__ __forceinline__ int32_t num_tiles() const {
     if (!params_.half_band) return columns() / Product::kColumns;
     const int32_t blocks = params_.num_row_blocks, block = first_row_ / Product::kRows;
-    // The block half a turn ahead has this one half a turn ahead: half of them do both.
+    // For even B, blocks i and i + B / 2 would both have their common tiles: only i < B / 2 has
+    // them.
     const bool shared_last = blocks % 2 == 0 && block >= blocks / 2;
     return (blocks / 2 + (shared_last ? 0 : 1)) * (Product::kRows / Product::kColumns);
   }

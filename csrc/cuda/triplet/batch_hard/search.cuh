@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The search for each anchor's hardest positive and negative: all pairs on tensor cores, none ever
-// stored. It finds candidates (epilogue.cuh); which of them it is, select.cuh decides
-// by canonical distances.
+// The search for each anchor's hardest positive and negative: all pairs are computed on tensor
+// cores, no pair is stored. It finds candidates (epilogue.cuh); select.cuh decides among them by
+// canonical distances.
 //
-// Mapping      A block meets its tiles one after the other; the first slabs of the next are copied
-//              while candidates of this one are looked for.
-// Memory       Both operands pass through L2 once a tile.
+// Mapping      A block processes its tiles in turn; the first K slices of the next tile are copied
+//              during the epilogue of this one.
+// Memory       Both operands pass through L2 once per tile.
 #pragma once
 
 #include "cuda/triplet/batch_hard/epilogue.cuh"
@@ -49,7 +49,7 @@ class HardestSearch {
       tiles_.subtract_norms(values, tile.first_column);
       product_.finish(values);
       if (index + 1 < range.end) {
-        product_.start(tiles_.plan().column_of(index + 1));  // runs on behind what follows
+        product_.start(tiles_.plan().column_of(index + 1));  // overlaps with the epilogue
       }
       tiles_.add(values, tile, limits);
     }

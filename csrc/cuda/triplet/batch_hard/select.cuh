@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From candidates to each anchor's hardest positive and negative: canonical keys decide
-// (losses/distance.h), ties by index, a NaN above all.
+// Selects each anchor's hardest positive and negative from its candidates: canonical keys decide
+// (losses/distance.h), ties by index; NaN is harder than every number.
 //
-// The pair of greatest canonical hardness is one of the slots' candidates within 2 bound_i of the
-// best, or a wild reference, unless `rest`, what the slots gave up, reaches so far (and for wild
-// anchors, for which nothing was searched). Then the row is put on a list, and a second kernel
-// compares all of its pairs. Small classes' positives are compared without a search.
+// The pair of greatest canonical hardness is a candidate within 2 bound_i of the best, or an
+// outlier reference. The exception is a row whose dropped candidates, `rest`, reach that limit, and
+// an outlier anchor, which has no candidates. Such a row is put on a list, and a second kernel
+// compares all of its pairs. Positives of small classes are compared without a search.
 //
-// Mapping      A warp an anchor; a block an entry of the list. The device knows how long that is:
-//              as many blocks as it can use share it.
-// Memory       a candidate's row each, 32 bytes a row for the results
+// Mapping      One warp per anchor; one block per entry of the list, in a grid-stride loop, since
+//              only the device knows its length.
+// Memory       one row per candidate, 32 bytes per anchor for the results
 // Numerics     fp64, exact in the sense of losses/distance.h
-// Determinism  Results do not depend on the candidates, only how long they take.
+// Determinism  Results do not depend on the candidates; only the time does.
 #pragma once
 
 #include <cmath>
@@ -21,13 +21,13 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// A reference and its key; the empty pick loses against everything.
+// A reference and its key. Every other pick is harder than the empty one.
 struct Pick {
   double key = 0;
   int32_t position = -1;
   int32_t index = -1;
 
-  // Takes the harder one: as a positive the greater, as a negative the smaller.
+  // Keeps the harder pick: the greater key for positives, the smaller for negatives.
   __device__ __forceinline__ void offer(bool positive, const Pick& other) {
     if (other.position < 0) return;
     const bool nan = key != key, other_nan = other.key != other.key;
@@ -38,7 +38,7 @@ struct Pick {
   }
 };
 
-// Offers canonical pairs of one anchor. A warp's lanes all hold the same.
+// The hardest canonical pair of one anchor so far. All lanes of a warp hold the same values.
 template <typename Stored>
 class Choice {
  public:
@@ -54,7 +54,7 @@ class Choice {
     pick.offer(positive_, {key, static_cast<int32_t>(ref), ordered_.refs[ref]});
   }
 
-  // References begin, begin + step, ... of those on this side.
+  // Offers the references begin, begin + step, ... of this side.
   __device__ __forceinline__ void offer_all(int64_t begin, int64_t step) {
     const Positions same = ordered_.same_label[anchor_];
     if (positive_) {
@@ -80,8 +80,8 @@ struct ChoiceParams {
   SearchParams search;
   // Rows to scan: 2 anchor + 1 for the positive, + 0 for the negative.
   uint32_t* scan_rows;  // [2 N]
-  uint32_t* num_scans;  // [1], 0
-  // results, by index
+  uint32_t* num_scans;  // [1], initially 0
+  // Results, by index
   int64_t* positive;
   int64_t* negative;
   double* distances;
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
       }
       params.store(anchor, positive, choice.pick);
     }
-    __syncthreads();  // before the next row's picks
+    __syncthreads();  // before the next row's picks are stored
   }
 }
 

@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The sweep over negatives (state.cuh says of what), for the loss and, in the backward pass,
-// for what each positive's distance weighs.
+// The sweep over negatives (see state.cuh), for the loss and, in the backward pass, for the weight
+// of each positive's distance.
 //
-//   semi-hard  A negative whose key, by the products, is within [key - bound, key + bound] can be a
-//              positive's pick only if a threshold lies below key + bound whose pick so far lies
-//              above key - bound; picks ascend with thresholds, so that the greatest of these
-//              thresholds tells. Only then is it compared canonically: about ln M times a positive.
-//   all        Distances come from the products; those small against the norms, and those that the
-//              products' bound does not tell from a threshold, from differences: a tie is a tie.
+//   semi-hard  The products give a negative's key within [key - bound, key + bound]. It can be a
+//              positive's pick only if there is a threshold below key + bound whose pick so far is
+//              above key - bound. Picks ascend with thresholds, so testing the greatest such
+//              threshold is enough. Only then the canonical key is computed: about ln M times per
+//              positive.
+//   all        Distances come from the products, with two exceptions: those that are small relative
+//              to the norms, and those that the bound cannot separate from a threshold. They are
+//              computed from differences, so that ties are exact.
 //
-// Mapping      A block has 64 anchors, a warp 16 of them, and meets all tiles of 64 references; a
-//              lane takes every 32nd negative of an anchor. Tiles of nothing but positives are left
-//              out.
-// Memory       Both operands pass through L2 once a tile; an anchor's thresholds stay in L1.
-// Numerics     fp64 sums of terms whose distances have the products' error
-// (triplet/batch_hard/operands.cuh);
-//              semi-hard picks and distances are canonical.
-// Determinism  An anchor is one warp's. Counts of negatives are integers, added atomically.
+// Mapping      One block per 64 anchors, 16 per warp, with all tiles of 64 references. Each lane
+// has
+//              every 32nd negative of an anchor. Tiles with positives only are skipped.
+// Memory       Both operands pass through L2 once per tile; an anchor's thresholds stay in L1.
+// Numerics     fp64 sums of terms whose distances have the error of the products
+//              (triplet/batch_hard/operands.cuh). Semi-hard picks and distances are canonical.
+// Determinism  One warp sums an anchor. Counts of negatives are integers, added atomically.
 #pragma once
 
 #include "cuda/triplet/sweep/tile.cuh"
 
 namespace fused_rankloss::cuda::triplet {
 
-// The negatives of an anchor that are picked where no other is.
+// The negatives of an anchor that are picked if no key is above the threshold (`greatest`), or if
+// some key is NaN (`nan`).
 struct SweepPicks {
   Pick greatest;
   Pick nan;
@@ -34,21 +36,21 @@ struct SweepParams {
   SweepState state;
   SearchData data;
 
-  // semi-hard: what was found
+  // semi-hard: results
   Pick* picks;            // [N, chunk], for each sorted threshold
   SweepPicks* fallbacks;  // [N]
 
-  // all: sums of the anchor's terms, added to those of earlier rounds; null if not wanted
+  // all: sums of the anchor's terms, added to those of earlier rounds; null if not requested
   AnchorTerms* terms;  // [N], by index
-  // all, backward: for each sorted threshold, null if not wanted
-  uint32_t* below;    // [N, chunk + 1], negatives whose first threshold above is this one
-  uint32_t* reached;  // [N, chunk + 1], whose first threshold above or equal
-  double* slopes;     // [N, chunk], sum of slopes of what is not counted
+  // all, backward: for each sorted threshold; null if not requested
+  uint32_t* below;    // [N, chunk + 1], number of negatives whose first threshold above is this one
+  uint32_t* reached;  // [N, chunk + 1], the same for the first threshold above or equal
+  double* slopes;     // [N, chunk], sum of slopes of negatives that are not counted
 };
 
 // ---- All --------------------------------------------------------------------
 
-// One negative a lane, or none where !valid, at distance v.
+// Adds one negative per lane, at distance v, or none if !valid.
 __device__ __forceinline__ void add_negatives(const SweepParams& params, int64_t anchor,
                                               int32_t count, bool valid, double v,
                                               AnchorTerms& sums) {
@@ -56,7 +58,7 @@ __device__ __forceinline__ void add_negatives(const SweepParams& params, int64_t
   const TripletTerm term = state.term.term();
   const double* const thresholds = state.thresholds + state.first(anchor);
   const double last = thresholds[count - 1];
-  // Of infinite distances some differences have no value.
+  // Some differences of infinite distances are undefined.
   if (term.soft || last - last != 0 || __any_sync(kAllLanes, valid && v != v)) {
     for (int32_t k = 0; k < count; ++k) {
       double slope = 0;
@@ -90,8 +92,8 @@ __device__ __forceinline__ void add_negatives(const SweepParams& params, int64_t
   }
 }
 
-// Whether a key, off by up to `bound`, leaves open on which side of one of the anchor's thresholds
-// a negative lies. Softplus has no sides.
+// Whether some threshold of the anchor is within `bound` of a negative's key, so that the side is
+// undecided. Softplus has no sides.
 __device__ __forceinline__ bool is_close(const SweepState& state, int64_t anchor, double key,
                                          double bound) {
   const int32_t count = state.count(anchor);
@@ -174,7 +176,7 @@ __device__ __forceinline__ void sweep_semi_hard(const SweepParams& params,
           thresholds, count, [&pick](double threshold) { return threshold < pick.key; });
       for (int64_t k = lane_index(); k < below; k += kWarpSize) picks[k].offer(false, pick);
     }
-    __syncwarp();  // the next columns look at these picks
+    __syncwarp();  // the next columns read these picks
   }
   if (lane_index() == 0) params.fallbacks[anchor] = fallbacks;
   __syncwarp();
@@ -182,7 +184,7 @@ __device__ __forceinline__ void sweep_semi_hard(const SweepParams& params,
 
 // ---- Kernels ----------------------------------------------------------------
 
-// Before the first tile of a round: its thresholds, and what is to be found for them.
+// Before the first tile of a round: makes its thresholds and initialises its results.
 __global__ void __launch_bounds__(kTripletThreads)
     start_sweep_kernel(const __grid_constant__ SweepParams params) {
   const SweepState& state = params.state;
@@ -241,7 +243,7 @@ __global__ void __launch_bounds__(kSweepTile.threads(), kAnyBlocks)
         sweep_semi_hard(params, tile, r, count, column);
       }
     }
-    __syncwarp();  // before the next tile's values
+    __syncwarp();  // before the next tile overwrites the values
   }
 }
 
@@ -250,7 +252,7 @@ struct SemiHardTermsParams {
   SweepParams sweep;
   BatchTripletArgs args;
   AnchorTerms* terms;  // [N], by index
-  Pick* hardest;       // [N], the term of greatest difference: that and its positive
+  Pick* hardest;       // [N], the greatest difference of a term, and its positive
 };
 
 // The negative of a sorted threshold.
@@ -276,7 +278,7 @@ __global__ void __launch_bounds__(kTripletThreads)
   const double* const thresholds = state.thresholds + state.first(anchor);
 
   AnchorTerms sums;
-  Pick hardest;  // its position is a threshold's
+  Pick hardest;  // its position is the index of a threshold
   for (int32_t k = lane_index(); k < count; k += kWarpSize) {
     const double to_positive = distance_of_key(distance, thresholds[k]);
     const double to_negative = distance_of_key(distance, negative_of(params.sweep, anchor, k).key);
@@ -312,12 +314,12 @@ __global__ void __launch_bounds__(kTripletThreads)
   args.distances[num_anchors + index] = distance_of_key(distance, negative.key);
 }
 
-// What an anchor without a triplet has, until something is found.
+// Initial results: those of an anchor without a triplet.
 struct NoTripletsParams {
   BatchTripletArgs args;
   AnchorTerms* terms;
-  Pick* hardest;     // null: of no use
-  bool mined_pairs;  // or another writes those
+  Pick* hardest;     // null: not used
+  bool mined_pairs;  // false: another kernel writes the mined pairs
 };
 
 __global__ void __launch_bounds__(kTripletThreads)
@@ -359,7 +361,7 @@ void launch_sweep(Queue& queue, const SweepParams& params) {
   }
 }
 
-// Semi-hard: the arrays for what a sweep finds.
+// Parameters of a sweep, with the result arrays of semi-hard.
 template <class Queue>
 SweepParams new_sweep_params(Queue& queue, const SweepState& state, const SearchData& data) {
   const int64_t anchors = state.ordered.batch.num_anchors;

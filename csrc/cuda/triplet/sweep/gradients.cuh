@@ -4,18 +4,18 @@
 //
 //   grad_i = sum_j (w_ij + w_ji) (z_i - z_j)                                                  (1)
 //
-// with w of weights.cuh, z the rows (of length 1 for cosine), and w_ij there where row i is
-// an anchor and row j a reference, w_ji where they are the other way round: without references
-// both. With them, a launch for the anchors' gradients and one for the references'. For cosine the
-// gradient is (g - (g z_i) z_i) / |x_i|, g being (1).
+// with w of weights.cuh and z the rows (normalised for cosine). w_ij is present if row i is an
+// anchor and row j a reference, w_ji if row j is an anchor and row i a reference; without
+// references both are. With references, one launch computes the anchors' gradients, another the
+// references'. For cosine the gradient is (g - (g z_i) z_i) / |x_i|, where g is (1).
 //
-// Mapping      A block has 64 rows and 64 (fp64: 32) elements of their gradients. Tile after tile
-// of 64 rows j:
-//              weights of 16 rows a warp into shared memory, a lane a pair, then the sum (1), a
-//              lane two elements of 16 rows. Columns j of no weight are left out.
-// Memory       sums of (1), an fp32 (fp64) a number, added to from round to round
-// Numerics     differences in fp32 (fp64), sums of (1) too; never |x|^2 - xy
-// Determinism  a sum is one lane's, in order of j
+// Mapping      A block has 64 rows and 64 (fp64: 32) elements of their gradients. For each tile of
+//              64 rows j: each warp stores the weights of its 16 rows to shared memory, one pair
+//              per lane; then each lane sums (1) for two elements of 16 rows. Columns j without
+//              weight are skipped.
+// Memory       sums of (1), one fp32 (fp64) per element, accumulated over the rounds
+// Numerics     differences and sums of (1) in fp32 (fp64); never |x|^2 - xy
+// Determinism  one lane computes a sum, in the order of j
 #pragma once
 
 #include <optional>
@@ -24,7 +24,7 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// Elements of a row's gradient that a block sums up.
+// Elements of a row's gradient per block.
 template <typename Real>
 inline constexpr int kGradientColumns = kGradientBytes / static_cast<int>(sizeof(Real));
 
@@ -43,7 +43,7 @@ struct GradientParams {
   }
 };
 
-// Rows of any type as numbers to sum.
+// Elements of rows of any storage type, converted to Real and normalised for cosine.
 template <typename Real>
 class AnyRows {
  public:
@@ -85,7 +85,7 @@ class AnyRows {
 
 // ---- Kernel -----------------------------------------------------------------
 
-// Lets anchors and references take each other's place.
+// Which of row and column is the anchor and which the reference.
 struct PairRoles {
   bool row_is_anchor;
   int64_t row, column;
@@ -99,10 +99,10 @@ class SweepGradients {
   using Tile = SweepTile<kPieces, Real>;
   static constexpr int kRows = Tile::kRows;
   static constexpr int kColumns = kSweepTile.columns;
-  static constexpr int kShare = kGradientColumns<Real> / kWarpSize;  // a lane's of a row
+  static constexpr int kShare = kGradientColumns<Real> / kWarpSize;  // elements of a row per lane
 
  public:
-  // The weight of a pair takes the cell of its product.
+  // The weight of a pair overwrites its product.
   using Shared = typename Tile::Shared;
 
   __device__ __forceinline__ SweepGradients(const GradientParams& params, Shared& shared)
@@ -144,12 +144,12 @@ class SweepGradients {
           const Real weight = tile_.load(r, column);
 #pragma unroll
           for (int e = 0; e < kShare; ++e) {
-            // Nothing, where others of the tile are infinitely far.
+            // A weight of 0 adds 0, even if the difference is infinite or NaN.
             sums[r][e] += weight == 0 ? Real(0) : weight * (own[r][e] - other[e]);
           }
         }
       }
-      __syncwarp();  // before the next tile's weights
+      __syncwarp();  // before the next tile overwrites the weights
     }
     Real* const to = static_cast<Real*>(params_.sums);
 #pragma unroll
@@ -169,7 +169,7 @@ class SweepGradients {
     return tile_.row(r) < params_.rows().num_rows && element(e) < ordered_.batch.dim;
   }
 
-  // Fills the warp's weights of a tile. Returns the columns in which any is not 0.
+  // Stores the warp's weights of a tile. Returns the columns with a weight that is not 0.
   __device__ __forceinline__ uint64_t weigh(int64_t first) {
     uint64_t weighty = 0;
 #pragma unroll 1
@@ -184,7 +184,7 @@ class SweepGradients {
     return weighty;
   }
 
-  // The weight of one pair, by all lanes together.
+  // Stores the weight of one pair per lane. All lanes call this.
   __device__ __forceinline__ bool weigh_pair(int r, int column, int64_t first) {
     const WeightsParams& weights = params_.weights;
     const int64_t row = tile_.row(r), other = first + column;
@@ -251,7 +251,7 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
   const Real* const sums = static_cast<const Real*>(params.sums) + position * dim;
   Stored* const grad = static_cast<Stored*>(params.grad) + rows.index(position) * dim;
   double along = 0, inverse = 1;
-  bool moves = false;  // a row that takes part in nothing may hold anything
+  bool moves = false;  // false: no pair of the row has weight, and the row may be NaN
   for (int64_t d = lane_index(); d < dim; d += kWarpSize) moves |= !(sums[d] == 0);
   moves = __any_sync(kAllLanes, moves) != 0;
   if (ordered.is_cosine() && moves) {
@@ -286,7 +286,7 @@ void launch_gradients(Queue& queue, const GradientParams& params) {
   }
 }
 
-// The gradients of one side: the rows' sums over all rounds, then the result.
+// The gradients of anchors or references: sums over all rounds, then the result.
 template <class Queue>
 class GradientSums {
  public:

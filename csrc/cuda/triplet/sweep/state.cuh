@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Semi-hard and all triplets: an anchor's positives, as sorted thresholds that its negatives meet.
+// Semi-hard and all triplets: an anchor's positives, as sorted thresholds to which its negatives
+// are compared.
 //
-//   semi-hard  one term for each positive p: the negative of smallest key above p's or, where none
-//              is, of the greatest
-//   all        a term for each positive and negative: sum_p max(0, t_p - v) over the thresholds
-//              t_p = distance(a, p) + margin is a search and a suffix sum for a negative at
-//              distance v
+//   semi-hard  one term per positive p: the negative of smallest key above p's key, or of greatest
+//              key if none is above
+//   all        one term per positive and negative. For a negative at distance v, the sum
+//              sum_p max(0, t_p - v) over the thresholds t_p = distance(a, p) + margin takes one
+//              search and one suffix sum
 //
-// A class may be of any size, and only the device knows it: positives come in rounds of at most
-// `chunk` an anchor. Sums over the terms add up over the rounds; rounds beyond the largest class
-// find nothing to do.
+// A class may be of any size, which only the device knows. So positives are processed in rounds of
+// at most `chunk` per anchor, and sums over the terms accumulate over the rounds. Rounds beyond the
+// largest class return at once.
 //
-// Mapping      a warp an anchor
+// Mapping      one warp per anchor
 // Memory       O(N chunk); the positives' rows are read once
 // Numerics     canonical keys; sums in fp64
-// Determinism  an anchor is one warp's
+// Determinism  one warp processes an anchor
 #pragma once
 
 #include "cuda/triplet/anchor_terms.cuh"
@@ -24,16 +25,16 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-// What the kernels of a sweep share. Arrays of [N, chunk] belong to the anchor at a position.
+// Shared by the kernels of a sweep. Arrays [N, chunk] are indexed by the anchor's position.
 struct SweepState {
   OrderedBatch ordered;
   TripletTermArgs term;
   int32_t chunk;
   int32_t round;
-  uint32_t* most_positives;  // [1], of any anchor with a triplet
+  uint32_t* most_positives;  // [1], maximum over anchors with a triplet
   double* keys;              // [N, chunk], of the round's positives, in label order
   double* thresholds;        // [N, chunk], sorted, NaN last: keys, or distances + margin
-  int32_t* elements;         // [N, chunk], whose they are among the round's positives
+  int32_t* elements;         // [N, chunk], index of the threshold among the round's positives
   double* suffixes;          // [N, chunk], sum of this threshold and those above; all only
 
   FRL_HD bool is_all() const { return ordered.batch.mining == Mining::kAll; }
@@ -49,8 +50,8 @@ struct SweepState {
     const int64_t ref = ordered.same_label[anchor].begin + int64_t{round} * chunk + element;
     return ordered.batch.self && ref >= anchor ? ref + 1 : ref;
   }
-  // The other way round, for one of the anchor's positives; outside of [0, chunk) it is of another
-  // round.
+  // Inverse of ref_of for one of the anchor's positives; outside of [0, chunk) if it belongs to
+  // another round.
   FRL_HD int64_t element_of(int64_t anchor, int64_t ref) const {
     const int64_t place = ref - ordered.same_label[anchor].begin;
     return place - (ordered.batch.self && ref > anchor ? 1 : 0) - int64_t{round} * chunk;
@@ -60,8 +61,8 @@ struct SweepState {
   }
 };
 
-// The canonical key of a pair, by a warp. Rows of any type: where few pairs of a tile need it, the
-// tile's kernel is not made once for each.
+// The canonical key of a pair, computed by a warp. The type of rows is resolved at run time: few
+// pairs of a tile need this, so its kernel is not instantiated for each type.
 __device__ __forceinline__ double canonical_key(const OrderedBatch& ordered, int64_t anchor,
                                                 int64_t ref) {
   const auto key = [&](auto stored) {
@@ -88,7 +89,7 @@ __global__ void __launch_bounds__(kTripletThreads)
   atomicMax(state.most_positives, static_cast<uint32_t>(state.ordered.num_positives(anchor)));
 }
 
-// Fills the round's arrays of an anchor with `count` positives, by a warp.
+// Fills the round's arrays of an anchor with `count` positives. All lanes of a warp call this.
 __device__ __forceinline__ void fill_thresholds(const SweepState& state, int64_t anchor,
                                                 int32_t count) {
   const OrderedBatch& ordered = state.ordered;
@@ -124,8 +125,8 @@ __device__ __forceinline__ void fill_thresholds(const SweepState& state, int64_t
 
 // ---- Launches ---------------------------------------------------------------
 
-// So many positives an anchor that a round's arrays stay within kChunkBytes, about 130 bytes each,
-// and that two pairs each are counted in 31 bits.
+// Positives per anchor and round: so that a round's arrays, about 130 bytes per positive, stay
+// within kChunkBytes, and the count of two pairs per positive fits 31 bits.
 inline int32_t chunk_size(const TripletBatch& batch) {
   const int64_t anchors = std::max<int64_t>(1, batch.num_anchors);
   const int64_t size =
@@ -148,7 +149,7 @@ SweepState new_sweep(Queue& queue, const OrderedBatch& ordered, const TripletTer
   return state;
 }
 
-// At least one, so that there is one to store what there is not.
+// At least one: even without references a round stores the results.
 inline int64_t num_rounds(const SweepState& state) {
   return std::max<int64_t>(1, ceil_div(state.ordered.batch.num_refs, state.chunk));
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Tiles of pairs for the sweeps: what tensor cores say about 16 rows of a warp and 64 columns, laid
-// out in shared memory so that lanes can take one pair after another of one row.
+// Tiles of pairs for the sweeps: the products of a warp's 16 rows and 64 columns, stored to shared
+// memory, so that the lanes can process the pairs of one row.
 #pragma once
 
 #include "cuda/triplet/sweep/state.cuh"
 
 namespace fused_rankloss::cuda::triplet {
 
-// Distances small against the norms have lost their bits to these: below this share of
-// |a_i|^2 + |a_j|^2, a pair is compared directly.
+// Distances that are small relative to the norms have lost their bits to cancellation. Below this
+// fraction of |a_i|^2 + |a_j|^2, a pair is compared directly.
 inline constexpr float kSmallShare = 0x1p-6f;
 
-// kPieces 0: no products, all pairs are compared directly (fp64). Number: what the cells hold,
-// which a kernel may overwrite once it has read them.
+// kPieces 0: no products, all pairs are compared directly (fp64). Number: the type of the cells,
+// which a kernel may overwrite after it has read them.
 template <int kPieces, typename Number = float>
 class SweepTile {
   static constexpr ProductTile kTile = kSweepTile;
@@ -40,8 +40,8 @@ class SweepTile {
         first_row_(first_row),
         key_scale_(2 / (facts->scale() * facts->scale())) {}
 
-  // The block's pairs with columns [first_column, first_column + 64). Every thread of the block
-  // calls this; a warp may read its rows' values until it calls this again.
+  // Computes the block's pairs with columns [first_column, first_column + 64). Every thread of the
+  // block calls this. A warp may read its rows' values until it calls this again.
   __device__ __forceinline__ void compute(int64_t first_column) {
     first_column_ = first_column;
     if constexpr (kHasProduct) {
@@ -65,12 +65,12 @@ class SweepTile {
     }
   }
 
-  // The warp's rows.
+  // The warp's row r.
   __device__ __forceinline__ int64_t row(int r) const {
     return first_row_ + warp_index() * kRows + r;
   }
 
-  // -s^2 d^2 / 2 of a pair, -infinity where only a direct comparison can tell.
+  // -s^2 d^2 / 2 of a pair; -infinity if the pair needs a direct comparison.
   __device__ __forceinline__ float value(int r, int column) const {
     if constexpr (!kHasProduct) return -INFINITY;
     return static_cast<float>(load(r, column));
@@ -86,7 +86,7 @@ class SweepTile {
     const double key = -key_scale_ * static_cast<double>(value);
     return key > 0 ? key : 0;
   }
-  // How far it may be off, from an anchor's bound.
+  // The error bound of a key, from an anchor's bound.
   __device__ __forceinline__ double key_bound(float bound) const {
     return kHasProduct ? key_scale_ * static_cast<double>(bound) : 0;
   }
@@ -110,8 +110,8 @@ class SweepTile {
   double key_scale_;
 };
 
-// Replaces the keys of the lanes that ask for it by canonical ones. A warp calls this together;
-// lane l asks about the pair (anchor, ref) that it names.
+// Replaces the keys of lanes with `asks` by the canonical keys of their pairs (anchor, ref). All
+// lanes of a warp call this.
 __device__ __forceinline__ void compare_directly(const OrderedBatch& ordered, bool asks,
                                                  int64_t anchor, int64_t ref, double& key) {
   unsigned asking = __ballot_sync(kAllLanes, asks);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the distances of a round's terms weigh in the loss, after a sweep over its negatives:
+// The weights of the distances of a round's terms in the loss, after a sweep over its negatives:
 //
 //   w_ax = d loss / d distance(a, x) * f,    d distance / dx_a = f (x_a - x)                   (1)
 //
-// f as gradient_factor(); for cosine f = 1, and the rest of the derivative is gradients.cuh's
-// last step. Weights of positives are stored, those of negatives recomputed.
+// f is gradient_factor(); for cosine f = 1, and the last step of gradients.cuh does the rest of the
+// derivative. Weights of positives are stored, those of negatives are recomputed.
 //
-// Mapping      a warp an anchor
+// Mapping      one warp per anchor
 // Numerics     fp64
-// Determinism  an anchor is one warp's
+// Determinism  one warp processes an anchor
 #pragma once
 
 #include "cuda/triplet/sweep/forward.cuh"
@@ -30,13 +30,13 @@ struct WeightsParams {
     const Distance kind = sweep.state.ordered.batch.distance;
     return kind == Distance::kCosine ? 1 : gradient_factor(kind, distance);
   }
-  // An upstream gradient of 0 makes it 0, whatever the slope.
+  // 0 if grad_output is 0, even if the slope is NaN or infinite.
   __device__ __forceinline__ double weight(double upstream, double slope, double distance) const {
     return upstream == 0 || slope == 0 ? 0.0 : upstream * slope * factor(distance);
   }
 };
 
-// The slopes of all terms of each sorted threshold's positive, from the counts of a sweep.
+// The weight of each positive: sums the slopes of its terms from the counts of a sweep.
 __global__ void __launch_bounds__(kTripletThreads)
     weights_kernel(const __grid_constant__ WeightsParams params) {
   const SweepParams& sweep = params.sweep;
@@ -72,9 +72,9 @@ __global__ void __launch_bounds__(kTripletThreads)
   }
 }
 
-// ---- What they are in a tile -------------------------------------------------
+// ---- Weights of a pair -------------------------------------------------------
 
-// Of the anchor's positive, 0 if that belongs to another round.
+// The weight of an anchor's positive; 0 if it belongs to another round.
 __device__ __forceinline__ double positive_weight(const WeightsParams& params, int64_t anchor,
                                                   int64_t ref) {
   const SweepState& state = params.sweep.state;
@@ -85,7 +85,7 @@ __device__ __forceinline__ double positive_weight(const WeightsParams& params, i
              : 0.0;
 }
 
-// Of an anchor's negative at distance v.
+// The weight of an anchor's negative at distance v.
 __device__ __forceinline__ double negative_weight(const WeightsParams& params, int64_t anchor,
                                                   double v) {
   const SweepState& state = params.sweep.state;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The threads that share a short list, a warp or a block, with what the listwise losses need of
-// them beyond lists/warp_or_block.cuh. All threads of a team call each function.
+// The threads that solve one short list, a warp or a block, with the collectives of listwise losses
+// in addition to lists/warp_or_block.cuh. All threads of a group call each function.
 #pragma once
 
 #include "cuda/lists/warp_or_block.cuh"
@@ -10,11 +10,11 @@
 
 namespace fused_rankloss::cuda::listwise {
 
-class ListwiseTeam : public ListTeam {
+class ListwiseGroup : public WarpOrBlock {
  public:
-  using ListTeam::ListTeam;
+  using WarpOrBlock::WarpOrBlock;
 
-  // The total of a warp comes in the same order as that of a block whose other warps have nothing.
+  // Scan over the group. A warp adds in the same order as a block whose other warps have no items.
   template <Sweep kSweep, typename State>
   __device__ __forceinline__ Scanned<State> scan(ScanShared<State, kBlockThreads>& shared,
                                                  const State& own) const {
@@ -25,7 +25,7 @@ class ListwiseTeam : public ListTeam {
                                 [](auto value) { return __shfl_sync(kAllLanes, value, kLast); })};
   }
 
-  // The team's cells of an array for a block.
+  // Index of the group's cell in a shared array sized for a block.
   __device__ __forceinline__ int cell(int index) const { return first_cell() + index; }
 };
 

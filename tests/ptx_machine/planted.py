@@ -63,7 +63,7 @@ PLANTED = [
         "cuda/launch.h",
         "static_cast<int>(shared_bytes)));",
         "static_cast<int>(shared_bytes / 8)));",
-        "test_triplet_ptx.py",
+        "test_coverage.py",
         "test_hopper_search",
     ),
     Planted(

@@ -7,7 +7,7 @@ NVCC_FLAGS = $(eval NVCC_FLAGS := $(shell FUSED_RANKLOSS_EXPERIMENTAL=1 \
 	print(*NVCC_FLAGS, '-Icsrc', \
 	      *('-isystem=' + folder for folder in cpp_extension.include_paths()))"))$(NVCC_FLAGS)
 NVCC = nvcc
-CUDA_FILES = $(wildcard csrc/cuda/*.cu csrc/cuda/experimental/*.cu)
+CUDA_FILES = $(wildcard csrc/cuda/*/*.cu)
 CUDA_OBJECTS = $(CUDA_FILES:csrc/cuda/%.cu=build/cuda-syntax/%.o)
 SANITIZERS = $(shell g++ -print-file-name=libasan.so):$(shell g++ -print-file-name=libstdc++.so.6)
 SANITIZED = LD_PRELOAD="$(SANITIZERS)" UBSAN_OPTIONS=print_stacktrace=1 \

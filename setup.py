@@ -18,15 +18,16 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-CPU_SOURCES = ["csrc/module.cpp", "csrc/ops.cpp", *sorted(glob("csrc/cpu/*.cpp"))]
-CUDA_SOURCES = sorted(glob("csrc/cuda/*.cu"))
+CPU_SOURCES = ["csrc/module.cpp", "csrc/ops.cpp", *sorted(glob("csrc/cpu/*/*.cpp"))]
+EXPERIMENTS = sorted(glob("csrc/cuda/experimental/*.cu"))
+CUDA_SOURCES = sorted(set(glob("csrc/cuda/*/*.cu")) - set(EXPERIMENTS))
 
 native = {}
 if importlib.util.find_spec("torch"):  # the metadata and the source archive need none
     from build_tools.native import EXPERIMENTAL, BuildNative, extensions
 
     if EXPERIMENTAL:
-        CUDA_SOURCES += sorted(glob("csrc/cuda/experimental/*.cu"))
+        CUDA_SOURCES += EXPERIMENTS
     native = {
         "ext_modules": extensions(CPU_SOURCES, CUDA_SOURCES),
         "cmdclass": {"build_ext": BuildNative},

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         help="cases whose key has this in it, as 1e6 or squared (may be repeated: all of them)",
     )  # fmt: skip
     parser.add_argument(
-        "--family", choices=("lists", "ranking", "embeddings"),
+        "--family", choices=("pairwise", "ranking", "triplet"),
         help="all-pairs hinges over lists, learning to rank, or triplets (default: all)",
     )  # fmt: skip
     parser.add_argument("--mode", choices=("forward", "full"), help="full: forward + backward")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.embeddings import EMBEDDINGS
 from benchmarks.family import PRESETS, Case, Family
-from benchmarks.lists import LISTS
+from benchmarks.pairwise import PAIRWISE
 from benchmarks.ranking import RANKING
+from benchmarks.triplet import TRIPLET
 
-FAMILIES = (LISTS, RANKING, EMBEDDINGS)
+FAMILIES = (PAIRWISE, RANKING, TRIPLET)
 
 
 def family_of(loss: str) -> Family:

@@ -18,9 +18,9 @@ from itertools import cycle, product
 import torch
 from torch import Tensor
 
-from benchmarks.embeddings.losses import LOSSES as EMBEDDING_LOSSES
 from benchmarks.family import DTYPES
-from benchmarks.lists.losses import LOSSES as LIST_LOSSES
+from benchmarks.pairwise.losses import LOSSES as LIST_LOSSES
+from benchmarks.triplet.losses import LOSSES as EMBEDDING_LOSSES
 from fused_rankloss import (
     approx_ndcg_loss,
     lambda_loss,
@@ -30,7 +30,8 @@ from fused_rankloss import (
 from fused_rankloss.functional.lambda_loss import PAIR_LOSSES, SCHEMES, TRUNCATIONS
 
 LENGTHS = (5, 129, 1000)
-LONG = (11_000, 210_000)  # sorted within their one kernel, and by a library (csrc/cuda/policy.h)
+# Sorted within their one kernel, and by a library (csrc/cuda/pairwise/policy.h).
+LONG = (11_000, 210_000)
 SHAPES = ((5, 3), (129, 65), (300, 128))
 
 

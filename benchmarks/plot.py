@@ -12,13 +12,13 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: E402
 
-from benchmarks.embeddings import EMBEDDINGS  # noqa: E402
-from benchmarks.embeddings.cases import DRAWN_DATA, DRAWN_DIM  # noqa: E402
 from benchmarks.families import family_of  # noqa: E402
 from benchmarks.family import FUSED, Provider  # noqa: E402
-from benchmarks.lists import LISTS  # noqa: E402
+from benchmarks.pairwise import PAIRWISE  # noqa: E402
 from benchmarks.ranking import RANKING  # noqa: E402
 from benchmarks.results import Row, latest, path_for  # noqa: E402
+from benchmarks.triplet import TRIPLET  # noqa: E402
+from benchmarks.triplet.cases import DRAWN_DATA, DRAWN_DIM  # noqa: E402
 
 # One look per provider in all figures; colours that differ in lightness too (Okabe and Ito).
 _COLORS = {
@@ -58,7 +58,7 @@ _STYLE = {
 def draw(rows: Iterable[Row], folder: Path) -> list[Path]:
     """Draws what the newest rows allow. Returns the files."""
     newest = [row for row in latest(rows).values() if row.mode == "full"]
-    families = ((LISTS, _draw_lists), (RANKING, _draw_ranking), (EMBEDDINGS, _draw_embeddings))
+    families = ((PAIRWISE, _draw_lists), (RANKING, _draw_ranking), (TRIPLET, _draw_embeddings))
     with plt.rc_context(_STYLE):
         return [
             path

@@ -21,7 +21,7 @@ from benchmarks.family import (  # noqa: E402
     wrong_gradient,
     wrong_loss,
 )
-from benchmarks.lists.cases import ListCase  # noqa: E402
+from benchmarks.pairwise.cases import ListCase  # noqa: E402
 from benchmarks.ranking import RANKING, one_list  # noqa: E402
 
 _SEED = 0
@@ -69,7 +69,8 @@ def test_gap_sums_are_sums_over_pairs(loss: str, monkeypatch) -> None:
     value, grad = RANKING.exact(batch)
     monkeypatch.setattr(one_list, "_LONGEST_BY_PAIRS", 0)
     from_cells, grad_from_cells = RANKING.exact(batch)
-    assert from_cells != value  # other roundings: it was another way
+    # Other roundings somewhere: it was another way.
+    assert from_cells != value or not torch.equal(grad_from_cells, grad)
     tightest = TOLERANCE["fp64"] / 100
     assert wrong_loss(torch.tensor(from_cells, dtype=torch.float64), value, tightest) is None
     assert wrong_gradient(grad_from_cells, grad, tightest) is None

@@ -51,7 +51,7 @@ HEAD = """\
 //   f(u) = sum_k f(k) u^(k+1),  k = 0 .. K-1
 //
 // to the largest relative error stated with each. Written by build_tools/fit_logistic.py, which
-// says how; tests/test_logistic_series.py measures the errors.
+// says how; tests/ranking/test_logistic_series.py measures the errors.
 #pragma once
 
 #include "common/platform.h"

@@ -5,10 +5,10 @@ The build runs nvcc through this file:
     python ptxas_report.py nvcc ... -c kernel.cu -o kernel.o
 
 does what `nvcc ...` does and leaves the table of the kernels in kernel.o in kernel.o.csv. The build
-puts all of them together beside the extension, where tests/test_ptxas.py reads them: they cost
-nothing, and are about the very code that is installed. kernel.o.d lists the files that kernel.cu
-includes. Where nvcc fails, the first error that it prints is left in kernel.o.error, for the build
-to quote.
+puts all of them together beside the extension, where tests/package/test_ptxas.py reads them: they
+cost nothing, and are about the very code that is installed. kernel.o.d lists the files that
+kernel.cu includes. Where nvcc fails, the first error that it prints is left in kernel.o.error, for
+the build to quote.
 
 Files hopper_*.cu are compiled for sm_90a alone, whatever the architectures of the others: torch's
 build command has one set of flags for all files.

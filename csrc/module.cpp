@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "build_facts.h"  // written by build_tools/native.py
-#include "cpu/pair_loops.h"
-#include "cpu/parallel.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/simd/pair_loops.h"
 
 namespace {
 

@@ -24,7 +24,7 @@ triplet_backward = torch.ops.fused_rankloss.triplet_backward.default
 batch_triplet_forward = torch.ops.fused_rankloss.batch_triplet_forward.default
 batch_triplet_backward = torch.ops.fused_rankloss.batch_triplet_backward.default
 
-# How the texts of csrc/common/torch.h begin.
+# How the texts of csrc/bind/torch.h begin.
 _OUT_OF_MEMORY = "fused_rankloss: out of memory"
 
 

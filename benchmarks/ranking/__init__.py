@@ -10,8 +10,8 @@ Batches and the check of a provider's answer are those of ``lists``.
 """
 
 from benchmarks.family import Family
-from benchmarks.lists.cases import ListCase
-from benchmarks.lists.exact import disagreement
+from benchmarks.pairwise.cases import ListCase
+from benchmarks.pairwise.exact import disagreement
 from benchmarks.ranking.cases import CASES, SMALL_CASES, make_batch
 from benchmarks.ranking.exact import exact_loss
 from benchmarks.ranking.losses import LOSSES, MAIN_LOSSES

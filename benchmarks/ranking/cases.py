@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
 
-from benchmarks.lists.cases import Data, ListCase
-from benchmarks.lists.data import ListBatch, draw
+from benchmarks.pairwise.cases import Data, ListCase
+from benchmarks.pairwise.data import ListBatch, draw
 from benchmarks.ranking.losses import LOSSES
 
 # Grades 0 to 4 in about the shares of MSLR-WEB30K: most documents of a search are of no use.

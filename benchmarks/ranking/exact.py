@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.lists.data import ListBatch
+from benchmarks.pairwise.data import ListBatch
 from benchmarks.ranking.losses import LOSSES
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from benchmarks.family import FUSED, Call, Provider, compiled
-from benchmarks.lists.cases import ListCase
-from benchmarks.lists.data import ListBatch
+from benchmarks.pairwise.cases import ListCase
+from benchmarks.pairwise.data import ListBatch
 from benchmarks.ranking import baselines
 from benchmarks.ranking.losses import LOSSES
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What the items of a listwise loss are worth. The sums that they need of their lists are made by
-// cpu/list_net.h, cpu/list_mle.h, cpu/approx_ndcg.h and cuda/listwise_runs.cuh.
+// cpu/listwise/listnet.h, cpu/listwise/list_mle.h, cpu/listwise/approx_ndcg.h and
+// cuda/listwise/sums.cuh.
 #pragma once
 
 #include <cmath>

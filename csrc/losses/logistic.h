@@ -8,7 +8,7 @@
 //
 // Nothing overflows or cancels at any distance. ln(1 + u) is a polynomial in u, which is also what
 // makes sums over many pairs fast: u^k = exp(-k x) factors over the two items
-// (cpu/lambda_scan.h).
+// (cpu/lambda/scan.h).
 //
 // Source: Burges et al., "Learning to rank using gradient descent" (2005).
 #pragma once

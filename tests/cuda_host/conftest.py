@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-import host_build
-import listwise_cases
 import pytest
 import torch
-from mutants import HOSTS
 
 import fused_rankloss.ops
+from cuda_host import host_build
+from cuda_host.mutants import HOSTS
+from cuda_host.ranking import listwise_cases
 
 AHEAD = pytest.StashKey[ThreadPoolExecutor]()
 
@@ -104,7 +104,7 @@ def load(
 
 @pytest.fixture(scope="session")
 def pairwise_host(pytestconfig: pytest.Config) -> PairwiseHostOps:
-    return load(pytestconfig, "pairwise_host.cpp", "fused_rankloss_host", PairwiseHostOps)
+    return load(pytestconfig, "launchers/pairwise_host.cpp", "fused_rankloss_host", PairwiseHostOps)
 
 
 @pytest.fixture
@@ -192,7 +192,9 @@ class LambdaHostOps(HostOps):
 
 @pytest.fixture(scope="session")
 def lambda_library(pytestconfig: pytest.Config) -> LambdaHostOps:
-    return load(pytestconfig, "lambda_host.cpp", "fused_rankloss_lambda_host", LambdaHostOps)
+    return load(
+        pytestconfig, "launchers/lambda_host.cpp", "fused_rankloss_lambda_host", LambdaHostOps
+    )
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def have_compiler() -> bool:
 
 def sources(path: Path, csrc: Path = CSRC) -> set[Path]:
     """A source and every file of csrc and of this folder that it includes, directly or not."""
-    found, new = set(), {path, HERE / "cuda_host.h"}
+    found, new = set(), {path, HERE / "harness" / "cuda_host.h"}
     while new:
         found |= new
         new = {
@@ -72,7 +72,7 @@ def build(
     """The shared object of one file of this folder; made anew only when that or a file which it
     includes has changed."""
     command = [*CXX, *FLAGS, *flags, f"-I{csrc}", f"-I{HERE}"]
-    command += ["-include", "cuda_host.h", str(HERE / source)]
+    command += ["-include", "harness/cuda_host.h", str(HERE / source)]
     command += SANITIZERS if sanitize else []
     command += TORCH_FLAGS if uses_torch else []
     texts = [path.read_bytes() for path in sorted(sources(HERE / source, csrc))]
@@ -94,7 +94,7 @@ def build_ahead(launchers: Iterable[str], cache: pytest.Cache) -> ThreadPoolExec
     """Starts to build libraries that tests will ask for, in this order, beside the tests."""
     threads = ThreadPoolExecutor(max_workers=2)
     for source in launchers:
-        uses_torch = CSRC / "common" / "torch.h" in sources(HERE / source)
+        uses_torch = CSRC / "bind" / "torch.h" in sources(HERE / source)
         threads.submit(library, source, cache, uses_torch=uses_torch)
     return threads
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import Batch, evaluate, flat
-from cases import (
+from support.batches import Batch, evaluate, flat
+from support.cases import (
     LOSSES,
     SCORE_DTYPES,
     Case,
@@ -17,8 +17,8 @@ from cases import (
     generator_for,
     name_of,
 )
-from oracle import exact
-from tolerance import check, grad_floor, loss_floor
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)

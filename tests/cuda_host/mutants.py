@@ -1,6 +1,6 @@
 """Plants one bug at a time into the kernels and shows that a test without a GPU fails for each.
 
-    python tests/cuda_host/mutants.py [NAME or FILE ...]
+    cd tests && python -m cuda_host.mutants [NAME or FILE ...]
 
 Every mutant is a copy of csrc/ with one piece of text replaced (mutants_*.py). The launchers that
 include its file are compiled and tested one after the other, until a test fails: half a minute for
@@ -17,23 +17,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-import host_build
-import mutants_dispatch
-import mutants_exponential_scan
-import mutants_lambda_long
-import mutants_lambda_scan
-import mutants_lambda_short
-import mutants_listwise
-import mutants_long_lists
-import mutants_pairwise
-import mutants_short_lists
-import mutants_triplet
-from experimental import mutants_hopper_search
-from host_build import CSRC, HERE
-from mutant import Mutant
+from cuda_host import host_build
+from cuda_host.experimental import mutants_hopper_search
+from cuda_host.host_build import CSRC, HERE
+from cuda_host.mutant import Mutant
+from cuda_host.pairwise import mutants_dispatch, mutants_long, mutants_short, mutants_tiled
+from cuda_host.ranking import (
+    mutants_exponential_scan,
+    mutants_lambda_long,
+    mutants_lambda_scan,
+    mutants_lambda_short,
+    mutants_listwise,
+)
+from cuda_host.triplet import mutants_triplet
 
 TABLES = (
-    *(mutants_pairwise, mutants_long_lists, mutants_short_lists, mutants_dispatch),
+    *(mutants_tiled, mutants_long, mutants_short, mutants_dispatch),
     *(mutants_lambda_short, mutants_lambda_long, mutants_lambda_scan, mutants_exponential_scan),
     *(mutants_listwise, mutants_triplet, mutants_hopper_search),
 )
@@ -41,17 +40,14 @@ MUTANTS = [mutant for table in TABLES for mutant in table.MUTANTS]
 
 # Launchers, and the tests that use them.
 HOSTS = {
-    "pairwise_host.cpp": (
-        *("test_pairwise*_host.py", "test_short_lists*_host.py", "test_long_lists*_host.py"),
-        *("test_dispatch_host.py", "test_lists_backward_host.py"),
-    ),
-    "lambda_host.cpp": ("test_lambda_short*_host.py", "test_lambda_long*_host.py"),
-    "lambda_scan_host.cpp": ("test_lambda_scan*_host.py",),
-    "exponential_scan_host.cpp": ("test_exponential_scan_host.py",),
-    "listwise_host.cpp": ("test_listwise*_host.py",),
-    "triplet_host.cpp": ("test_triplet_*_host.py",),
+    "launchers/pairwise_host.cpp": ("pairwise/test_*.py",),
+    "launchers/lambda_host.cpp": ("ranking/test_lambda_short*.py", "ranking/test_lambda_long*.py"),
+    "launchers/lambda_scan_host.cpp": ("ranking/test_lambda_scan.py",),
+    "launchers/exponential_scan_host.cpp": ("ranking/test_exponential_scan.py",),
+    "launchers/listwise_host.cpp": ("ranking/test_listwise.py",),
+    "launchers/triplet_host.cpp": ("triplet/test_[!s]*.py", "triplet/test_sizes.py"),
+    "launchers/schedule_host.cpp": ("triplet/test_schedule.py",),
     "experimental/hopper_search_host.cpp": ("experimental/test_hopper_search_host.py",),
-    "search_plan_host.cpp": ("test_search_plan_host.py",),
 }
 
 HANGS_AFTER = 1800  # seconds
@@ -59,7 +55,7 @@ HANGS_AFTER = 1800  # seconds
 
 def includes(text: str, csrc: Path, found: set[str]) -> set[str]:
     """The headers that a source includes, directly or not, as seen from csrc/cuda."""
-    for path in re.findall(r'#include "((?:cuda|losses|common)/[^"]+)"', text):
+    for path in re.findall(r'#include "((?:cuda|losses|common|args|bind)/[^"]+)"', text):
         name = path.removeprefix("cuda/") if path.startswith("cuda/") else f"../{path}"
         if name not in found:
             found.add(name)

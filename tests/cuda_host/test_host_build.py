@@ -5,17 +5,22 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import host_build
 import pytest
+
+from cuda_host import host_build
+
+LAUNCHERS = sorted(
+    path.relative_to(host_build.HERE).as_posix() for path in host_build.HERE.rglob("*.cpp")
+)
 
 pytestmark = pytest.mark.skipif(not host_build.have_compiler(), reason="no C++ compiler")
 
 
-@pytest.mark.parametrize("launcher", [path.name for path in sorted(host_build.HERE.glob("*.cpp"))])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_sources_are_those_that_the_compiler_reads(launcher: str) -> None:
     """And those that it would read for the experimental kernels."""
     path = host_build.HERE / launcher
-    command = [*host_build.CXX, "-std=c++20", "-MM", "-include", "cuda_host.h", str(path)]
+    command = [*host_build.CXX, "-std=c++20", "-MM", "-include", "harness/cuda_host.h", str(path)]
     command += [f"-I{host_build.CSRC}", f"-I{host_build.HERE}", *host_build.TORCH_FLAGS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     _, *files = done.stdout.replace("\\\n", " ").split()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from host_build import CSRC, HERE
-from mutants import HOSTS, MUTANTS, includes
+from cuda_host.host_build import CSRC, HERE
+from cuda_host.mutants import HOSTS, MUTANTS, includes
 
 
 def test_names_tell_mutants_apart() -> None:

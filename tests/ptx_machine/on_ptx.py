@@ -2,7 +2,8 @@
 
     python tests/ptx_machine/on_ptx.py [--sample N] [--place DEVICE-SCHEDULE] [pytest arguments]
 
-For instance `on_ptx.py --sample 8 tests/test_ltr.py -x`: every eighth test, by a hash of its name.
+For instance `on_ptx.py --sample 8 tests/ranking/test_values.py -x`: every eighth test, by a hash of
+its name.
 What a test says of the CPU kernels alone (threads, instruction sets, memory) says nothing here.
 """
 

@@ -36,7 +36,7 @@ class Planted(NamedTuple):
 PLANTED = [
     Planted(
         "the_canonical_nan_is_padding",
-        "cuda/long_lists_prepare.cuh",
+        "cuda/lists/prepare.cuh",
         "score != score || ",
         "(score != score && ordered_key(score) != ~decltype(ordered_key(score)){0}) || ",
         "test_pairwise_ptx.py",
@@ -44,7 +44,7 @@ PLANTED = [
     ),
     Planted(
         "a_workspace_is_short",
-        "cuda/short_batch.cuh",
+        "cuda/lists/short_batch.cuh",
         "workspace.take<BatchTotals>(num_blocks)",
         "workspace.take<BatchTotals>(num_blocks / 2)",
         "test_pairwise_ptx.py",
@@ -52,7 +52,7 @@ PLANTED = [
     ),
     Planted(
         "two_registers_of_a_fragment_are_exchanged",
-        "cuda/mma.cuh",
+        "cuda/primitives/mma.cuh",
         '"r"(a.registers[0]), "r"(a.registers[1]), "r"(a.registers[2])',
         '"r"(a.registers[0]), "r"(a.registers[2]), "r"(a.registers[1])',
         "test_triplet_ptx.py",
@@ -60,7 +60,7 @@ PLANTED = [
     ),
     Planted(
         "nobody_asks_for_shared_memory",
-        "cuda/launch.h",
+        "cuda/launch/launch.h",
         "static_cast<int>(shared_bytes)));",
         "static_cast<int>(shared_bytes / 8)));",
         "test_coverage.py",
@@ -68,7 +68,7 @@ PLANTED = [
     ),
     Planted(
         "launch_bounds_are_too_small",
-        "cuda/lists_backward.cuh",
+        "cuda/lists/backward.cuh",
         "__launch_bounds__(kBackwardThreads)",
         "__launch_bounds__(kBackwardThreads / 2)",
         "test_pairwise_ptx.py",
@@ -76,7 +76,7 @@ PLANTED = [
     ),
     Planted(
         "two_arguments_of_a_kernel_are_exchanged",
-        "cuda/batch_order.cuh",
+        "cuda/triplet/label_order.cuh",
         "InverseNormsParams{rows, order, size, batch.dim, inverses}",
         "InverseNormsParams{rows, order, batch.dim, size, inverses}",
         "test_triplet_ptx.py",

@@ -62,8 +62,9 @@ def why_not() -> str | None:
 
 def cuda_sources(csrc: Path = CSRC) -> list[Path]:
     """Every .cu file, the large ones first."""
-    files = [*csrc.glob("cuda/*.cu"), *csrc.glob("cuda/experimental/*.cu")]
-    return sorted(files, key=lambda file: (-_closure_size(file, csrc), file.name))
+    return sorted(
+        csrc.glob("cuda/*/*.cu"), key=lambda file: (-_closure_size(file, csrc), file.name)
+    )
 
 
 def architecture(source: Path) -> str:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from batches import evaluate, flat
-from cases import LOSSES, Case, generator_for
-from oracle import exact
-from oracle_triplet import exact_batch
-from tolerance import check, grad_floor, loss_floor
-from triplet_batches import BATCH_LOSSES, TripletCase, run_batch
-from triplet_tolerance import check_batch, product_unit
+from support.batches import evaluate, flat
+from support.cases import LOSSES, Case, generator_for
+from support.embeddings import BATCH_LOSSES, TripletCase, run_batch
+from support.oracle.pairwise import exact
+from support.oracle.triplet import exact_batch
+from support.tolerance import check, grad_floor, loss_floor
+from support.triplet_tolerance import check_batch, product_unit
 
 # Every device with every schedule.
 PLACES = [(device, schedule) for device in machine.DEVICES for schedule in machine.SCHEDULES]

@@ -12,12 +12,10 @@ import torch
 from machine import Kernels
 from ptx_cases import hold_batch, hold_pairwise
 
-from batches import Batch, Call, flat
-from cases import LOSSES, SCORE_DTYPES, Case, by_name, generator_for, name_of
 from fused_rankloss import triplet_loss
-from ltr import GRID, RANKING, graded, hold
-from oracle_triplet import exact_rows
-from triplet_batches import (
+from support.batches import Batch, Call, flat
+from support.cases import LOSSES, SCORE_DTYPES, Case, by_name, generator_for, name_of
+from support.embeddings import (
     BATCH_LOSSES,
     DISTANCES,
     TRIPLET_CASES,
@@ -25,7 +23,9 @@ from triplet_batches import (
     run_batch,
     run_rows,
 )
-from triplet_tolerance import check_rows
+from support.oracle.triplet import exact_rows
+from support.ranking import GRID, RANKING, graded, hold
+from support.triplet_tolerance import check_rows
 
 # Kernels that are never run, and why; the key is a part of the name.
 NEVER_RUN: dict[str, str] = {

@@ -9,9 +9,9 @@ import torch
 from machine import Kernels
 from ptx_cases import cases, everywhere, upstream_for
 
-from batches import FORMS
-from cases import MEDIUM, REDUCTIONS, SMALL, Case, generator_for, name_of
-from ltr import GRID, LISTWISE_GRID, RANKING, graded, hold
+from support.batches import FORMS
+from support.cases import MEDIUM, REDUCTIONS, SMALL, Case, generator_for, name_of
+from support.ranking import GRID, LISTWISE_GRID, RANKING, graded, hold
 
 every_ranking = pytest.mark.parametrize("name", RANKING)
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -10,8 +10,17 @@ from machine import Kernels
 from ptx_cases import cases, everywhere, hold_pairwise
 
 import fused_rankloss
-from batches import FORMS
-from cases import LOSSES, MEDIUM, REDUCTIONS, SCORE_DTYPES, SMALL, Case, generator_for, name_of
+from support.batches import FORMS
+from support.cases import (
+    LOSSES,
+    MEDIUM,
+    REDUCTIONS,
+    SCORE_DTYPES,
+    SMALL,
+    Case,
+    generator_for,
+    name_of,
+)
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)

@@ -9,10 +9,9 @@ import torch
 from machine import Kernels
 from ptx_cases import cases, everywhere, hold_batch
 
-from cases import SCORE_DTYPES, generator_for, name_of
 from fused_rankloss import triplet_loss
-from oracle_triplet import exact_rows
-from triplet_batches import (
+from support.cases import SCORE_DTYPES, generator_for, name_of
+from support.embeddings import (
     BATCH_LOSSES,
     DISTANCES,
     LARGE_TRIPLET_CASES,
@@ -22,7 +21,8 @@ from triplet_batches import (
     run_batch,
     run_rows,
 )
-from triplet_tolerance import check_rows
+from support.oracle.triplet import exact_rows
+from support.triplet_tolerance import check_rows
 
 every_mining = pytest.mark.parametrize("mining", BATCH_LOSSES)
 every_distance = pytest.mark.parametrize("distance", DISTANCES)

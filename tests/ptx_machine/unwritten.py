@@ -6,10 +6,22 @@ from machine import Kernels
 
 # The file of csrc, a part of the kernel's name, and why what is loaded is not used.
 LOADS_OF_NOTHING: tuple[tuple[str, str, str], ...] = (
-    ("mined_gradients.cuh", "", "slopes of terms without a pair, loaded before that is known"),
-    ("score_order.cuh", "", "vectors of four; elements behind the end are left alone"),
-    ("search_operands.cuh", "convert_kernel", "the centre of no references, which nothing meets"),
-    ("shared_array.cuh", "CountTerm<float", "an item of 12 bytes is loaded with its padding"),
+    (
+        "triplet/mined_gradients.cuh",
+        "",
+        "slopes of terms without a pair, loaded before that is known",
+    ),
+    ("lists/score_order.cuh", "", "vectors of four; elements behind the end are left alone"),
+    (
+        "triplet/batch_hard/operands.cuh",
+        "convert_kernel",
+        "the centre of no references, which nothing meets",
+    ),
+    (
+        "primitives/shared_array.cuh",
+        "CountTerm<float",
+        "an item of 12 bytes is loaded with its padding",
+    ),
 )
 
 

@@ -10,9 +10,9 @@
 #include <string_view>
 
 #include "cuda/experimental/hopper_search.cuh"
-#include "cuda/launch.h"
+#include "cuda/launch/launch.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 namespace {
 
 using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
@@ -85,4 +85,4 @@ bool launch_hopper_search(DeviceQueue& queue, SearchParams& search) {
   return true;
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// hardest_search.cuh for sm_90a: the same candidates' contract, with products of warpgroups and
-// copies that a thread of their own begins.
+// triplet/batch_hard/search.cuh for sm_90a: the same candidates' contract, with products of
+// warpgroups and copies that a thread of their own begins.
 //
 // Mapping      Two warpgroups take the block's tiles by turns: while one looks for candidates in
 //              its products, the tensor cores have those of the other. A third one copies.
 // Memory       The rows stay in shared memory, all chunks of them. Columns pass through
 //              kHopperStages stages, a chunk each, in the order in which they are multiplied: tile
 //              by tile.
-// Order        full[s], empty[s]: hopper.cuh; the readers are warps. turns[g]: the other warpgroup
+// Order        full[s], empty[s]: sm90.cuh; the readers are warps. turns[g]: the other warpgroup
 //              has begun all products of the tile before, so that group g's come behind them; only
 //              then do the tensor cores have one tile after the other, and candidates are looked
 //              for meanwhile. Any number of stages from two on goes: a warpgroup gives back the
@@ -19,10 +19,10 @@
 #pragma once
 
 #include "cuda/experimental/hopper_search.h"
-#include "cuda/experimental/wgmma_product.cuh"
-#include "cuda/search_tiles.cuh"
+#include "cuda/experimental/wgmma_tile.cuh"
+#include "cuda/triplet/batch_hard/epilogue.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 
 struct HopperSearchParams {
   SearchParams search;
@@ -211,4 +211,4 @@ void run_hopper_search(Queue& queue, SearchParams& search, MakeMap make_map) {
   }
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda::triplet

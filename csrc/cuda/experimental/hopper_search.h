@@ -6,18 +6,21 @@
 // barriers in memory that is wrong hangs rather than fails.
 //
 // Graduates    once the batch-hard rows of 65,536 embeddings of the benchmarks (bf16 of 128 and 512
-//              numbers, fp32 of 128) take at most 1 / 1.5 of the time of hardest_search.cuh on an
-//              H100 or H200, with the same bits and without a hang.
+//              numbers, fp32 of 128) take at most 1 / 1.5 of the time of
+//              triplet/batch_hard/search.cuh on an H100 or H200, with the same bits and without a
+//              hang.
 // Is deleted   once they were measured there and do not, or a release comes without a measurement.
 #pragma once
 
 #include <cstdint>
 
-#include "cuda/search_plan.cuh"
+#include "cuda/triplet/batch_hard/schedule.cuh"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 class DeviceQueue;
+
+namespace triplet {
 
 // ---- Sizes --------------------------------------------------------------------
 
@@ -55,4 +58,5 @@ inline bool hopper_search_fits(const SearchData& data, int64_t least_rows) {
 // Searches, where this is wanted, possible and worth it, and returns whether it did.
 bool launch_hopper_search(DeviceQueue& queue, SearchParams& search);
 
-}  // namespace fused_rankloss
+}  // namespace triplet
+}  // namespace fused_rankloss::cuda

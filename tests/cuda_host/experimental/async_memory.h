@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 class Mbarrier;
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda
 
 namespace cuda_host {
 
@@ -28,15 +28,15 @@ class AsyncMemory {
   struct Cell {
     int copies = 0;    // on their way
     int products = 0;  // that read it, not waited for: counted by thread
-    const fused_rankloss::Mbarrier* barrier = nullptr;  // of the last copy
-    std::uint64_t phase = 0;                            // that it was part of
+    const fused_rankloss::cuda::Mbarrier* barrier = nullptr;  // of the last copy
+    std::uint64_t phase = 0;                                  // that it was part of
   };
   struct Product {
-    fused_rankloss::FragmentC* c;
+    fused_rankloss::cuda::FragmentC* c;
     std::uint64_t a, b;
   };
   struct Thread {
-    std::map<const fused_rankloss::Mbarrier*, std::uint64_t> phases_seen;
+    std::map<const fused_rankloss::cuda::Mbarrier*, std::uint64_t> phases_seen;
     std::vector<Product> open;
     std::deque<std::vector<Product>> groups;
     bool begun = false;
@@ -77,7 +77,7 @@ class AsyncMemory {
     return products[n] == std::pair(a, b);
   }
 
-  std::set<const fused_rankloss::Mbarrier*> unpublished;
+  std::set<const fused_rankloss::cuda::Mbarrier*> unpublished;
 
  private:
   std::byte* bytes_ = nullptr;

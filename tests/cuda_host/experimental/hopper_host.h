@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The instructions of csrc/cuda/experimental/hopper.cuh for the host harness. Shared memory is the
+// The instructions of csrc/cuda/experimental/sm90.cuh for the host harness. Shared memory is the
 // block's dynamic one; places in it follow from descriptors and swizzle as the PTX ISA has them.
 //
 // A copy arrives late, and copies arrive in random order.
@@ -19,9 +19,9 @@
 #include <cstring>
 #include <vector>
 
-#include "async_memory.h"
+#include "experimental/async_memory.h"
 
-namespace fused_rankloss {
+namespace fused_rankloss::cuda {
 
 // A row-major matrix of halves.
 struct TensorMap {
@@ -258,4 +258,4 @@ void take_registers(const cuda_host::Where& where = cuda_host::Where::current())
   cuda_host::Machine::get().exchange(kAllLanes, {}, "take_registers", where);
 }
 
-}  // namespace fused_rankloss
+}  // namespace fused_rankloss::cuda

@@ -4,7 +4,7 @@
 #define FUSED_RANKLOSS_EXPERIMENTAL
 #define FRL_TRIPLET_HOST_OPS fused_rankloss_hopper_host
 #include "cuda/experimental/hopper_search.cuh"
-#include "triplet_host.cpp"
+#include "launchers/triplet_host.cpp"
 
 namespace fused_rankloss::host {
 namespace {

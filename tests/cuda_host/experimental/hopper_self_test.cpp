@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A small kernel of copies and products of warpgroups (csrc/cuda/experimental/hopper.cuh), and what
+// A small kernel of copies and products of warpgroups (csrc/cuda/experimental/sm90.cuh), and what
 // it is with one bug: test_hopper_harness.py runs them.
 #include <algorithm>
 #include <string>
 
-#include "cuda/experimental/hopper.cuh"
+#include "cuda/experimental/sm90.cuh"
 
 namespace fused_rankloss::host {
+
+using namespace cuda;
+
 namespace {
 
 enum Bug {

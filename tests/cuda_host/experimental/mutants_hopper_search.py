@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mutant import Mutant
+from cuda_host.mutant import Mutant
 
 SEARCH = "experimental/hopper_search.cuh"
-PRODUCT = "experimental/wgmma_product.cuh"
+PRODUCT = "experimental/wgmma_tile.cuh"
 
 MUTANTS = [
     Mutant(

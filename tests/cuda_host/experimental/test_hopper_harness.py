@@ -6,8 +6,9 @@ import ctypes
 import re
 from collections.abc import Callable
 
-import host_build
 import pytest
+
+from cuda_host import host_build
 
 pytestmark = pytest.mark.skipif(not host_build.have_compiler(), reason="no C++ compiler")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import host_build
 import pytest
 import torch
-from triplet_cases import DTYPES, TripletOps, batch_of, hold, solve
+
+from cuda_host import host_build
+from cuda_host.triplet.cases import DTYPES, TripletOps, batch_of, hold, solve
 
 sanitize = pytest.mark.sanitize
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: str(d).split(".")[1])

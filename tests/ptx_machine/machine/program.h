@@ -127,7 +127,7 @@ void parse(Kernel& kernel);
 // fused_rankloss::kernel<float>(...), without the argument list.
 std::string readable_name(const std::string& mangled);
 
-// "csrc/cuda/pairwise.cuh:85", or nothing where the text has no lines.
+// "csrc/cuda/pairwise/tiled.cuh:85", or nothing where the text has no lines.
 std::string source_line(const Kernel& kernel, size_t instruction);
 
 }  // namespace ptx

@@ -8,7 +8,7 @@
 #include <torch/csrc/stable/library.h>
 
 #define Workspace PlainWorkspace
-#include "cuda/workspace.h"
+#include "common/workspace.h"
 #undef Workspace
 
 extern "C" void ptx_add_workspace_array(const void* array, int64_t bytes);

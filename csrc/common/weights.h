@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "common/platform.h"
+
+namespace fused_rankloss {
+
+// Weights are finite and not negative. Any other makes its list NaN, whether or not the item is in
+// a pair.
+FRL_HD bool is_weight(double weight) { return weight >= 0 && weight - weight == 0; }
+
+}  // namespace fused_rankloss

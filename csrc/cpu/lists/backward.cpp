@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op lists_backward on the CPU. One pass over the slots, in stretches for all threads.
+#include <algorithm>
+
+#include "bind/lists_backward.h"
+#include "cpu/lists/parallel.h"
+#include "cpu/lists/policy.h"
+
+namespace fused_rankloss::cpu {
+namespace {
+
+// The list that `slot` lies in (of several that start there, the last, which is the one with
+// slots).
+int64_t list_of(const Lists& lists, int64_t slot) {
+  if (!lists.offsets) return slot / lists.width;
+  int64_t low = 0, high = lists.num_lists - 1;
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (lists.offsets[middle] <= slot) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+template <typename Stored, typename Raw>
+void scale_stretch(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
+  Stored* out = static_cast<Stored*>(args.grad_scores);
+  const Lists& lists = args.lists;
+  for (int64_t list = list_of(lists, begin), slot = begin; slot < end; ++list) {
+    const Range slots = lists.slots(list);
+    const int64_t real_end = std::clamp(slots.end, slot, end);
+    if (args.num_margins == 1 && lists.mask == nullptr) {
+      // grad() with all that does not depend on the slot taken out of the loop.
+      const double scale = args.list_scale[list], upstream = args.upstream(0, list);
+      const Raw* raw = static_cast<const Raw*>(args.raw_grad);
+      for (; slot < real_end; ++slot) {
+        out[slot] = round_to<Stored>(scale * (upstream * static_cast<double>(raw[slot])));
+      }
+    }
+    for (; slot < real_end; ++slot) {
+      out[slot] = round_to<Stored>(lists.is_real(slot) ? args.grad<Raw>(slot, list) : 0.0);
+    }
+    const int64_t row_end = lists.offsets ? real_end : std::min((list + 1) * lists.width, end);
+    for (; slot < row_end; ++slot) out[slot] = round_to<Stored>(0.0);
+  }
+}
+
+Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
+                      const OptionalTensor& mask, const OptionalTensor& lengths,
+                      const OptionalTensor& offsets, ScalarType dtype) {
+  const ListsBackwardCall call(grad_loss, raw_grad, list_scale, mask, lengths, offsets, dtype);
+  const Lists& lists = call.args.lists;
+  for (int64_t b = 0; b < lists.num_lists; ++b) {
+    check(lists.valid(b), call.kOp, ": expected the lengths or offsets of the forward pass");
+  }
+  const int64_t tasks = (lists.num_slots + kReadStretch - 1) / kReadStretch;
+  const Team team = tasks > 1 ? Team::all() : Team::single();
+  dispatch_scores(dtype, call.kOp, [&](auto stored) {
+    dispatch_raw_grad(call.args.raw_type, [&](auto raw) {
+      team.run(tasks, [&](int64_t task, int) {
+        const int64_t begin = task * kReadStretch;
+        scale_stretch<decltype(stored), decltype(raw)>(
+            call.args, begin, std::min(begin + kReadStretch, lists.num_slots));
+      });
+    });
+  });
+  return *call.grad_scores;
+}
+
+}  // namespace
+}  // namespace fused_rankloss::cpu
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::cpu::lists_backward>());
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The pairs of long lists by bits of their labels, in O(n log L) for L levels:
+//
+//   losses   logistic ones whose weights factor: the sums of cpu/lambda/scan.h over segments
+//            instead of runs. (g_i - g_j)(d_i - d_j) of lambdarank has the sign of the *ranks*: a
+//            pair that the ranks order wrongly counts with a factor of -1
+//   counts   how many pairs of different labels there are, and how many of them are in the right
+//            order, ties counting half
+//
+// A round of bit decomposition (score_order.cuh) has the items of a list in segments, each in the
+// order of ranks, and in each segment a more and a less relevant side. Sweeps go over all segments
+// at once, from the highest score and back (exponential_scan.cuh): each item sees what the other
+// side has pushed. On the way from the highest score pairs are added up, on both ways each item
+// gets its gradient. Truncated, the upper rank of a pair lies in the top, or both: sweeping from
+// the highest score, only the top is passed on; sweeping back, only the top looks.
+//
+// A round takes these phases, with a barrier of the whole grid between them:
+//
+//   1. bits of the labels, heads of segments, their prefix counts within tiles, and scan over tiles
+//   2. losses: what tiles of places add; the scan over tiles; what each item sees
+//   3. counts: a less relevant item is in the right order with all more relevant ones of its
+//      segment before its score begins, and tied with those that share it
+//   4. the stable partition that makes the next round's segments
+//
+// Infinite scores. Sweeps take infinite gaps for wide ones (kFar), which gives finite slopes; the
+// loss is infinite where a pair in the wrong order is kept.
+//
+// Mapping      One cooperative launch. Phases 1 and 4 have a thread a run or a place, phase 2 a
+//              warp a tile of kPowerTile places or a task of the scan over tiles, phase 3 a thread
+//              a place
+// Memory       17 bytes a place, and those of exponential_scan.cuh. A sweep gathers scores and
+//              features by position, in stretches that ascend
+// Numerics     fp64; terms of lambdarank have both signs, and cancel no more than |g_i| |d_i|
+//              allows; everything else is non-negative
+// Determinism  Bitwise: tiles do not depend on the grid nor on other lists, one thread adds to a
+//              gradient in a phase, every sum has a fixed order; counts are integers
+#pragma once
+
+#include <type_traits>
+
+#include "cuda/lambda/launchers.h"
+#include "cuda/lambda/scan_rounds.cuh"
+#include "cuda/lists/partials.cuh"
+
+namespace fused_rankloss::cuda::lambda {
+
+struct LambdaScanShared {
+  RecordsShared records;
+  SharedArray<ListPartial, kScanThreads / kWarpSize> partials;
+  SharedArray<uint32_t, kScanThreads / kWarpSize> highest;
+};
+
+template <typename Real, class Team>
+class LambdaScan {
+  static constexpr int kWarps = kScanThreads / kWarpSize;
+
+ public:
+  __device__ __forceinline__ LambdaScan(const Team& team, LambdaScanShared& shared,
+                                        const LambdaScanParams<Real>& params)
+      : team_(team),
+        shared_(shared),
+        params_(params),
+        items_(params.items),
+        lists_(*params.items.long_lists),
+        rounds_(params) {}
+
+  // All threads of the team call this.
+  __device__ __forceinline__ void solve() {
+    const uint32_t levels = lists_.most_levels;
+    const int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
+    make_events();
+    ScanRound round{params_.orders[0].events, items_.label_ranks, rounds - 1};
+    ScanOrder next = params_.orders[1], other = params_.orders[0];
+#pragma unroll 1
+    for (; round.bit >= 0; --round.bit) {
+      rounds_.make_segments(team_, shared_.records, round);
+      if (params_.features > 0) sweep({params_, round.events}, round.bit == rounds - 1);
+      if (params_.ordered != nullptr) count_ordered(round);
+      if (round.bit == 0) break;
+      rounds_.partition(team_, round, next);
+      team_.sync();
+      round.events = next.events;
+      round.ranks = next.ranks;
+      const ScanOrder last = next;
+      next = other;
+      other = last;
+    }
+    if (params_.features > 0) sum_lists();
+  }
+
+ private:
+  // Calls body(list, first place, last place + 1, tile) for tiles of the block.
+  template <typename Body>
+  __device__ __forceinline__ void for_tiles(Body&& body) const {
+#pragma unroll 1
+    for (int64_t tile = team_.rank(); tile < lists_.num_tiles; tile += team_.size()) {
+      const LongList& list = list_with<&LongList::first_tile>(lists_, tile);
+      const int64_t first = (tile - list.first_tile) * kScanTile;
+      body(list, list.begin + first,
+           list.begin + (list.size - first < kScanTile ? list.size : first + kScanTile), tile);
+    }
+  }
+
+  // What lies at the places of lists before the first round; barriers follow.
+  __device__ __forceinline__ void make_events() const {
+    for_tiles([&](const LongList& list, int64_t begin, int64_t end, int64_t) {
+#pragma unroll 1
+      for (int64_t place = begin + threadIdx.x; place < end; place += kScanThreads) {
+        const bool top = place - list.begin < list.top;
+        params_.orders[0].events[place] = static_cast<ScanEvent>(place) | (top ? kTopEvent : 0u);
+      }
+    });
+  }
+
+  // ---- Phase 2
+
+  // A tile of the table is a block's, a part of it a warp's.
+  template <typename Body>
+  __device__ __forceinline__ void for_parts(Body&& body) const {
+    for_tiles([&](const LongList&, int64_t first, int64_t last, int64_t tile) {
+      const int64_t begin = first + warp_index() * kPowerTile;
+      if (begin >= last) return;
+      body(ScanTile{begin, last - begin < kPowerTile ? last : begin + kPowerTile,
+                    tile * kWarps + warp_index()});
+    });
+  }
+
+  // `first`: nothing was added to the lists' sums yet.
+  __device__ __forceinline__ void sweep(const LambdaSource<Real>& source, bool first) {
+    const ExponentialScan<LambdaSource<Real>> scan(source, params_.functions, params_.tiles);
+    const int sweeps = params_.num_sweeps();
+    for_parts([&](const ScanTile& tile) {
+#pragma unroll 1
+      for (int s = 0; s < sweeps; ++s) scan.store_tile(SweepStep{s == 0}, tile);
+    });
+    team_.sync();
+    scan_tiles(scan, sweeps);
+    team_.sync();
+    for_parts([&](const ScanTile& tile) {
+#pragma unroll 1
+      for (int s = 0; s < sweeps; ++s) {
+        const SweepStep step{s == 0};
+        RunSums sums = scan.look(step, tile);
+#pragma unroll
+        for (int t = 0; t < kScanRun; ++t) {
+          const int64_t place = scan.place_of(step, tile, t);
+          if (place < tile.end && sweeps == 2) source.add_gradient(place, sums.slope[t]);
+        }
+        if (step.up) add_up(tile, sums, first);
+      }
+    });
+    team_.sync();
+  }
+
+  // The warps of one block are far apart among the tasks: few tasks are many blocks' work.
+  __device__ __forceinline__ void scan_tiles(const ExponentialScan<LambdaSource<Real>>& scan,
+                                             int sweeps) const {
+    const int tasks = scan.tasks_of_list(sweeps);
+#pragma unroll 1
+    for (int64_t at = warp_index() * team_.size() + team_.rank(); at < lists_.size * tasks;
+         at += team_.size() * kWarps) {
+      const LongList& list = lists_.lists[at / tasks];
+      scan.scan_list(static_cast<int>(at % tasks), list.first_tile * kWarps,
+                     TileSums<2>::tiles_of(list.size));
+    }
+  }
+
+  __device__ __forceinline__ void add_up(const ScanTile& tile, const RunSums& sums,
+                                         bool first) const {
+    PairSums own;
+#pragma unroll
+    for (int t = 0; t < kScanRun; ++t) own.add({sums.value[t], sums.slope[t]});
+#pragma unroll 1
+    for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+      own.add({__shfl_down_sync(kAllLanes, own.value, distance),
+               __shfl_down_sync(kAllLanes, own.slope, distance)});
+    }
+    if (lane_index() != 0) return;
+    PairSums& stored = params_.partials[tile.index];
+    if (!first) own.add(stored);
+    stored = own;
+  }
+
+  // ---- Phase 3
+
+  __device__ __forceinline__ void count_ordered(const ScanRound& round) const {
+    for_tiles([&](const LongList& list, int64_t begin, int64_t end, int64_t) {
+      unsigned long long pairs = 0, twice_ordered = 0;
+#pragma unroll 1
+      for (int64_t place = begin + threadIdx.x; place < end; place += kScanThreads) {
+        const Position at = static_cast<Position>(place);
+        const Span segment = params_.segments.around(at);
+        if (at == segment.begin) {
+          const unsigned long long less = params_.segments.less_in(segment);
+          pairs += less * (segment.size() - less);
+        }
+        if (!params_.segments.is_more(at)) twice_ordered += twice_ordered_with(round, segment, at);
+      }
+#pragma unroll 1
+      for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+        pairs += __shfl_down_sync(kAllLanes, pairs, distance);
+        twice_ordered += __shfl_down_sync(kAllLanes, twice_ordered, distance);
+      }
+      if (lane_index() != 0) return;
+      OrderedPairs& ordered = params_.ordered[list.list];
+      if (pairs != 0) atomicAdd(&ordered.pairs, pairs);
+      if (twice_ordered != 0) atomicAdd(&ordered.twice_ordered, twice_ordered);
+    });
+  }
+
+  __device__ __forceinline__ unsigned long long twice_ordered_with(const ScanRound& round,
+                                                                   Span segment,
+                                                                   Position at) const {
+    const auto score = [&](Position place) {
+      return items_.scores[position_of(round.events[place])];
+    };
+    const Real own = score(at);
+    const Position ties =
+        first_position({segment.begin, at}, [&](Position place) { return score(place) <= own; });
+    const Position end =
+        first_position({at, segment.end}, [&](Position place) { return score(place) < own; });
+    return 2ull * more_in({segment.begin, ties}) + more_in({ties, end});
+  }
+
+  __device__ __forceinline__ uint32_t more_in(Span span) const {
+    return span.size() - params_.segments.less_in(span);
+  }
+
+  // ---- Sums of lists
+
+  __device__ __forceinline__ void sum_lists() {
+#pragma unroll 1
+    for (int64_t at = team_.rank(); at < lists_.size; at += team_.size()) {
+      const LongList list = lists_.lists[at];
+      if (list.size == 0) continue;
+      const int64_t tiles = TileSums<2>::tiles_of(list.size);
+      ListPartial sum;
+#pragma unroll 1
+      for (int64_t tile = threadIdx.x; tile < tiles; tile += kScanThreads) {
+        const PairSums& partial = params_.partials[list.first_tile * kWarps + tile];
+        sum.value.high += partial.value;
+        sum.slope += partial.slope;
+      }
+      sum = sum_over_block<kScanThreads>(shared_.partials, sum);
+      const bool infinite = has_infinite_loss(list);
+      if (threadIdx.x != 0) continue;
+      items_.sums[list.list] = {infinite ? kInfinity<double> : sum.value.total(), sum.slope};
+    }
+  }
+
+  // Whether a kept pair in the wrong order is infinitely far apart. All threads of a block call
+  // this. Infinities above share a label, or the list is poisoned; those below need not where they
+  // lie beyond the top.
+  __device__ __forceinline__ bool has_infinite_loss(const LongList& list) {
+    const int64_t size = params_.both && list.top < list.size ? list.top : list.size;
+    const int64_t highest = list.begin;
+    const bool above = items_.scores[highest] == kInfinity<Real>;
+    const bool below = items_.scores[list.begin + size - 1] == -kInfinity<Real>;
+    if (!above && !below) return false;
+    bool found = false;
+    // One more than the highest label below, and the complement of the lowest one in the top; 0:
+    // there is none.
+    uint32_t more = 0, less = 0;
+#pragma unroll 1
+    for (int64_t r = threadIdx.x; r < size; r += kScanThreads) {
+      const int64_t position = list.begin + r;
+      const uint32_t label = items_.label_ranks[position];
+      if (above) found |= label > items_.label_ranks[highest];
+      if (items_.scores[position] == -kInfinity<Real>) {
+        more = larger(more, label + 1);
+      } else if (r < list.top) {
+        less = larger(less, ~label);
+      }
+    }
+    more = max_over_block(more);
+    less = max_over_block(less);
+    found |= more != 0 && less != 0 && more - 1 > ~less;
+    return __syncthreads_or(found) != 0;
+  }
+
+  __device__ __forceinline__ uint32_t max_over_block(uint32_t value) {
+#pragma unroll 1
+    for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+      value = larger(value, __shfl_xor_sync(kAllLanes, value, distance));
+    }
+    __syncthreads();  // of an earlier call, everyone has read
+    if (lane_index() == 0) shared_.highest.store(warp_index(), value);
+    __syncthreads();
+#pragma unroll 1
+    for (int warp = 0; warp < kWarps; ++warp) value = larger(value, shared_.highest.load(warp));
+    return value;
+  }
+
+  FRL_HD static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+  const Team& team_;
+  LambdaScanShared& shared_;
+  const LambdaScanParams<Real>& params_;
+  const RankedLists<Real>& items_;
+  const LongListTable& lists_;
+  const ScanRounds<Real> rounds_;
+};
+
+// Nearly all registers that a thread can have: asked for two blocks a multiprocessor, the compiler
+// spills.
+template <typename Real>
+__global__ void __launch_bounds__(kScanThreads)
+    lambda_scan_kernel(const __grid_constant__ LambdaScanParams<Real> params) {
+  __shared__ LambdaScanShared shared;
+  const GridTeam team;
+  LambdaScan<Real, GridTeam>(team, shared, params).solve();
+}
+
+// ---- Launch ----------------------------------------------------------------
+
+template <typename Real>
+ScanFunctions logistic_functions() {
+  using Series = std::conditional_t<sizeof(Real) == sizeof(double), WideSeries, NarrowSeries>;
+  ScanFunctions functions;
+  functions.has_moments = true;
+  functions.powers = Series::kTerms;
+  for (int k = 0; k < functions.powers; ++k) {
+    functions.slope[k] = Series::sigmoid(k);
+    functions.value[k] = Series::softplus(k);
+  }
+  return functions;
+}
+
+template <class Queue, typename Real>
+void run_lambda_scan(Queue& queue, const LambdaArgs& args, int64_t most_lists, bool adds_losses,
+                     const RankedLists<Real>& items, OrderedPairs* ordered) {
+  const int64_t tiles = (args.lists.num_slots + kScanTile - 1) / kScanTile;
+  const auto params = queue.workspace([&](Workspace& workspace) {
+    LambdaScanParams<Real> params{};
+    params.items = items;
+    params.ordered = ordered;
+    params.both = args.both();
+    params.wrong = args.scheme == Scheme::kLambdaRank ? -1 : 1;
+    params.scale = args.sigma;
+    for (ScanOrder& order : params.orders) {
+      order.events = workspace.take<ScanEvent>(tiles * kScanTile);
+      order.ranks = workspace.take<uint32_t>(tiles * kScanTile);
+    }
+    params.segments = {workspace.take<RunRecord>(tiles * kScanThreads),
+                       workspace.take<TileRecord>(tiles), args.lists.num_slots};
+    if (!adds_losses) return params;
+    params.features = scan_features(args.scheme);
+    params.functions = logistic_functions<Real>();
+    // The table's tiles: a list begins one.
+    const int64_t parts = (tiles + most_lists) * (kScanTile / kPowerTile);
+    params.tiles = TileSums<2>::take(workspace, parts, params.num_sweeps(), params.features,
+                                     params.functions.powers);
+    params.partials = workspace.take<PairSums>(parts);
+    return params;
+  });
+  queue.launch_together(tiles, kScanThreads, lambda_scan_kernel<Real>, params);
+}
+
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The pairs of a list in cells (short_items.cuh), enumerated.
+//
+// Every item is a row, and meets all columns that it forms pairs with: as the more relevant one
+// those with lower labels, which gives the pair's value and slope, and as the less relevant one
+// those with higher labels, for the slope alone. A pair is seen twice, from both sides, and no
+// gradient is added to by two threads. Adding to the other side's gradient too would save some 40
+// instructions a pair, but takes ten shuffles for what must travel between lanes.
+//
+// Mapping      A row is one thread's; in lists of up to 16 items several lanes share it. With a
+//              truncation, rows of the top meet all columns and are shared by up to 32 lanes, while
+//              the many other rows meet the columns of the top: 2 n k meetings, evenly spread.
+// Numerics     A pair's value and slope are what Loss says, in fp32 or fp64 arithmetic; weights and
+//              all sums are fp64.
+#pragma once
+
+#include "cuda/lambda/short_items.cuh"
+#include "losses/logistic.h"
+#include "losses/logistic_float.h"
+
+namespace fused_rankloss::cuda::lambda {
+
+// A row or column.
+struct Member {
+  double weight;
+  LambdaItem item;
+};
+
+// What a pair weighs, of the schemes that need the fewest instructions: no item weights, no
+// normalisation by scores, none of the lesser schemes.
+template <class SchemeWeight>
+struct PlainWeight {
+  static constexpr bool kHasGains = !std::is_same_v<SchemeWeight, UnitWeight>;
+  static constexpr bool kAny = false;
+
+  __device__ __forceinline__ PlainWeight(const LambdaArgs&, CellWords&, int, bool) {}
+
+  __device__ __forceinline__ double pair(const Member&, const Member&) const { return 1; }
+  __device__ __forceinline__ double lambda(const Member& more, const Member& less, double) const {
+    return SchemeWeight::of(more.item, less.item, nullptr);
+  }
+};
+
+// And of all of them.
+struct AnyWeight {
+  static constexpr bool kHasGains = true;
+  static constexpr bool kAny = true;
+
+  __device__ __forceinline__ AnyWeight(const LambdaArgs& args, CellWords& words, int first,
+                                       bool normalized)
+      : args_(args), words_(words), first_(first), normalized_(normalized) {}
+
+  // By distance of ranks, see RankDistanceWeight.
+  __device__ __forceinline__ double operator[](int distance) const {
+    const double discount = bit_cast<double>(words_.load(first_ + distance - 1));
+    const double next = bit_cast<double>(words_.load(first_ + distance));
+    return args_.delta_factor() * fabs(discount - next);
+  }
+
+  // Of the items.
+  __device__ __forceinline__ double pair(const Member& more, const Member& less) const {
+    return args_.preferred ? more.weight : more.weight * less.weight;
+  }
+
+  __device__ __forceinline__ double lambda(const Member& more, const Member& less,
+                                           double gap) const {
+    const double weight = pair(more, less) * scheme(more.item, less.item);
+    return normalized_ ? weight / (0.01 + fabs(gap)) : weight;
+  }
+
+ private:
+  __device__ __forceinline__ double scheme(const LambdaItem& more, const LambdaItem& less) const {
+    switch (args_.scheme) {
+      case Scheme::kNone:
+        return 1;
+      case Scheme::kArp:
+        return GainWeight::of(more, less, nullptr);
+      case Scheme::kNdcgLoss1:
+        return more.gain * more.discount;
+      case Scheme::kLambdaRank:
+        return DeltaNdcgWeight::of(more, less, nullptr);
+      default:
+        return RankDistanceWeight::of(more, less, *this);
+    }
+  }
+
+  const LambdaArgs& args_;
+  CellWords& words_;
+  const int first_;
+  const bool normalized_;
+};
+
+// What a row adds up.
+struct RoleSums {
+  TeamSums more;    // as the more relevant item
+  double less = 0;  // slopes as the less relevant one
+};
+
+template <class Loss, typename Real>
+class LambdaRows {
+ public:
+  __device__ __forceinline__ LambdaRows(const LambdaArgs& args, const ListTeam& team,
+                                        LambdaCells<Real>& cells, const ShortSlots& slots,
+                                        const ShortItems& items)
+      : args_(args),
+        team_(team),
+        cells_(cells),
+        slots_(slots),
+        items_(items),
+        first_(team.first_cell()),
+        term_args_{args.sigma, args.margin} {
+    plan();
+  }
+
+  // The sums over all pairs of the list, in all threads; gradients stay in registers.
+  __device__ __forceinline__ TeamSums solve() {
+    const bool normalized = args_.score_normalization && items_.spread;
+    TeamSums sums;
+    if (args_.weights != nullptr || normalized) {
+      sums = solve<AnyWeight>(normalized);
+    } else if (args_.scheme == Scheme::kNone) {
+      sums = solve<PlainWeight<UnitWeight>>(false);
+    } else if (args_.scheme == Scheme::kLambdaRank) {
+      sums = solve<PlainWeight<DeltaNdcgWeight>>(false);
+    } else {
+      sums = solve<AnyWeight>(false);
+    }
+    return sums;
+  }
+
+  // Writes the gradients, times `factor`: NaN for all items of a poisoned list.
+  __device__ __forceinline__ void store_gradients(double factor) const {
+    Real* out = static_cast<Real*>(args_.raw_grad);
+    if (out == nullptr) return;
+    const bool poisoned = factor != factor;
+    const auto store = [&](int cell, double gradient) {
+      out[slots_.begin + cells_.places.load(first_ + cell).slot] =
+          static_cast<Real>(poisoned ? factor : factor * gradient);
+    };
+#pragma unroll
+    for (int r = 0; r <= kOwn; ++r) {
+      const Pass pass = r == kOwn ? top_rows_ : other_rows_;
+      const int cell = pass.row(team_.thread() + (r % kOwn) * team_.size());
+      if (cell < pass.end && pass.share(team_.thread()) == 0) store(cell, gradients_[r]);
+    }
+#pragma unroll 1
+    for (int cell = items_.size + team_.thread(); cell < items_.n; cell += team_.size()) {
+      store(cell, 0);
+    }
+  }
+
+  // Twice the number of the thread's pairs in the right order, of all labels and ranks.
+  __device__ __forceinline__ int count_ordered() const {
+    int twice = 0;
+#pragma unroll 1
+    for (int cell = team_.thread(); cell < items_.n; cell += team_.size()) {
+      const int level = static_cast<int>(cells_.places.load(first_ + cell).level);
+      const Real score = cells_.items.load(first_ + cell).score;
+#pragma unroll 1
+      for (int part = 0; part < 2; ++part) {
+        const int begin = part == 0 ? 0 : items_.top;
+        const int end = first_of_level(begin, part == 0 ? items_.top : items_.n, level);
+#pragma unroll 4
+        for (int column = begin; column < end; ++column) {
+          const Real other = cells_.items.load(first_ + column).score;
+          twice += (score > other) + (score >= other);
+        }
+      }
+    }
+    return twice;
+  }
+
+ private:
+  static constexpr int kOwn = ListTeam::kOwn;
+
+  // Rows [begin, end), 2^log_lanes threads each.
+  struct Pass {
+    int begin;
+    int end;
+    int log_lanes;
+
+    __device__ __forceinline__ int lanes() const { return 1 << log_lanes; }
+    __device__ __forceinline__ int row(int thread) const { return begin + (thread >> log_lanes); }
+    __device__ __forceinline__ int share(int thread) const { return thread & (lanes() - 1); }
+  };
+
+  // Lanes a row, where there are so many: they follow from the list alone, not from who solves it.
+  __device__ __forceinline__ int log_lanes_for(int rows) const {
+    const int threads = items_.n <= kWarpListItems ? kWarpSize : ListTeam::kBlockThreads;
+    int log_lanes = 5;
+    while (log_lanes > 0 && rows << log_lanes > threads) --log_lanes;
+    return log_lanes;
+  }
+
+  // The rows of the top have a pass of their own where they are few.
+  __device__ __forceinline__ void plan() {
+    const int log_lanes = log_lanes_for(items_.size);
+    const int log_top_lanes = log_lanes_for(items_.top);
+    const bool apart = items_.top < items_.size && log_top_lanes > log_lanes;
+    top_rows_ = {0, apart ? items_.top : 0, log_top_lanes};
+    other_rows_ = {apart ? items_.top : 0, items_.size, log_lanes};
+  }
+
+  template <class Weight>
+  __device__ __forceinline__ TeamSums solve(bool normalized) {
+    const Weight weight(args_, cells_.words, first_, normalized);
+    // The rows of the top come first, and in lists that a warp can solve they are its lanes' in a
+    // block, too: either team adds up every lane's rows in the same order.
+    TeamSums sums;
+#pragma unroll 1
+    for (int p = 0; p < 2; ++p) {
+      const bool is_top = p == 0;
+      const int first = is_top ? top_rows_.begin : other_rows_.begin;
+      const int end = is_top ? top_rows_.end : other_rows_.end;
+      const Pass pass{first, end, is_top ? top_rows_.log_lanes : other_rows_.log_lanes};
+      const int step = team_.size() >> pass.log_lanes;
+      int round = is_top ? kOwn : 0;
+#pragma unroll 1
+      for (int begin = pass.begin; begin < pass.end; begin += step, ++round) {
+        const int cell = begin + (team_.thread() >> pass.log_lanes);
+        const int share = pass.share(team_.thread());
+        RoleSums row;
+        if (cell < pass.end) solve_row(weight, cell, share, pass.lanes(), row);
+        row.more = sum_of_lanes(row.more, pass.lanes());
+        row.less = sum_of_lanes({row.less, 0, 0}, pass.lanes()).value;
+        if (share == 0) sums.add(row.more);
+#pragma unroll
+        for (int r = 0; r <= kOwn; ++r) {
+          if (r == round) gradients_[r] = row.less - row.more.slope;
+        }
+      }
+    }
+    return sum_of_team(team_, cells_.words, sums);
+  }
+
+  // One lane's share of a row.
+  template <class Weight>
+  __device__ __forceinline__ void solve_row(const Weight& weight, int cell, int share, int lanes,
+                                            RoleSums& sums) const {
+    const Real score = cells_.items.load(first_ + cell).score;
+    const Member row = member<Weight>(cell);
+    const int level = static_cast<int>(cells_.places.load(first_ + cell).level);
+    const int parts = cell < items_.top && items_.top < items_.size ? 2 : 1;
+#pragma unroll 1
+    for (int part = 0; part < parts; ++part) {
+      const int begin = part == 0 ? 0 : items_.top;
+      const int end = part == 0 ? items_.top : items_.size;
+      const int lower = args_.all_pairs() ? end : first_of_level(begin, end, level);
+      const int higher = args_.all_pairs() ? begin : first_of_level(lower, end, level + 1);
+#pragma unroll 2
+      for (int column = begin + share; column < lower; column += lanes) {
+        const Real other = cells_.items.load(first_ + column).score;
+        const Member less = member<Weight>(column);
+        const LambdaTerm term = Loss::term(score, other, term_args_);
+        const double lambda = weight.lambda(row, less, gap(score, other));
+        sums.more.value += lambda * term.value;
+        sums.more.slope += lambda * term.slope;
+        if constexpr (Weight::kAny) sums.more.pairs += weight.pair(row, less);
+      }
+      if (!Weight::kAny && share == 0) sums.more.pairs += lower - begin;
+#pragma unroll 2
+      for (int column = higher + share; args_.raw_grad != nullptr && column < end;
+           column += lanes) {
+        const Real other = cells_.items.load(first_ + column).score;
+        const LambdaTerm term = Loss::term(other, score, term_args_);
+        sums.less += weight.lambda(member<Weight>(column), row, gap(score, other)) * term.slope;
+      }
+      // The difference of two equal infinities has no value. Infinite scores are rare enough to
+      // look at the columns once more for them instead of burdening every pair.
+#pragma unroll 1
+      for (int column = is_finite(score) ? end : begin; column < end; ++column) {
+        const bool is_pair = column < lower || column >= higher;
+        if (is_pair && cells_.items.load(first_ + column).score == score) {
+          sums.more.pairs = kNan<double>;
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ static double gap(Real a, Real b) {
+    return static_cast<double>(a) - static_cast<double>(b);
+  }
+
+  template <class Weight>
+  __device__ __forceinline__ Member member(int cell) const {
+    Member member{1, {0, 0, 0}};
+    if constexpr (Weight::kHasGains) {
+      const CellItem<Real> item = cells_.items.load(first_ + cell);
+      member.item.gain = item.gain;
+      if constexpr (Weight::kAny) {
+        member.weight = item.weight;
+        member.item.rank = static_cast<int32_t>(cells_.places.load(first_ + cell).rank);
+      }
+      if (!Weight::kAny || args_.weighs_gains()) {
+        member.item.discount = bit_cast<double>(cells_.discounts.load(first_ + cell));
+      }
+    }
+    return member;
+  }
+
+  // The first cell of a sorted stretch whose level is at least this one.
+  __device__ __forceinline__ int first_of_level(int begin, int end, int level) const {
+    return first_that(begin, end, [&](int cell) {
+      return static_cast<int>(cells_.places.load(first_ + cell).level) >= level;
+    });
+  }
+
+  const LambdaArgs& args_;
+  const ListTeam& team_;
+  LambdaCells<Real>& cells_;
+  const ShortSlots& slots_;
+  const ShortItems& items_;
+  const int first_;
+  const LambdaTermArgs term_args_;
+  Pass top_rows_;
+  Pass other_rows_;
+  double gradients_[kOwn + 1] = {};
+};
+
+}  // namespace fused_rankloss::cuda::lambda

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// From the sums of each list to the loss: what the last block of the tile kernel does.
+#pragma once
+
+#include "args/pairwise.h"
+#include "cuda/lists/partials.cuh"
+#include "cuda/primitives/shared_array.cuh"
+
+namespace fused_rankloss::cuda {
+
+// Sums over the lists of a batch.
+struct BatchTotals {
+  double scaled = 0;  // list sums, times what of their scale depends on the list alone
+  double pairs = 0;   // (weighted) number of pairs
+  double lists_with_pairs = 0;
+
+  __device__ __forceinline__ void add(const BatchTotals& other) {
+    scaled += other.scaled;
+    pairs += other.pairs;
+    lists_with_pairs += other.lists_with_pairs;
+  }
+
+  template <typename Shuffle>
+  __device__ __forceinline__ BatchTotals shuffled(Shuffle shuffle) const {
+    return {shuffle(scaled), shuffle(pairs), shuffle(lists_with_pairs)};
+  }
+
+  // `scaled` times the rest of the scale, which all lists share.
+  FRL_HD double loss(Reduction reduction) const {
+    if (lists_with_pairs == 0) return scaled;
+    return scaled * reduction_scale(reduction, 1, pairs, lists_with_pairs, 1);
+  }
+};
+
+// The sum over all threads of a block. Every thread calls this.
+template <int kThreads>
+__device__ __forceinline__ BatchTotals sum_over_block(BatchTotals totals) {
+  constexpr int kWarps = kThreads / kWarpSize;
+  __shared__ SharedArray<BatchTotals, kWarps> warp_totals;
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    totals.add(totals.shuffled(
+        [distance](double value) { return __shfl_down_sync(kAllLanes, value, distance); }));
+  }
+  __syncthreads();  // of an earlier call, everyone has read
+  if (lane_index() == 0) warp_totals.store(warp_index(), totals);
+  __syncthreads();
+  BatchTotals sum;
+  for (int warp = 0; warp < kWarps; ++warp) sum.add(warp_totals.load(warp));
+  return sum;
+}
+
+// Offsets that nobody could check and that do not cut the slots into lists: which list a slot then
+// belongs to has no answer, and every list is poisoned. Every thread calls this.
+__device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
+  bool broken = false;
+  if (lists.offsets) {
+    for (int64_t list = threadIdx.x; list < lists.num_lists; list += blockDim.x) {
+      broken |= !lists.valid(list);
+    }
+  }
+  return __syncthreads_or(broken) != 0;
+}
+
+// What reduce_lists needs of a call without margins, of whatever loss over lists.
+template <class Args>
+FRL_HD PairwiseArgs reduction_args(const Args& args) {
+  PairwiseArgs reduced;
+  static_cast<ListInputs&>(reduced) = args;
+  reduced.reduction = args.reduction;
+  reduced.loss = args.loss;
+  reduced.list_scale = args.list_scale;
+  return reduced;
+}
+
+// What the sums of a list come to. A list without pairs is exactly 0, whatever the margin, and so
+// is one whose pairs weigh 0, at infinite gaps, too; one that is poisoned counts no pairs, so that
+// the scale of the others does not depend on it.
+struct ListOutcome {
+  double value;
+  double slope;
+  double pairs;
+  bool poisoned;  // its scale is NaN, and by that all of its gradients
+};
+
+FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, bool is_poisoned,
+                                const ListPartial& sum) {
+  constexpr double kNone = kNan<double>;
+  if (is_poisoned || !is_finite(sum.pairs)) return {kNone, kNone, 0, true};
+  if (!(sum.pairs > 0)) return {0, 0, 0, false};
+  const double margin = args.margin_of(k);
+  if (!is_finite(margin) && (margin != margin || sum.slope != sum.slope)) {
+    return {kNone, kNone, sum.pairs, false};
+  }
+  const double value = sum.value.total();
+  // Counted pairs add no less than 0 each: below it, only the rounding of their sum.
+  return {args.counts && value < 0 ? 0 : value, sum.slope, sum.pairs, false};
+}
+
+// A margin without a gradient leaves its lists none, whatever the other margins: gradients may be
+// integers, which have no NaN, so that it is the lists' scale. All threads of a block call this
+// after their scales of the lists threadIdx.x, threadIdx.x + kThreads, .. are there.
+template <int kThreads>
+__device__ __forceinline__ void mark_margins(const PairwiseArgs& args) {
+  const int64_t num_lists = args.lists.num_lists;
+  for (int64_t k = 0; args.margins != nullptr && k < args.num_margins; ++k) {
+    if (is_finite(args.margins[k])) continue;
+#pragma unroll 1
+    for (int64_t list = threadIdx.x; list < num_lists; list += kThreads) {
+      const double slope = args.margin_slope[k * num_lists + list];
+      if (slope != slope) args.list_scale[list] = kNan<double>;
+    }
+  }
+}
+
+// Writes loss, list_scale and margin_slope from the partials of all chunks. Every thread of one
+// block calls this.
+template <typename Real, int kThreads>
+__device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
+                                             const ListPartials& partials) {
+  const Lists& lists = args.lists;
+  const int64_t num_lists = lists.num_lists;
+  const bool broken = offsets_are_broken(lists);
+  Real* loss = static_cast<Real*>(args.loss);
+
+  for (int64_t k = 0; k < args.num_margins; ++k) {
+    BatchTotals totals;
+#pragma unroll 1
+    for (int64_t first = warp_index() * kWarpSize; first < num_lists; first += kThreads) {
+      const ListPartial sum = sum_lists(partials, k, lists, first);
+      const int64_t list = first + lane_index();
+      if (list >= num_lists) continue;
+
+      const ListOutcome outcome = list_outcome(args, k, broken || !lists.valid(list), sum);
+      if (args.margin_slope != nullptr) {
+        args.margin_slope[k * num_lists + list] = outcome.slope / args.unit(list);
+      }
+      if (args.reduction == Reduction::kNone) {
+        loss[k * num_lists + list] = static_cast<Real>(outcome.value);
+      }
+      // The thread that stores the pairs here is the one that turns them into the scale below.
+      if (k == 0) args.list_scale[list] = outcome.poisoned ? kNan<double> : outcome.pairs;
+      totals.scaled +=
+          outcome.value * reduction_scale(args.reduction, outcome.pairs, 1, 1, num_lists);
+      totals.pairs += outcome.pairs;
+      totals.lists_with_pairs += outcome.pairs > 0;
+    }
+    totals = sum_over_block<kThreads>(totals);
+    if (threadIdx.x == 0 && args.reduction != Reduction::kNone) {
+      loss[k] = static_cast<Real>(totals.loss(args.reduction));
+    }
+    if (k > 0) continue;
+    for (int64_t first = warp_index() * kWarpSize; first < num_lists; first += kThreads) {
+      const int64_t list = first + lane_index();
+      if (list >= num_lists) continue;
+      const double pairs = args.list_scale[list];
+      if (pairs == pairs) {
+        args.list_scale[list] =
+            reduction_scale(args.reduction, pairs, totals.pairs, totals.lists_with_pairs, num_lists,
+                            args.unit(list));
+      }
+    }
+  }
+  mark_margins<kThreads>(args);
+}
+
+}  // namespace fused_rankloss::cuda

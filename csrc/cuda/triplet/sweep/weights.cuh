@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the distances of a round's terms weigh in the loss, after a sweep over its negatives:
+//
+//   w_ax = d loss / d distance(a, x) * f,    d distance / dx_a = f (x_a - x)                   (1)
+//
+// f as gradient_factor(); for cosine f = 1, and the rest of the derivative is gradients.cuh's
+// last step. Weights of positives are stored, those of negatives recomputed.
+//
+// Mapping      a warp an anchor
+// Numerics     fp64
+// Determinism  an anchor is one warp's
+#pragma once
+
+#include "cuda/triplet/sweep/forward.cuh"
+
+namespace fused_rankloss::cuda::triplet {
+
+struct WeightsParams {
+  SweepParams sweep;
+  UpstreamGrad grad_loss;
+  const double* anchor_scale;  // [1]
+  double* positives;           // [N, chunk], of the round's positives in label order
+
+  __device__ __forceinline__ double upstream(int64_t anchor) const {
+    return grad_loss(sweep.state.ordered.anchors[anchor]) * *anchor_scale;
+  }
+  // f of (1).
+  __device__ __forceinline__ double factor(double distance) const {
+    const Distance kind = sweep.state.ordered.batch.distance;
+    return kind == Distance::kCosine ? 1 : gradient_factor(kind, distance);
+  }
+  // An upstream gradient of 0 makes it 0, whatever the slope.
+  __device__ __forceinline__ double weight(double upstream, double slope, double distance) const {
+    return upstream == 0 || slope == 0 ? 0.0 : upstream * slope * factor(distance);
+  }
+};
+
+// The slopes of all terms of each sorted threshold's positive, from the counts of a sweep.
+__global__ void __launch_bounds__(kTripletThreads)
+    weights_kernel(const __grid_constant__ WeightsParams params) {
+  const SweepParams& sweep = params.sweep;
+  const SweepState& state = sweep.state;
+  if (state.is_over()) return;
+  const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
+  const int32_t count = state.count(anchor);
+  if (count == 0) return;
+  const double boundary = state.term.term().boundary, upstream = params.upstream(anchor);
+  const int64_t first = state.first(anchor), counts = anchor * (state.chunk + 1);
+  uint32_t below = 0, reached = 0;
+  for (int32_t begin = 0; begin < count; begin += kWarpSize) {
+    const int32_t k = begin + lane_index();
+    uint32_t own_below = k < count ? sweep.below[counts + k] : 0;
+    uint32_t own_reached = k < count ? sweep.reached[counts + k] : 0;
+    for (int distance = 1; distance < kWarpSize; distance *= 2) {
+      const uint32_t other_below = __shfl_up_sync(kAllLanes, own_below, distance);
+      const uint32_t other_reached = __shfl_up_sync(kAllLanes, own_reached, distance);
+      if (lane_index() < distance) continue;
+      own_below += other_below;
+      own_reached += other_reached;
+    }
+    if (k < count) {
+      const double strictly = below + own_below, at_least = reached + own_reached;
+      const double slope = strictly + boundary * (at_least - strictly) + sweep.slopes[first + k];
+      const int32_t element = state.elements[first + k];
+      const double distance =
+          distance_of_key(state.ordered.batch.distance, state.keys[first + element]);
+      params.positives[first + element] = params.weight(upstream, slope, distance);
+    }
+    below += __shfl_sync(kAllLanes, own_below, kWarpSize - 1);
+    reached += __shfl_sync(kAllLanes, own_reached, kWarpSize - 1);
+  }
+}
+
+// ---- What they are in a tile -------------------------------------------------
+
+// Of the anchor's positive, 0 if that belongs to another round.
+__device__ __forceinline__ double positive_weight(const WeightsParams& params, int64_t anchor,
+                                                  int64_t ref) {
+  const SweepState& state = params.sweep.state;
+  const int64_t element = state.element_of(anchor, ref);
+  const bool ours = element >= 0 && element < state.count(anchor);
+  return ours && !state.ordered.is_self(anchor, ref)
+             ? params.positives[state.first(anchor) + element]
+             : 0.0;
+}
+
+// Of an anchor's negative at distance v.
+__device__ __forceinline__ double negative_weight(const WeightsParams& params, int64_t anchor,
+                                                  double v) {
+  const SweepState& state = params.sweep.state;
+  const TripletTerm term = state.term.term();
+  const int32_t count = state.count(anchor);
+  const double upstream = count > 0 ? params.upstream(anchor) : 0;
+  if (upstream == 0) return 0;
+  const double* const thresholds = state.thresholds + state.first(anchor);
+  const double last = thresholds[count - 1];
+  double slope = 0;
+  if (term.soft || last - last != 0 || v != v) {
+    for (int32_t k = 0; k < count; ++k) slope += term.slope(thresholds[k] - v);
+  } else {
+    const int64_t reached =
+        partition_point(thresholds, count, [v](double threshold) { return threshold < v; });
+    int64_t above = reached;
+    while (above < count && thresholds[above] == v) ++above;
+    slope =
+        static_cast<double>(count - above) + term.boundary * static_cast<double>(above - reached);
+  }
+  return -params.weight(upstream, slope, v);
+}
+
+}  // namespace fused_rankloss::cuda::triplet

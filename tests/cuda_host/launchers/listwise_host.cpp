@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The op listwise_forward with the kernels of csrc/cuda, as they ship, but for the crossover from
+// short to long lists that a test chooses.
+#include "bind/listwise.h"
+#include "cuda/listwise/dispatch.cuh"
+#include "cuda/listwise/long.cuh"
+#include "cuda/listwise/short.cuh"
+#include "harness/host_queue.h"
+
+namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::listwise;
+
+namespace {
+
+HostDeviceFacts facts;
+int64_t crossover = kBlockListItems;
+std::uint64_t atomics = 0;  // of the last launch
+std::uint64_t blocks = 0;   // of a call that is one launch
+
+void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
+  leave_traces(call.results->raw_grad);
+  leave_traces(call.results->list_scale);
+  HostQueue queue(call.op, facts);
+  run_listwise(queue, call.args, crossover);
+  atomics = cuda_host::Machine::get().atomics;
+  const bool one_launch = longest_list(call.args.lists) <= crossover;
+  blocks = one_launch ? ShortListsGrid(call.args.lists).num_blocks : atomics;
+}
+
+void set_seed(int64_t value) { facts.seed = value; }
+void set_crossover(int64_t value) { crossover = value; }
+void set_blocks(int64_t value) { facts.resident_blocks = value; }
+std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+STABLE_TORCH_LIBRARY(fused_rankloss_listwise_host, m) {
+  m.def(
+      "listwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, "
+      "Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? position_weights, str loss, "
+      "str positions, float temperature, str gain, str reduction, bool needs_grad) "
+      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale)");
+  m.def("set_seed(int seed) -> ()");
+  m.def("set_crossover(int slots) -> ()");
+  m.def("set_blocks(int blocks) -> ()");
+  m.def("last_launch() -> (int atomics, int blocks)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_listwise_host, CompositeExplicitAutograd, m) {
+  m.impl("listwise_forward",
+         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::host::solve>>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_crossover", fused_rankloss::boxed<&fused_rankloss::host::set_crossover>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
+}

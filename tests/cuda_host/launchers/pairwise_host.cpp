@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The ops of csrc/cuda/pairwise/pairwise.cu and lists/backward.cu, with their kernels run by the
+// host harness. They take CPU tensors and have the schemas of csrc/ops.cpp, so that a test can put
+// them in the place of the real ops.
+#include <typeindex>
+
+#include "bind/lists_backward.h"
+#include "bind/pairwise.h"
+#include "cuda/lists/backward.cuh"
+#include "cuda/pairwise/dispatch.cuh"
+#include "cuda/pairwise/long_plan.cuh"
+#include "cuda/pairwise/short.cuh"
+#include "harness/host_queue.h"
+#include "harness/host_schemas.h"
+
+namespace fused_rankloss::host {
+
+using namespace cuda;
+using namespace cuda::pairwise;
+
+namespace {
+
+HostDeviceFacts facts;
+
+// The route of a call, where a test does not want that of the real op.
+std::string kernel;      // "tiles" or "short"; or else ""
+int64_t crossover = -1;  // longer lists are sorted; or else the route's
+int64_t one_launch = kOneLaunchSlots;
+
+int64_t kernels = 0;   // of the last call, a digit each: KERNELS of conftest.py
+uint64_t atomics = 0;  // of its last launch
+uint64_t blocks = 0;
+
+PairwiseRoute route_for(const PairwiseArgs& args) {
+  PairwiseRoute route = route_of(args);
+  if (kernel == "tiles") route = {.is_batch = false, .crossover = kNoLongLists};
+  if (kernel == "short") route = {.is_batch = true, .crossover = kNoLongLists};
+  if (crossover >= 0) route.crossover = crossover;
+  route.one_launch = one_launch;
+  return route;
+}
+
+void note_launches(const HostQueue& queue) {
+  const auto digit_of = [](const std::type_index& parameters) {
+    if (parameters == typeid(PairwiseParams)) return 1;
+    if (parameters == typeid(ShortListsParams)) return 2;
+    return 3;
+  };
+  kernels = 0;
+  for (const std::type_index& parameters : queue.launches()) {
+    const int digit = digit_of(parameters);
+    if (kernels % 10 != digit) kernels = 10 * kernels + digit;
+  }
+  atomics = queue.last_atomics();
+  blocks = queue.last_blocks();
+}
+
+void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
+  for (const auto* result : {&call.loss, &call.raw_grad, &call.list_scale, &call.margin_slope}) {
+    leave_traces(**result);
+  }
+  HostQueue queue(call.op, facts);
+  run_pairwise(queue, call.args, call.loss_name, route_for(call.args));
+  note_launches(queue);
+}
+
+Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
+                      const OptionalTensor& mask, const OptionalTensor& lengths,
+                      const OptionalTensor& offsets, ScalarType dtype) {
+  const ListsBackwardCall call(grad_loss, raw_grad, list_scale, mask, lengths, offsets, dtype);
+  HostQueue queue(call.kOp, facts);
+  dispatch_scores(dtype, call.kOp,
+                  [&](auto stored) { run_lists_backward<decltype(stored)>(queue, call.args); });
+  return *call.grad_scores;
+}
+
+// Calls of so many slots, more than a test has memory for. Nothing is to read them.
+void huge_forward(int64_t slots) {
+  HostQueue queue("pairwise_hinge_loss");
+  PairwiseArgs args;
+  args.lists = {.num_lists = 1, .num_slots = slots, .width = slots};
+  run_pairwise(queue, args, "hinge");
+}
+void huge_backward(int64_t slots) {
+  HostQueue queue("lists_backward");
+  ListsBackwardArgs args;
+  args.lists = {.num_lists = 1, .num_slots = slots, .width = slots};
+  run_lists_backward<float>(queue, args);
+}
+
+void set_seed(int64_t value) { facts.seed = value; }
+void set_blocks(int64_t value) { facts.resident_blocks = value; }
+void set_route(const std::string& wanted, int64_t longest, int64_t most_slots) {
+  kernel = wanted;
+  crossover = longest;
+  one_launch = most_slots < 0 ? kOneLaunchSlots : most_slots;
+}
+int64_t last_kernels() { return kernels; }
+std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
+
+}  // namespace
+}  // namespace fused_rankloss::host
+
+STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
+  m.def(fused_rankloss::host::kPairwiseForward);
+  m.def(
+      "lists_backward(Tensor grad_loss, Tensor raw_grad, Tensor list_scale, Tensor? mask, "
+      "Tensor? lengths, Tensor? offsets, ScalarType dtype) -> Tensor");
+  m.def("huge_forward(int slots) -> ()");
+  m.def("huge_backward(int slots) -> ()");
+  m.def("set_seed(int seed) -> ()");
+  m.def("set_blocks(int blocks) -> ()");
+  m.def("set_route(str kernel, int crossover, int one_launch) -> ()");
+  m.def("last_kernels() -> int");
+  m.def("last_launch() -> (int atomics, int blocks)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_host, CompositeExplicitAutograd, m) {
+  m.impl("pairwise_forward",
+         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>>());
+  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::host::lists_backward>());
+  m.impl("huge_forward", fused_rankloss::boxed<&fused_rankloss::host::huge_forward>());
+  m.impl("huge_backward", fused_rankloss::boxed<&fused_rankloss::host::huge_backward>());
+  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
+  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("set_route", fused_rankloss::boxed<&fused_rankloss::host::set_route>());
+  m.impl("last_kernels", fused_rankloss::boxed<&fused_rankloss::host::last_kernels>());
+  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
+}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import machine
 import ptx_build
 import pytest
+from unwritten import unknown_loads
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,10 +28,14 @@ def ptx_texts(pytestconfig: pytest.Config) -> machine.Machine:
 
 
 @pytest.fixture(scope="session")
-def ptx_kernels(pytestconfig: pytest.Config) -> machine.Kernels:
-    """The machine with the kernels of csrc/cuda."""
+def ptx_kernels(pytestconfig: pytest.Config) -> Iterator[machine.Kernels]:
+    """The machine with the kernels of csrc/cuda. In the end, what they have loaded is looked at:
+    by each process of a session, since each has loads of its own."""
     _require_build()
-    return machine.Kernels(ptx_build.library(pytestconfig.cache.mkdir("ptx_machine")))
+    kernels = machine.Kernels(ptx_build.library(pytestconfig.cache.mkdir("ptx_machine")))
+    yield kernels
+    unknown = unknown_loads(kernels)
+    assert not unknown, "loads of bytes that nothing has written:\n" + "\n".join(unknown)
 
 
 @pytest.fixture

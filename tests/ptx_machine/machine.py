@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,19 +127,52 @@ class Machine:
         blocks: int = 1,
         dynamic_shared: int = 0,
         tracked: bool = False,
+        reachable: Sequence[Tensor] = (),
     ) -> str:
         """Runs the kernel of a PTX text, whose parameters are these buffers; what went wrong.
 
-        ``tracked``: nothing of the buffers counts as written.
+        ``tracked``: nothing of the buffers counts as written. ``reachable``: memory that it may
+        reach beside them.
         """
         addresses = (ctypes.c_uint64 * len(buffers))(*(b.data_ptr() for b in buffers))
-        for buffer in buffers:
+        for buffer in (*buffers, *reachable):
             begin, size = ctypes.c_uint64(buffer.data_ptr()), ctypes.c_uint64(buffer.nbytes)
             self._lib.ptx_add_memory(begin, size, tracked)
         failure = self._lib.ptx_run_text(text.encode(), addresses, blocks, threads, dynamic_shared)
-        for buffer in buffers:
+        for buffer in (*buffers, *reachable):
             self._lib.ptx_remove_memory(ctypes.c_uint64(buffer.data_ptr()))
         return failure.decode()
+
+    def tensor_map(self, matrix: Tensor, box: tuple[int, int], *, swizzle: bool) -> Tensor:
+        """The 128 bytes that cuTensorMapEncodeTiled makes for boxes (rows, columns) of a matrix of
+        16-bit numbers, as the launchers ask for it.
+
+        Raises:
+            ValueError: the driver's function refuses.
+        """
+        encode, found = ctypes.c_void_p(), ctypes.c_int()
+        self._lib.cudaGetDriverEntryPointByVersion(
+            b"cuTensorMapEncodeTiled",
+            *(ctypes.byref(encode), 12000, ctypes.c_ulonglong(0), ctypes.byref(found)),
+        )
+        signature = ctypes.CFUNCTYPE(
+            *(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p),
+            *[ctypes.c_void_p] * 4,
+            *[ctypes.c_int] * 4,
+        )
+        fp16, swizzle_128b, promotion = 6, 3, 3  # of cuda.h
+        tensor_map = torch.zeros(16, dtype=torch.int64)
+        error = signature(encode.value)(
+            *(tensor_map.data_ptr(), fp16, 2, matrix.data_ptr()),
+            (ctypes.c_uint64 * 2)(matrix.shape[1], matrix.shape[0]),
+            (ctypes.c_uint64 * 1)(matrix.stride(0) * matrix.itemsize),
+            (ctypes.c_uint32 * 2)(box[1], box[0]),
+            (ctypes.c_uint32 * 2)(1, 1),
+            *(0, swizzle_128b if swizzle else 0, promotion, 0),
+        )
+        if error:
+            raise ValueError(f"cuTensorMapEncodeTiled: CUDA error {error}")
+        return tensor_map
 
 
 class Kernels(Machine):

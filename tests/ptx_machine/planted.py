@@ -48,7 +48,7 @@ PLANTED = [
         "workspace.take<BatchTotals>(num_blocks)",
         "workspace.take<BatchTotals>(num_blocks / 2)",
         "test_pairwise_ptx.py",
-        "many_lists_beyond_a_warps",
+        "test_small",
     ),
     Planted(
         "two_registers_of_a_fragment_are_exchanged",
@@ -63,7 +63,7 @@ PLANTED = [
         "cuda/launch/launch.h",
         "static_cast<int>(shared_bytes)));",
         "static_cast<int>(shared_bytes / 8)));",
-        "test_triplet_ptx.py",
+        "test_coverage.py",
         "test_hopper_search",
     ),
     Planted(

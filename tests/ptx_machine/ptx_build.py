@@ -7,6 +7,8 @@ Every object is kept under a hash of its own sources (whatever it includes of cs
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -14,7 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +32,8 @@ CACHE = HERE.parent.parent / ".pytest_cache" / "d" / "ptx_machine"
 JOBS = int(os.environ.get("MAX_JOBS", "2"))
 CXX = shlex.split(os.environ.get("CXX", "g++"))
 NVCC = os.environ.get("NVCC", "nvcc")
+# Of the PTX: below 80 the kernels copy without cp.async and multiply in smaller steps.
+ARCHITECTURE = os.environ.get("FUSED_RANKLOSS_PTX_ARCHITECTURE", "80")
 
 TORCH_FLAGS = ["-isystem", str(TORCH / "include")]
 STABLE_ABI = ["-DTORCH_TARGET_VERSION=0x020b000000000000"]
@@ -65,7 +69,7 @@ def cuda_sources(csrc: Path = CSRC) -> list[Path]:
 
 def architecture(source: Path) -> str:
     """That of the PTX: wgmma and TMA exist for sm_90a alone."""
-    return "90a" if source.name.startswith("hopper_") else "80"
+    return "90a" if source.name.startswith("hopper_") else ARCHITECTURE
 
 
 def build(folder: Path, csrc: Path = CSRC, kept: Path | None = None) -> Path:
@@ -73,20 +77,16 @@ def build(folder: Path, csrc: Path = CSRC, kept: Path | None = None) -> Path:
 
     ``kept``: a folder where objects of unchanged sources may be found.
     """
-    with ThreadPoolExecutor(JOBS) as pool:
-        objects = list(
-            pool.map(
-                lambda source: _object(source, folder, csrc, kept),
-                [*cuda_sources(csrc), csrc / "ops.cpp", *sorted(MACHINE.glob("*.cpp"))],
-            )
-        )
+    sources = [*cuda_sources(csrc), csrc / "ops.cpp", *sorted(MACHINE.glob("*.cpp"))]
+    with _alone(folder), ThreadPoolExecutor(JOBS) as pool:
+        objects = list(pool.map(lambda source: _object(source, folder, csrc, kept), sources))
     return _link(folder / f"kernels-{_digest(path.name for path in objects)}.so", objects)
 
 
 def machine_alone(folder: Path) -> Path:
     """The shared object of the machine, to which PTX texts are handed."""
-    with ThreadPoolExecutor(JOBS) as pool:
-        sources = sorted(MACHINE.glob("*.cpp"))
+    sources = sorted(MACHINE.glob("*.cpp"))
+    with _alone(folder), ThreadPoolExecutor(JOBS) as pool:
         objects = list(pool.map(lambda source: _object(source, folder, CSRC), sources))
     return _link(folder / f"machine-{_digest(path.name for path in objects)}.so", objects)
 
@@ -100,6 +100,15 @@ def library(folder: Path) -> Path:
     if given := os.environ.get(LIBRARY):
         return Path(given)
     return build(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of several processes one compiles; the others wait, and find what it has made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _object(source: Path, folder: Path, csrc: Path, kept: Path | None = None) -> Path:

@@ -15,7 +15,14 @@ from ptx_cases import hold_batch, hold_pairwise
 from fused_rankloss import triplet_loss
 from support.batches import Batch, Call, flat
 from support.cases import LOSSES, SCORE_DTYPES, Case, by_name, generator_for, name_of
-from support.embeddings import BATCH_LOSSES, DISTANCES, TRIPLET_CASES, run_rows
+from support.embeddings import (
+    BATCH_LOSSES,
+    DISTANCES,
+    TRIPLET_CASES,
+    TripletCase,
+    run_batch,
+    run_rows,
+)
 from support.oracle.triplet import exact_rows
 from support.ranking import GRID, RANKING, graded, hold
 from support.triplet_tolerance import check_rows
@@ -24,27 +31,6 @@ from support.triplet_tolerance import check_rows
 NEVER_RUN: dict[str, str] = {
     "detail::EmptyKernel": "asked for its attributes alone",
 }
-
-# Loads of bytes that nothing has written: the file of csrc, a part of the kernel's name, and why
-# what is loaded is not used.
-LOADS_OF_NOTHING: tuple[tuple[str, str, str], ...] = (
-    (
-        "triplet/mined_gradients.cuh",
-        "",
-        "slopes of terms without a pair, loaded before that is known",
-    ),
-    ("lists/score_order.cuh", "", "vectors of four; elements behind the end are left alone"),
-    (
-        "triplet/batch_hard/operands.cuh",
-        "convert_kernel",
-        "the centre of no references, which nothing meets",
-    ),
-    (
-        "primitives/shared_array.cuh",
-        "CountTerm<float",
-        "an item of 12 bytes is loaded with its padding",
-    ),
-)
 
 # Lists of a warp, of a block, of a grid.
 LISTS = {"warps": (3, 40, 0, 100), "blocks": (700, 40), "grid": (10_300, 5), "one": (300,)}
@@ -117,9 +103,29 @@ TOUR: dict[str, Callable[[], None]] = {
 }
 
 
+# What this process has done of the tour.
+MADE: set[str] = set()
+
+
 @pytest.mark.parametrize("stop", TOUR)
 def test_tour(on_ptx: Kernels, stop: str) -> None:
     TOUR[stop]()
+    MADE.add(stop)
+
+
+@pytest.mark.parametrize("refs", [False, True], ids=["self", "refs"])
+def test_hopper_search(on_ptx: Kernels, monkeypatch: pytest.MonkeyPatch, refs: bool) -> None:
+    """The search with wgmma and TMA picks what the other one picks."""
+    case = by_name(TRIPLET_CASES)["n129"]
+    batch = TripletCase("hopper", 4100, 64, case.why, "clustered", refs=4100 if refs else None)
+    # One number of 16 bits for an element, and two.
+    batch = batch.batch(torch.float16 if refs else torch.float32)
+    plain = run_batch(BATCH_LOSSES["hard"], batch)
+    monkeypatch.setenv("FUSED_RANKLOSS_HOPPER", "1")
+    hopper = run_batch(BATCH_LOSSES["hard"], batch)
+    assert any("hopper" in kernel.name and kernel.launches for kernel in on_ptx.coverage())
+    assert hopper.same_bits(plain)
+    MADE.add(f"hopper-{refs}")
 
 
 def test_every_instruction_is_known(ptx_kernels: Kernels) -> None:
@@ -129,24 +135,13 @@ def test_every_instruction_is_known(ptx_kernels: Kernels) -> None:
 
 @pytest.mark.ptx_last
 def test_every_kernel_has_run(ptx_kernels: Kernels, request: pytest.FixtureRequest) -> None:
-    stops = [item for item in request.session.items if item.name.startswith("test_tour[")]
-    if len(stops) < len(TOUR) or request.session.testsfailed:
+    names = [item.name for item in request.session.items]
+    stops = [name for name in names if name.startswith(("test_tour[", "test_hopper_search["))]
+    if len(stops) < len(TOUR) + 2 or request.session.testsfailed:
         pytest.skip("only a session with the whole tour, and without failures, can tell")
+    assert len(MADE) == len(stops), "the tour is for one process: pytest -n 2 --dist loadfile"
     # Two files may have made the same kernel of a template; the linker keeps one of them.
     kernels = ptx_kernels.coverage()
     idle = {kernel.name for kernel in kernels} - {k.name for k in kernels if k.launches}
     idle = [name for name in sorted(idle) if not any(part in name for part in NEVER_RUN)]
     assert not idle, "never run:\n" + "\n".join(idle)
-
-
-@pytest.mark.ptx_last
-def test_loads_of_what_nothing_has_written(ptx_kernels: Kernels) -> None:
-    found = [
-        line
-        for line in ptx_kernels.unwritten_loads()
-        if not any(
-            line.startswith(f"csrc/cuda/{file}:") and kernel in line
-            for file, kernel, _ in LOADS_OF_NOTHING
-        )
-    ]
-    assert not found, "\n".join(found)

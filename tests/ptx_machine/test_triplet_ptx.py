@@ -10,7 +10,7 @@ from machine import Kernels
 from ptx_cases import cases, everywhere, hold_batch
 
 from fused_rankloss import triplet_loss
-from support.cases import SCORE_DTYPES, by_name, generator_for, name_of
+from support.cases import SCORE_DTYPES, generator_for, name_of
 from support.embeddings import (
     BATCH_LOSSES,
     DISTANCES,
@@ -112,17 +112,3 @@ def test_norms(on_ptx: Kernels, p: float) -> None:
     options = {"distance": "euclidean", "p": p}
     got = run_rows(triplet_loss, rows, **options)
     check_rows(got, exact_rows(*rows, **options), torch.float64, case=p)
-
-
-@pytest.mark.parametrize("refs", [False, True], ids=["self", "refs"])
-def test_hopper_search(on_ptx: Kernels, monkeypatch: pytest.MonkeyPatch, refs: bool) -> None:
-    """The search with wgmma and TMA picks what the other one picks."""
-    case = by_name(TRIPLET_CASES)["n129"]
-    batch = TripletCase("hopper", 4100, 64, case.why, "clustered", refs=4100 if refs else None)
-    # One number of 16 bits for an element, and two.
-    batch = batch.batch(torch.float16 if refs else torch.float32)
-    plain = run_batch(BATCH_LOSSES["hard"], batch)
-    monkeypatch.setenv("FUSED_RANKLOSS_HOPPER", "1")
-    hopper = run_batch(BATCH_LOSSES["hard"], batch)
-    assert any("hopper" in kernel.name and kernel.launches for kernel in on_ptx.coverage())
-    assert hopper.same_bits(plain)

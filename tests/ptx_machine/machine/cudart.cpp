@@ -389,7 +389,9 @@ CUresult encode_tiled(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t ran
     return size[axis] > 0 && size[axis] <= (1ull << 32) && box[axis] > 0 && box[axis] <= 256;
   };
   const bool swizzled = swizzle == CU_TENSOR_MAP_SWIZZLE_128B;
-  if (!known || !aligned || !fits(0) || !fits(1) || (swizzled && box[0] * 2 > 128)) {
+  const uint32_t row_bytes = box[0] * 2;
+  if (!known || !aligned || !fits(0) || !fits(1) || row_bytes % 16 != 0 ||
+      (swizzled && row_bytes > 128)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   const TensorMap tiled{TensorMap::kMagic, address,          {size[0], size[1]},

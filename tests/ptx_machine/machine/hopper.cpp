@@ -75,6 +75,7 @@ class BoxCopy {
         row_(first_row) {
     if (to_ % 128) refuse("a bulk copy to an address that is no multiple of 128");
     if (to_ + bytes() > warp_.block->shared_bytes) refuse("a bulk copy beyond shared memory");
+    if (barrier_ % 8 || barrier_ + 8 > warp_.block->shared_bytes) refuse("no mbarrier");
     memset(warp_.block->shared_written.data() + to_, 1, bytes());
   }
 
@@ -247,12 +248,15 @@ void encode_bulk_copy(Encoder& e) {
   const Statement& s = e.statement();
   Instruction& i = e.instruction();
   if (!s.has("2d") || s.has("multicast::cluster") || e.operands() != 3) e.refuse();
-  const Operand& map = e.operand(1);
+  const Operand &map = e.operand(1), &barrier = e.operand(2);
+  if (map.reg < 0 || map.offset != 0 || barrier.reg < 0 || barrier.offset != 0) {
+    e.refuse("an address that is no register");
+  }
   e.set_address(0, e.operand(0));
   i.operands[1] = e.place({Operand::Kind::reg, false, map.reg, "", 0, {}}, Type::b64);
   i.operands[2] = e.place(map.elements.at(0).elements.at(0), Type::b32);
   i.operands[3] = e.place(map.elements.at(0).elements.at(1), Type::b32);
-  i.operands[4] = e.place({Operand::Kind::reg, false, e.operand(2).reg, "", 0, {}}, Type::b32);
+  i.operands[4] = e.place({Operand::Kind::reg, false, barrier.reg, "", 0, {}}, Type::b32);
   e.handle(copy_box);
 }
 

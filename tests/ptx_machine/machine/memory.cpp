@@ -17,33 +17,61 @@ std::map<uint64_t, Allocation>& allocations() {
   return all;
 }
 
+// The last one that begins at an address or before it, or null.
+Allocation* last_before(uint64_t address) {
+  auto next = allocations().upper_bound(address);
+  if (next == allocations().begin()) return nullptr;
+  return &std::prev(next)->second;
+}
+
+void add(Allocation allocation, bool tracked) {
+  const uint64_t bytes = allocation.end - allocation.begin;
+  if (tracked) allocation.written = std::make_unique<uint8_t[]>(bytes);
+  allocations()[allocation.begin] = std::move(allocation);
+}
+
 }  // namespace
 
 void add_allocation(uint64_t begin, uint64_t bytes, std::string what, bool tracked) {
   std::lock_guard lock(mutex);
-  Allocation allocation{begin, begin + bytes, std::move(what), nullptr};
-  if (tracked) allocation.written = std::make_unique<uint8_t[]>(bytes);
-  allocations()[begin] = std::move(allocation);
+  add({begin, begin + bytes, begin, begin + bytes, std::move(what), nullptr}, tracked);
+}
+
+void add_part(uint64_t begin, uint64_t bytes, std::string what, bool tracked) {
+  std::lock_guard lock(mutex);
+  const Allocation* before = last_before(begin);
+  if (!before || begin + bytes > before->whole_end) return;
+  add({begin, begin + bytes, before->whole_begin, before->whole_end, std::move(what), nullptr},
+      tracked);
 }
 
 void remove_allocation(uint64_t begin) {
   std::lock_guard lock(mutex);
-  allocations().erase(begin);
+  auto part = allocations().find(begin);
+  while (part != allocations().end() && part->second.whole_begin == begin) {
+    part = allocations().erase(part);
+  }
 }
 
 Allocation* find_allocation(uint64_t address) {
   std::lock_guard lock(mutex);
-  auto next = allocations().upper_bound(address);
-  if (next == allocations().begin()) return nullptr;
-  Allocation& allocation = std::prev(next)->second;
-  return allocation.holds(address, 1) ? &allocation : nullptr;
+  Allocation* allocation = last_before(address);
+  return allocation && allocation->holds(address, 1) ? allocation : nullptr;
 }
 
 bool mark_written(uint64_t begin, uint64_t bytes) {
-  Allocation* allocation = find_allocation(begin);
-  if (!allocation || !allocation->holds(begin, bytes)) return false;
-  if (allocation->written)
-    memset(allocation->written.get() + (begin - allocation->begin), 1, bytes);
+  std::lock_guard lock(mutex);
+  const Allocation* first = last_before(begin);
+  const uint64_t end = begin + bytes;
+  if (!first || !first->holds(begin, 1) || end > first->whole_end) return false;
+  for (auto part = allocations().find(first->begin);
+       part != allocations().end() && part->first < end; ++part) {
+    const Allocation& allocation = part->second;
+    const uint64_t from = std::max(begin, allocation.begin), to = std::min(end, allocation.end);
+    if (allocation.written && from < to) {
+      memset(allocation.written.get() + (from - allocation.begin), 1, to - from);
+    }
+  }
   return true;
 }
 

@@ -13,6 +13,7 @@ namespace ptx {
 
 struct Allocation {
   uint64_t begin = 1, end = 0;
+  uint64_t whole_begin = 1, whole_end = 0;  // of what it is a part of, or itself
   std::string what;
   std::unique_ptr<uint8_t[]> written;  // a byte each, 0 until it is written; null: all are
 
@@ -23,12 +24,16 @@ struct Allocation {
 
 // `tracked`: nothing is written yet.
 void add_allocation(uint64_t begin, uint64_t bytes, std::string what, bool tracked);
-void remove_allocation(uint64_t begin);
+void remove_allocation(uint64_t begin);  // with its parts
+
+// A part of an allocation, which is parts from then on: what lies between them is no one's.
+void add_part(uint64_t begin, uint64_t bytes, std::string what, bool tracked);
 
 // The one that an address is in, or null.
 Allocation* find_allocation(uint64_t address);
 
-// Notes that the host has written there; false where that is in no allocation.
+// Notes that the host has written there, several parts perhaps; false where that is in no
+// allocation.
 bool mark_written(uint64_t begin, uint64_t bytes);
 
 // Loads of bytes that nothing has written, one line for each instruction: kernels may load more

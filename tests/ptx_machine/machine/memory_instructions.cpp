@@ -107,12 +107,13 @@ bool is_inside_block(Warp& warp, Access access, uint64_t at, uint32_t bytes) {
   snprintf(text, sizeof text, "a %s of %u bytes at %#llx, which is in no allocation",
            access == Access::store ? "store" : "load", bytes, static_cast<unsigned long long>(at));
   std::string message = text;
-  for (const uint64_t back : {uint64_t{1}, uint64_t{256}, uint64_t{4096}}) {
-    if (const Allocation* near = find_allocation(at - back)) {
-      message += "; " + std::to_string(at - near->end) + " bytes behind the end of " + near->what +
-                 " of " + std::to_string(near->end - near->begin) + " bytes";
-      break;
-    }
+  for (const uint64_t back : {uint64_t{0}, uint64_t{1}, uint64_t{256}, uint64_t{4096}}) {
+    const Allocation* near = find_allocation(at - back);
+    if (near == nullptr) continue;
+    message += back == 0 ? "; across the end of "
+                         : "; " + std::to_string(at - near->end) + " bytes behind the end of ";
+    message += near->what + " of " + std::to_string(near->end - near->begin) + " bytes";
+    break;
   }
   fault(warp, i, 1u << lane, message);
 }

@@ -1,10 +1,34 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Compiled in front of each .cu file and of ops.cpp: the ops and their CUDA launchers register
-// themselves for CPU tensors, in a namespace beside the one of the package.
+// themselves for CPU tensors, in a namespace beside the one of the package; and the arrays of a
+// workspace have ends of their own.
 #pragma once
 
 #include <torch/csrc/stable/library.h>
+
+#define Workspace PlainWorkspace
+#include "common/workspace.h"
+#undef Workspace
+
+extern "C" void ptx_add_workspace_array(const void* array, int64_t bytes);
+
+namespace fused_rankloss {
+
+// What is beyond an array, up to where the next one is aligned, is no memory of anyone's.
+class Workspace : public PlainWorkspace {
+ public:
+  using PlainWorkspace::PlainWorkspace;
+
+  template <typename T>
+  T* take(int64_t count) {
+    T* array = PlainWorkspace::take<T>(count);
+    if (array != nullptr) ptx_add_workspace_array(array, count * int64_t{sizeof(T)});
+    return array;
+  }
+};
+
+}  // namespace fused_rankloss
 
 #undef STABLE_TORCH_LIBRARY_IMPL
 #define STABLE_TORCH_LIBRARY_IMPL(ns, key, m) \

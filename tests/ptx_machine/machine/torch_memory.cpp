@@ -82,6 +82,12 @@ void uninstall_allocator() { c10::SetCPUAllocator(c10::GetDefaultCPUAllocator(),
 
 }  // namespace ptx
 
+// Called by registration.h's Workspace.
+extern "C" void ptx_add_workspace_array(const void* array, int64_t bytes) {
+  ptx::add_part(reinterpret_cast<uint64_t>(array), static_cast<uint64_t>(bytes),
+                "an array of a workspace", ptx::in_op);
+}
+
 #define TORCH_CUDA_API extern "C" __attribute__((visibility("default")))
 
 // The other operators that launchers call (contiguous, to) write what they allocate.

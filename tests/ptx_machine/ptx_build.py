@@ -77,7 +77,7 @@ def build(folder: Path, csrc: Path = CSRC, kept: Path | None = None) -> Path:
 
     ``kept``: a folder where objects of unchanged sources may be found.
     """
-    sources = [*cuda_sources(csrc), csrc / "ops.cpp", *sorted(MACHINE.glob("*.cpp"))]
+    sources = [*cuda_sources(csrc), csrc / "ops.cpp", *sorted(MACHINE.rglob("*.cpp"))]
     with _alone(folder), ThreadPoolExecutor(JOBS) as pool:
         objects = list(pool.map(lambda source: _object(source, folder, csrc, kept), sources))
     return _link(folder / f"kernels-{_digest(path.name for path in objects)}.so", objects)
@@ -85,7 +85,7 @@ def build(folder: Path, csrc: Path = CSRC, kept: Path | None = None) -> Path:
 
 def machine_alone(folder: Path) -> Path:
     """The shared object of the machine, to which PTX texts are handed."""
-    sources = sorted(MACHINE.glob("*.cpp"))
+    sources = sorted(MACHINE.rglob("*.cpp"))
     with _alone(folder), ThreadPoolExecutor(JOBS) as pool:
         objects = list(pool.map(lambda source: _object(source, folder, CSRC), sources))
     return _link(folder / f"machine-{_digest(path.name for path in objects)}.so", objects)
@@ -132,7 +132,7 @@ def _object(source: Path, folder: Path, csrc: Path, kept: Path | None = None) ->
 
 
 def _cxx_flags(source: Path) -> list[str]:
-    if source.parent != MACHINE:
+    if not source.is_relative_to(MACHINE):
         return ["-O1", *TORCH_FLAGS, *STABLE_ABI, "-include", "registration.h"]
     flags = ["-O3", "-fno-trapping-math", "-fno-math-errno", *_vector_flags()]
     if source.stem == "torch_memory":
@@ -187,7 +187,7 @@ def _compile(command: list[str], target: Path) -> None:
 def _closure(source: Path, csrc: Path) -> set[Path]:
     """A source and the files of csrc and of the machine that it includes, directly or not."""
     found: set[Path] = set()
-    todo = [source] if source.parent == MACHINE else [source, MACHINE / "registration.h"]
+    todo = [source] if source.is_relative_to(MACHINE) else [source, MACHINE / "registration.h"]
     while todo:
         file = todo.pop()
         if file in found:

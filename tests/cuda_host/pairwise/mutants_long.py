@@ -161,9 +161,11 @@ MUTANTS = [
     Mutant(
         "prefix counts are one behind",
         "lists/score_order.cuh",
-        "const Position last = position - 1;\n    const RunRecord run = runs[last / kItemsPerThread];\n"
+        "const Position last = position - 1;\n"
+        "    const RunRecord run = runs[last / kItemsPerThread];\n"
         "    const unsigned upto = (2u << place(last)) - 1;",
-        "const Position last = position - 1;\n    const RunRecord run = runs[last / kItemsPerThread];\n"
+        "const Position last = position - 1;\n"
+        "    const RunRecord run = runs[last / kItemsPerThread];\n"
         "    const unsigned upto = (1u << place(last)) - 1;",
     ),
     Mutant(

@@ -19,8 +19,9 @@ struct GapMoments {
   double second = 0;
 
   FRL_HD void advance(double distance) {
-    // Nothing to do between equal positions, two equal infinities (distance NaN) among them.
-    if (!(distance > 0)) return;
+    // Nothing to do between equal positions, two equal infinities (distance NaN) among them, nor
+    // over any distance, infinite ones among them, for items that weigh nothing.
+    if (!(count > 0 && distance > 0)) return;
     second += distance * (2 * first + count * distance);
     first += count * distance;
   }

@@ -13,6 +13,7 @@
 // term is non-negative and built from a difference of neighbours, so that nothing cancels.
 #pragma once
 
+#include "common/weights.h"
 #include "losses/gap_moments.h"
 
 namespace fused_rankloss {
@@ -34,7 +35,7 @@ FRL_HD GapMoments answer_of(GapMoments entry, double gap) {
 // intervals: the second moment stays out of it.
 FRL_HD void add_to_interval(GapMoments& interval, double gap, double weight) {
   interval.count += weight;
-  interval.first += gap > 0 ? weight * gap : 0;
+  interval.first += gap > 0 ? weighted(weight, gap) : 0;
 }
 
 // From the moments at p_{r+1} of all items beyond it to those at p_r, `gap` further down; the items

@@ -105,26 +105,36 @@ class LambdaScan {
     return scores_;
   }
 
-  // Whether a kept pair in the wrong order is infinitely far apart. Infinities above share a level,
-  // or the list is poisoned; those below need not where they lie beyond the top.
+  // Whether a kept pair that weighs something is in the wrong order and infinitely far apart. Its
+  // less relevant item has the upper rank, in the top, and a score of plus infinity, or else the
+  // other one has minus infinity. Equal infinities share a level, or lie beyond the top.
   static bool infinite_loss(const LambdaProblem& problem) {
     const double infinity = std::numeric_limits<double>::infinity();
-    int64_t finite = problem.size;  // ranks before those below
-    int32_t highest = -1;           // level below
-    bool counts = false;
-    for (; finite > 0 && problem.score[finite - 1] == -infinity; --finite) {
-      highest = std::max(highest, problem.level[finite - 1]);
-      counts |= problem.more_weight[finite - 1] != 0;
-    }
-    for (int64_t r = 0; r < finite; ++r) {
-      if (problem.all_pairs) {
-        if (counts && r < problem.top && problem.less_weight[r] != 0) return true;
-        continue;
+    const bool has_gains = problem.weight != WeightLoop::kUnit;
+    const bool has_discounts = problem.weight == WeightLoop::kDeltaNdcg;
+    // Gains rise with levels and discounts fall, or the list is not scanned.
+    const auto is_pair = [&](int64_t more, int64_t less) {
+      if (problem.all_pairs) return true;
+      return problem.level[more] > problem.level[less] &&
+             !(has_gains && problem.gain[more] == problem.gain[less]);
+    };
+    const auto is_less = [&](int64_t a, int64_t b) {
+      if (problem.level[a] != problem.level[b]) return problem.level[a] < problem.level[b];
+      return has_gains && problem.gain[a] < problem.gain[b];
+    };
+    int64_t least = -1;  // the least relevant of the items that are far above the rank
+    int64_t passed = 0;
+    for (int64_t r = 0; r < problem.size; ++r) {
+      for (; passed < std::min(r, problem.top); ++passed) {
+        const double above = problem.score[passed];
+        if (above == -infinity || (above != infinity && problem.score[r] != -infinity)) break;
+        if (has_discounts && !(problem.discount[passed] > problem.discount[r])) break;
+        if (problem.less_weight[passed] == 0) continue;
+        if (least < 0 || is_less(passed, least)) least = passed;
       }
-      if (problem.score[0] == infinity && problem.level[r] > problem.level[0]) return true;
-      if (r < problem.top && problem.level[r] < highest) return true;
+      if (least >= 0 && problem.more_weight[r] != 0 && is_pair(r, least)) return true;
     }
-    return problem.score[0] == infinity && highest > problem.level[0];
+    return false;
   }
 
   // Cuts the levels into runs, and adds up the pairs within each.

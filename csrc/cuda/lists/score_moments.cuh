@@ -27,11 +27,6 @@
 
 namespace fused_rankloss::cuda {
 
-// Over no items, an infinite distance changes nothing.
-FRL_HD void advance_moments(GapMoments& moments, double distance) {
-  if (moments.count != 0 || moments.first != 0) moments.advance(distance);
-}
-
 // What a stretch of positions adds, where a sweep leaves it.
 struct SweepState {
   GapMoments moments;    // about `score`
@@ -44,7 +39,7 @@ struct SweepState {
     SweepState both = later;
     if (later.closed == 0 && earlier.present != 0) {
       GapMoments before = earlier.moments;
-      advance_moments(before, distance(earlier.score, later.score));
+      before.advance(distance(earlier.score, later.score));
       both.moments.add(before);
     }
     both.closed |= earlier.closed;
@@ -103,7 +98,7 @@ struct MomentSweep {
     if (opens(position)) {
       moments = {};
     } else {
-      advance_moments(moments, SweepState::distance(score(met_before(position)), score(position)));
+      moments.advance(SweepState::distance(score(met_before(position)), score(position)));
     }
     meet(moments, position);
   }
@@ -119,7 +114,7 @@ struct MomentSweep {
       // The segment comes into the tile, and up to the checkpoint.
       GapMoments outside = tiles[tile].moments;
       if (walk != edge) {
-        advance_moments(outside, SweepState::distance(tiles[tile].score, score(met_before(walk))));
+        outside.advance(SweepState::distance(tiles[tile].score, score(met_before(walk))));
       }
       moments.add(outside);
     }

@@ -7,6 +7,7 @@ whose products leave the range of fp32.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -83,12 +84,38 @@ def test_weights_that_sum_to_zero(loss: str, reduction: str, on_every_kernel) ->
 
 @every_loss
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize(("score", "label"), [(INF, 0), (-INF, 1)])
+@pytest.mark.parametrize("weightless", [0, 1])
 def test_pairs_that_weigh_nothing_at_an_infinite_gap(
-    loss: str, reduction: str, on_every_kernel
+    loss: str, reduction: str, score: float, label: int, weightless: int, on_every_kernel
 ) -> None:
-    weights = torch.tensor([0.0, 1.0])
-    batch = Batch(torch.tensor([0.0, INF]), torch.tensor([1, 0]), (2,), weights)
-    assert evaluate(LOSSES[loss], one_list(batch), reduction=reduction).loss == 0
+    weights = torch.ones(2)
+    weights[weightless] = 0
+    batch = Batch(torch.tensor([0.0, score]), torch.tensor([1 - label, label]), (2,), weights)
+    got = evaluate(LOSSES[loss], one_list(batch), reduction=reduction)
+    assert got.loss == 0 and (got.grad == 0).all()
+
+
+@sanitize
+@every_loss
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@pytest.mark.parametrize("n", [3, 40, 300])
+def test_items_that_weigh_nothing_at_infinite_gaps(
+    loss: str, weighting: str, n: int, on_every_kernel
+) -> None:
+    """They are as good as absent. Nothing is rounded: scores are quarters."""
+    generator = torch.Generator().manual_seed(6)
+    scores = torch.randint(-8, 9, (n,), generator=generator) / 4
+    batch = Batch(scores, torch.arange(n) % 3, (n,), torch.ones(n))
+    ends = [(INF, 0.0), (-INF, 2.0)] if weighting == "product" else [(-INF, 2.0)]
+    items = Batch(*torch.tensor(ends).T, (len(ends),), torch.zeros(len(ends)))
+    joined = replace(Batch.join([batch, items]), sizes=(n + len(ends),))
+    (absent, grad, slope), (present, longer, same_slope) = (
+        with_margins(loss, [1.0], one, reduction="sum", weighting=weighting)
+        for one in (batch, joined)
+    )
+    assert torch.equal(present, absent) and torch.equal(same_slope, slope)
+    assert torch.equal(longer[:n], grad) and (longer[n:] == 0).all()
 
 
 @every_loss

@@ -205,6 +205,18 @@ MUTANTS = [
         "args_.score_normalization &&\n",
         "args_.score_normalization ||\n",
     ),
+    Mutant(
+        "an infinite value that weighs nothing",
+        "lambda/long_pairs.cuh",
+        "weighted(own, term.value)",
+        "own * term.value",
+    ),
+    Mutant(
+        "an infinite slope that weighs nothing",
+        "lambda/long_pairs.cuh",
+        "weighted(own, term.slope)",
+        "own * term.slope",
+    ),
     # The end.
     Mutant(
         "lists are not normalised",

@@ -27,17 +27,14 @@ struct PairwiseArgs : ListInputs {
   bool counts = false;
   bool wide_counts = false;
 
-  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the exponents of the lists' largest
-  // weights as fp64 has them, 0 where there are none. Null: all units are 1.
+  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the exponents of the lists' units as
+  // fp64 has them, 0 where no pair weighs anything. Null: all units are 1.
   const uint32_t* weight_exponents = nullptr;
 
   // What raw_grad and margin_slope of a list are divided by, and list_scale multiplied by.
   FRL_HD double unit(int64_t list) const {
     if (weight_exponents == nullptr || weight_exponents[list] == 0) return 1;
-    constexpr int64_t kBias = 1023;
-    const int64_t exponent = int64_t{weight_exponents[list]} - kBias;
-    const int64_t power = (preferred ? exponent : 2 * exponent) + kBias;
-    return bit_cast<double>(static_cast<uint64_t>(power) << 52);
+    return bit_cast<double>(uint64_t{weight_exponents[list]} << 52);
   }
 
   FRL_HD double margin_of(int64_t k) const { return margins ? margins[k] : margin; }

@@ -15,6 +15,8 @@ import torch
 from cuda_host.host_cases import every_loss, forward, sanitize
 from support.batches import Batch, evaluate, flat, one_list
 from support.cases import LOSSES
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 SIZES = (5, 150, 3, 70)
 INF, NAN = math.inf, math.nan
@@ -154,6 +156,30 @@ def test_a_mean_has_no_scale(
     got = evaluate(LOSSES[loss], flat(batch), **options)
     assert torch.equal(got.loss, wanted.loss)
     assert torch.equal(got.grad, wanted.grad)
+
+
+@sanitize
+@pytest.mark.parametrize("heavy", [1e19, 3e-45, 3e38])
+@pytest.mark.parametrize("light", [1e-19, 1e-38, 3e38])
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@pytest.mark.parametrize("reduction", ["mean", "list_mean"])
+@every_loss
+def test_one_weight_of_another_size(
+    heavy: float, light: float, weighting: str, reduction: str, loss: str, on_every_kernel
+) -> None:
+    """The heaviest item is in pairs with light ones alone, or is preferred in none."""
+    label = 2 if weighting == "product" else 0
+    batch = batch_of(weighted=True)
+    batch.weights.mul_(light / 2)
+    for index in range(len(SIZES)):
+        level = torch.nonzero(of_list(batch.labels, index) == label)[0]
+        of_list(batch.weights, index)[level] = heavy
+    for one in (batch, *batch.lists()):
+        options = {"weighting": weighting, "reduction": reduction}
+        got = evaluate(LOSSES[loss], flat(one), **options)
+        wanted = exact(one, loss, **options)
+        check("loss", got.loss, wanted.loss, loss_floor(wanted, torch.float32))
+        check("grad", got.grad, wanted.grad, grad_floor(wanted, torch.float32))
 
 
 @sanitize

@@ -21,6 +21,7 @@ struct PairwiseArgs : ListInputs {
   void* raw_grad = nullptr;        // [K, N], see `counts`; null when no gradient is wanted
   double* list_scale = nullptr;    // [B]
   double* margin_slope = nullptr;  // [K, B]; null: not wanted
+  double* statistics = nullptr;    // [B, 3], of lambda losses on CUDA; null: not wanted
 
   // The gradient is a number of pairs: raw_grad is int32, or int64 when `wide_counts`. Otherwise it
   // is fp32, fp64 for fp64 scores.

@@ -62,6 +62,13 @@ __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   return __syncthreads_or(broken) != 0;
 }
 
+// Of a list in a batch whose offsets are broken, nothing is known. The last to write calls this.
+FRL_HD void poison_statistics(const PairwiseArgs& args, int64_t list) {
+  if (args.statistics == nullptr) return;
+  args.statistics[3 * list] = 0;
+  args.statistics[3 * list + 1] = args.statistics[3 * list + 2] = kNan<double>;
+}
+
 // What reduce_lists needs of a call without margins, of whatever loss over lists.
 template <class Args>
 FRL_HD PairwiseArgs reduction_args(const Args& args) {
@@ -132,6 +139,7 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       if (list >= num_lists) continue;
 
       const ListOutcome outcome = list_outcome(args, k, broken || !lists.valid(list), sum);
+      if (broken) poison_statistics(args, list);
       if (args.margin_slope != nullptr) {
         args.margin_slope[k * num_lists + list] = outcome.slope / args.unit(list);
       }

@@ -140,6 +140,16 @@ def test_lists_whose_weights_overflow_together(on_every_kernel) -> None:
     assert got.loss.isnan() and got.grad.isnan().all()
 
 
+@every_loss
+def test_means_of_lists_whose_weights_overflow_together(loss: str, on_every_kernel) -> None:
+    """A mean of lists needs no sum of them. Nothing rounds."""
+    weights = torch.full((8,), 2.0**511, dtype=torch.float64)
+    batch = Batch(torch.zeros(8).double(), torch.tensor([1, 0] * 4), (2,) * 4, weights)
+    got = evaluate(LOSSES[loss], flat(batch), reduction="list_mean")
+    slope = 1 if loss == "hinge" else 2
+    assert got.loss == 1 and got.grad.tolist() == [-slope / 4, slope / 4] * 4
+
+
 @sanitize
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e30])
 @pytest.mark.parametrize("weighting", ["product", "preferred"])

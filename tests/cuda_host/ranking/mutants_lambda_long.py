@@ -162,6 +162,18 @@ MUTANTS = [
         "poison_long_lists(params);",
     ),
     Mutant(
+        "broken offsets leave statistics",
+        "lists/reduce.cuh",
+        "if (broken) poison_statistics(args, list);",
+        "",
+    ),
+    Mutant(
+        "broken offsets leave statistics of short lists",
+        "lists/results.cuh",
+        "poison_statistics(args, list);",
+        "",
+    ),
+    Mutant(
         "rows of the rest meet everything",
         "lambda/long_table.cuh",
         "Lists::clamp(begin + kPairRows, 0, size)}, {0, top}, 0};",

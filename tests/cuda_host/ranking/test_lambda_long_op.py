@@ -468,6 +468,5 @@ def test_broken_offsets_poison_everything(offsets: list[int], lambda_long_host) 
         options = {"offsets": torch.tensor(offsets), "needs_statistics": statistics, "k": 3}
         got = forward(lambda_long_host, call, **options)
         assert got["list_scale"].isnan().all() and got["loss"].isnan()
-        begins, ends = torch.tensor(offsets).unfold(0, 2, 1).unbind(1)
-        for row in got["statistics"][(ends - begins > 8)[: len(got["statistics"])]]:
+        for row in got["statistics"]:
             assert row[0] == 0 and row[1:].isnan().all()

@@ -21,24 +21,22 @@ struct PairwiseArgs : ListInputs {
   void* raw_grad = nullptr;        // [K, N], see `counts`; null when no gradient is wanted
   double* list_scale = nullptr;    // [B]
   double* margin_slope = nullptr;  // [K, B]; null: not wanted
+  double* statistics = nullptr;    // [B, 3], of lambda losses on CUDA; null: not wanted
 
   // If `counts`, the gradient is a number of pairs: raw_grad is int32, or int64 if `wide_counts`.
   // Otherwise it is fp32, or fp64 for fp64 scores.
   bool counts = false;
   bool wide_counts = false;
 
-  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the biased fp64 exponents of the lists'
-  // largest weights, 0 if a list has none. Null: all units are 1.
+  // Workspace of CUDA (cuda/lists/weight_units.cuh): [B], the exponents of the lists' units as
+  // fp64 has them, 0 where no pair weighs anything. Null: all units are 1.
   const uint32_t* weight_exponents = nullptr;
 
   // The unit of a list: raw_grad and margin_slope are divided by it, and list_scale is multiplied
   // by it.
   FRL_HD double unit(int64_t list) const {
     if (weight_exponents == nullptr || weight_exponents[list] == 0) return 1;
-    constexpr int64_t kBias = 1023;
-    const int64_t exponent = int64_t{weight_exponents[list]} - kBias;
-    const int64_t power = (preferred ? exponent : 2 * exponent) + kBias;
-    return bit_cast<double>(static_cast<uint64_t>(power) << 52);
+    return bit_cast<double>(uint64_t{weight_exponents[list]} << 52);
   }
 
   FRL_HD double margin_of(int64_t k) const { return margins ? margins[k] : margin; }

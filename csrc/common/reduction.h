@@ -45,7 +45,7 @@ FRL_HD double reduction_scale(Reduction reduction, double pairs, double total,
     case Reduction::kMean:
       return share_of(unit, total);
     case Reduction::kListMean:
-      return share_of(unit, pairs * lists_with_pairs);
+      return share_of(share_of(unit, pairs), lists_with_pairs);
     case Reduction::kBatchMean:
       return unit / num_lists;
     default:

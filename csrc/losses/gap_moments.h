@@ -19,8 +19,9 @@ struct GapMoments {
   double second = 0;
 
   FRL_HD void advance(double distance) {
-    // No change between equal positions, including two equal infinities (distance NaN).
-    if (!(distance > 0)) return;
+    // No change between equal positions, including two equal infinities (distance NaN), nor over
+    // any distance if the items have weight 0.
+    if (!(count > 0 && distance > 0)) return;
     second += distance * (2 * first + count * distance);
     first += count * distance;
   }

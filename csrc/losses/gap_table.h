@@ -14,6 +14,7 @@
 // cancels.
 #pragma once
 
+#include "common/weights.h"
 #include "losses/gap_moments.h"
 
 namespace fused_rankloss {
@@ -36,7 +37,7 @@ FRL_HD GapMoments answer_of(GapMoments entry, double gap) {
 // only, so that the second moment is left out.
 FRL_HD void add_to_interval(GapMoments& interval, double gap, double weight) {
   interval.count += weight;
-  interval.first += gap > 0 ? weight * gap : 0;
+  interval.first += gap > 0 ? weighted(weight, gap) : 0;
 }
 
 // From the moments at p_{r+1} of all items beyond it to those at p_r, which is `gap` lower. The

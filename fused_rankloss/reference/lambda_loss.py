@@ -105,15 +105,17 @@ def lambda_list_sum(
     if is_poisoned(scores, labels, weights, gains, o):
         return poisoned(scores)
     rank = ranks(scores)
-    is_pair, gap, pair_weights = weigh_pairs(scores, labels, weights, o)
+    _, gap, pair_weights = weigh_pairs(scores, labels, weights, o)
     relative = normalised(item_gains(labels, gains, o.gain, scores), discounts, o.k)
     factors = pair_weights * lambda_weights(labels, relative, discounts, rank, o) * o.scale
     if o.score_normalization and (scores != scores[:1]).any():
         factors = factors / (0.01 + gap.detach().abs())
     loss, slope = PAIR_LOSSES[o.pair_loss]
-    total = torch.where(is_pair, factors * loss(gap, o), 0).sum()
+    # What weighs nothing counts nothing, even at an infinite gap.
+    gap = torch.where(factors != 0, gap, 1)
+    total = (factors * loss(gap, o)).sum()
     if o.list_normalization:
-        size = 2 * torch.where(is_pair, factors * slope(gap.detach(), o), 0).sum()
+        size = 2 * (factors * slope(gap.detach(), o)).sum()
         total = total * torch.where(size > 0, torch.log2(1 + size) / size, 1)
     return total, pair_weights.sum()
 

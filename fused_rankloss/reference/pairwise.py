@@ -56,10 +56,12 @@ def pairwise_list_sums(
     if not pairs > 0:
         return (scores[:0].sum() + margins[:0].sum()).expand(len(margins)), pairs
     unclear = margins.isnan() | (margins.isinf() & scores.isinf().any())
+    # What weighs nothing counts nothing, even at an infinite gap.
+    counts = pair_weights > 0
     sums = []
     for margin, is_unclear in zip(margins, unclear, strict=True):
-        gap = torch.where(is_pair, margin - distance, -1)
-        total = torch.where(is_pair, pair_weights * PAIR_TERMS[loss](gap, boundary_grad), 0).sum()
+        gap = torch.where(counts, margin - distance, -1)
+        total = (pair_weights * PAIR_TERMS[loss](gap, boundary_grad)).sum()
         if unclear.any():
             # What is not taken has its gradient, NaN, all the same.
             total = torch.where(is_unclear, spoiled, total)

@@ -187,6 +187,60 @@ def test_infinities_with_weights(name: str, copies: int, loss: str, device: str)
         hold_against_oracle(batch, loss, device, "auto", weighting=weighting)
 
 
+@pytest.mark.parametrize("name", INFINITIES)
+@pytest.mark.parametrize("weightless", ["infinite", "finite", "relevant", "irrelevant"])
+@pytest.mark.parametrize("copies", [1, 40, 200, 1500])
+@every_loss
+def test_infinities_with_weights_of_zero(
+    name: str, weightless: str, copies: int, loss: str, device: str
+) -> None:
+    """A pair that weighs nothing counts nothing, but for equal infinities that poison."""
+    scores, labels = INFINITIES[name]
+    scores, labels = scores + [0.25, -0.5] * copies, labels + [1, 0] * copies
+    weighs = {
+        "infinite": lambda score, label: abs(score) < INF,
+        "finite": lambda score, label: abs(score) == INF,
+        "relevant": lambda score, label: label == 0,
+        "irrelevant": lambda score, label: label == 1,
+    }[weightless]
+    weights = [1.5 * weighs(*item) for item in zip(scores, labels, strict=True)]
+    batch = Batch.of(scores, labels, weights, dtype=torch.float32)
+    for weighting in WEIGHTINGS:
+        hold_against_oracle(batch, loss, device, "auto", weighting=weighting)
+        if copies == 1:
+            hold_against_oracle(batch, loss, device, "reference", weighting=weighting)
+
+
+@every_loss
+@every_impl
+@pytest.mark.parametrize(("score", "dtype"), [(INF, torch.float32), (1e200, torch.float64)])
+@pytest.mark.parametrize("n", [2, 40, 700, 5000])
+def test_weightless_items_are_as_good_as_absent(
+    loss: str, impl: str, score: float, dtype: torch.dtype, n: int, device: str
+) -> None:
+    """Also where squares of finite gaps overflow. Nothing is rounded: scores are quarters."""
+    if impl == "reference" and n > 700:
+        pytest.skip("quadratic")
+    generator = generator_for("weightless")
+    scores = (torch.randint(-8, 9, (n,), generator=generator) / 4).to(dtype)
+    labels = (torch.arange(n) % 50 == 0).long()
+    batch = Batch(scores, labels, (n,), torch.ones(n, dtype=dtype))
+    for value, label in [(score, 0), (-score, 0), (score, 1), (-score, 1)]:
+        margin = torch.tensor([1.0, 0.5], dtype=torch.float64, requires_grad=True)
+        item = Batch.of([value], [label], [0.0], dtype=dtype)
+        joined = replace(Batch.join([batch, item]), sizes=(n + 1,))
+        results = []
+        for own in (batch, joined):
+            own = own.to(device)
+            leaf = own.scores.clone().requires_grad_()
+            options = {"weights": own.weights, "reduction": "sum", "impl": impl}
+            out = LOSSES[loss](leaf, own.labels, margin=margin, **options).sum()
+            results.append([out, *torch.autograd.grad(out, [leaf, margin])])
+        (absent, grad, slope), (present, longer, same_slope) = results
+        assert torch.equal(present, absent) and torch.equal(same_slope, slope)
+        assert torch.equal(longer[:n], grad) and longer[n] == 0
+
+
 def test_infinities_reach_no_other_list(device: str) -> None:
     clean = three_lists((9, 12, 5), torch.float32)
     scores = clean.scores.clone()

@@ -166,3 +166,24 @@ def test_large_and_small_weights(loss: str, device: str) -> None:
     wanted = exact(batch, loss)
     check("loss", got.loss, wanted.loss, loss_floor(wanted, torch.float32))
     check("grad", got.grad, wanted.grad, grad_floor(wanted, torch.float32))
+
+
+@every_loss
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("n", [1, 300, 4000])
+def test_means_of_lists_whose_weights_overflow_together(
+    loss: str, impl: str, n: int, device: str
+) -> None:
+    """Each list's weight is a number, and a mean of lists needs no sum of them. Nothing rounds."""
+    if impl == "reference" and n > 300:
+        pytest.skip("quadratic")
+    # One pair of each list weighs 2^1022; the other items are weightless.
+    one = Batch.of(
+        [0.0] * (n + 1), [1] + [0] * n, [2.0**511] * 2 + [0.0] * (n - 1), dtype=torch.float64
+    )
+    batch = Batch.join([one] * 4).to(device)
+    got = evaluate(LOSSES[loss], flat(batch), reduction="list_mean", impl=impl)
+    slope = 1 if loss == "hinge" else 2
+    assert got.loss == 1
+    for grad in batch.split(got.grad):
+        assert grad[:2].tolist() == [-slope / 4, slope / 4] and not grad[2:].count_nonzero()

@@ -35,7 +35,8 @@ from support.cases import (
     name_of,
 )
 from support.isolated import run_python
-from support.ranking import GRID, LISTWISE_GRID, PAIR, RANKING
+from support.ranking import GRID, LISTWISE_GRID, PAIR, RANKING, weighted
+from support.tolerance import check, grad_floor, loss_floor
 
 CASES = by_name(SMALL + MEDIUM)
 every_loss = pytest.mark.parametrize("name", RANKING)
@@ -404,6 +405,64 @@ def test_infinite_scores_of_pairs(copies: int, impl: str, device: str) -> None:
     assert wrong.grad.isfinite().all()
     assert run([INF, INF], [1, 0]).loss.isnan()
     assert run([INF, INF], [1, 1]).loss.isfinite()
+
+
+# Hinges have slopes that are infinite, too.
+WEIGHTLESS = {
+    **{name: PAIR[name] for name in ("logistic", "lambdarank", "lambdarank_hinge", "arp")},
+    "ndcg_loss2++": PAIR["ndcg_loss2++"],
+    "squared_hinge": weighted("none", pair_loss="squared_hinge", list_normalization=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the oracle's bounds
+@pytest.mark.parametrize("name", WEIGHTLESS)
+@pytest.mark.parametrize("score", [INF, -INF])
+@pytest.mark.parametrize("label", [0, 2])
+@pytest.mark.parametrize("n", [3, 40, 600, 3000])
+@every_impl
+def test_infinite_scores_that_weigh_nothing(
+    name: str, score: float, label: int, n: int, impl: str, device: str
+) -> None:
+    """They count nothing, in either order of their pairs."""
+    if impl == "reference" and n > 600:
+        pytest.skip("quadratic")
+    generator = generator_for("weightless")
+    # The reference has no wider type to round in.
+    dtype = torch.float32 if impl == "auto" else torch.float64
+    batch = Batch(
+        torch.randn(n, generator=generator).to(dtype),
+        torch.randint(0, 3, (n,), generator=generator),
+        (n,),
+        (torch.rand(n, generator=generator) + 0.5).to(dtype),
+    )
+    for at in (0, n // 2):
+        batch.scores[at], batch.labels[at], batch.weights[at] = score, label, 0
+    for weighting in ("product", "preferred") if label == 2 else ("product",):
+        wanted = WEIGHTLESS[name].exact(batch, weighting=weighting)
+        got = evaluate(WEIGHTLESS[name], one_list(batch.to(device)), impl=impl, weighting=weighting)
+        check("loss", got.loss, wanted.loss, loss_floor(wanted, dtype))
+        check("grad", got.grad, wanted.grad, grad_floor(wanted, dtype))
+
+
+@pytest.mark.parametrize("pair_loss", ["logistic", "hinge", "squared_hinge"])
+@pytest.mark.parametrize("scheme", ["lambdarank", "ndcg_loss2++"])
+@pytest.mark.parametrize("n", [3, 40, 600, 3000])
+@every_impl
+def test_infinite_gaps_without_a_positive_dcg(
+    pair_loss: str, scheme: str, n: int, impl: str, device: str
+) -> None:
+    """Then no pair weighs anything."""
+    if impl == "reference" and n > 600:
+        pytest.skip("quadratic")
+    scores = torch.randn(n, generator=generator_for("no_dcg"))
+    scores[0], scores[1] = INF, -INF
+    labels = -(torch.arange(n) % 3) - 1.0
+    labels[0], labels[1] = -3, -1
+    call = one_list(Batch(scores, labels, (n,)).to(device))
+    options = {"scheme": scheme, "pair_loss": pair_loss, "impl": impl}
+    got = evaluate(fused_rankloss.lambda_loss, call, **options)
+    assert got.loss == 0 and (got.grad == 0).all()
 
 
 @pytest.mark.parametrize(("copies", "k"), [(1, 1), (300, 200)])

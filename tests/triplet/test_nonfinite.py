@@ -237,6 +237,42 @@ def test_a_nan_anchor_is_alone(mining: str, distance: str, device: str) -> None:
 @every_mining
 @every_distance
 @every_impl
+@pytest.mark.parametrize(("n", "refs"), [(12, None), (150, None), (8, 90)])
+@pytest.mark.parametrize("margin", [0.5, "soft"])
+def test_nan_slopes_outlive_an_upstream_gradient_of_0(
+    mining: str,
+    distance: str,
+    impl: str,
+    n: int,
+    refs: int | None,
+    margin: float | str,
+    device: str,
+) -> None:
+    """0 times NaN is NaN, and everything else is 0: in all sizes, as autograd has it."""
+    generator = generator_for("nan_slopes")
+    sides = [torch.randn(size, 5, generator=generator, device="cpu") for size in (n, refs or 0)]
+    sides[0][3] = torch.nan
+    labels = [torch.arange(len(side), device=device) // 2 % 4 for side in sides]
+    results = []
+    for factor in (1.0, 0.0):
+        rows = [side.to(device, copy=True).requires_grad_() for side in sides]
+        bank = (rows[1], labels[1]) if refs else (None, None)
+        loss = BATCH_LOSSES[mining](
+            *(rows[0], labels[0]),
+            **{"ref_embeddings": bank[0], "ref_labels": bank[1], "reduction": "none"},
+            **{"margin": margin, "distance": distance, "impl": impl},
+        )
+        loss.backward(torch.full_like(loss, factor))
+        results.append([row.grad for row in rows[: 2 if refs else 1]])
+    for ones, zeros in zip(*results, strict=True):
+        assert torch.equal(zeros.isnan(), ones.isnan())
+        assert not zeros.nan_to_num().count_nonzero()
+    assert results[0][0][3].isnan().all()
+
+
+@every_mining
+@every_distance
+@every_impl
 @pytest.mark.parametrize("labels", ["equal", "distinct"])
 def test_nan_in_nothing(mining: str, distance: str, impl: str, labels: str, device: str) -> None:
     """No valid triplet: exactly 0, and gradients of exactly 0, whatever the rows hold."""

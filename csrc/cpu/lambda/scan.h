@@ -106,27 +106,36 @@ class LambdaScan {
     return scores_;
   }
 
-  // Whether a kept pair in the wrong order is infinitely far apart. Items at plus infinity have the
-  // same grade, or the list is poisoned. Items at minus infinity may differ in grade if they lie
-  // beyond the top.
+  // Whether a kept pair of positive weight is in the wrong order with an infinite gap: its less
+  // relevant item has the upper rank, in the top, and score +inf, or the other one has -inf. Equal
+  // infinities share a grade, or lie beyond the top.
   static bool infinite_loss(const LambdaProblem& problem) {
     const double infinity = std::numeric_limits<double>::infinity();
-    int64_t finite = problem.size;  // number of ranks before those at minus infinity
-    int32_t highest = -1;           // grade at minus infinity
-    bool counts = false;
-    for (; finite > 0 && problem.score[finite - 1] == -infinity; --finite) {
-      highest = std::max(highest, problem.level[finite - 1]);
-      counts |= problem.more_weight[finite - 1] != 0;
-    }
-    for (int64_t r = 0; r < finite; ++r) {
-      if (problem.all_pairs) {
-        if (counts && r < problem.top && problem.less_weight[r] != 0) return true;
-        continue;
+    const bool has_gains = problem.weight != WeightLoop::kUnit;
+    const bool has_discounts = problem.weight == WeightLoop::kDeltaNdcg;
+    // Gains rise with grades and discounts fall, otherwise the list is not scanned.
+    const auto is_pair = [&](int64_t more, int64_t less) {
+      if (problem.all_pairs) return true;
+      return problem.level[more] > problem.level[less] &&
+             !(has_gains && problem.gain[more] == problem.gain[less]);
+    };
+    const auto is_less = [&](int64_t a, int64_t b) {
+      if (problem.level[a] != problem.level[b]) return problem.level[a] < problem.level[b];
+      return has_gains && problem.gain[a] < problem.gain[b];
+    };
+    int64_t least = -1;  // the least relevant of the items that are far above the rank
+    int64_t passed = 0;
+    for (int64_t r = 0; r < problem.size; ++r) {
+      for (; passed < std::min(r, problem.top); ++passed) {
+        const double above = problem.score[passed];
+        if (above == -infinity || (above != infinity && problem.score[r] != -infinity)) break;
+        if (has_discounts && !(problem.discount[passed] > problem.discount[r])) break;
+        if (problem.less_weight[passed] == 0) continue;
+        if (least < 0 || is_less(passed, least)) least = passed;
       }
-      if (problem.score[0] == infinity && problem.level[r] > problem.level[0]) return true;
-      if (r < problem.top && problem.level[r] < highest) return true;
+      if (least >= 0 && problem.more_weight[r] != 0 && is_pair(r, least)) return true;
     }
-    return problem.score[0] == infinity && highest > problem.level[0];
+    return false;
   }
 
   // Cuts the grades into runs, and sums the pairs within each.

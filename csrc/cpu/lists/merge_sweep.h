@@ -30,6 +30,7 @@
 #include <cstdint>
 
 #include "common/ordered.h"
+#include "common/weights.h"
 #include "cpu/lists/radix_sort.h"
 #include "cpu/lists/reader.h"
 #include "cpu/simd/pair_sums.h"
@@ -266,9 +267,10 @@ PairSums sweep_moments(const SweepPair<Key>& pair, const ListWeights<Score>& wei
     seen.advance(pair.gap(i - 1, j));
     const int64_t index = pair.less.items[j].index;
     const double weight = factor * weights.less(index);
-    sums.value += weight * Loss::value_sum(seen);
-    sums.slope += weight * Loss::slope_sum(seen);
-    if (grad != nullptr) grad[index] += weight * Loss::slope_sum(seen);
+    const double slope = weighted(weight, Loss::slope_sum(seen));
+    sums.value += weighted(weight, Loss::value_sum(seen));
+    sums.slope += slope;
+    if (grad != nullptr) grad[index] += slope;
   });
   if (grad == nullptr) return sums;
   GapMoments above = before.down;
@@ -282,7 +284,7 @@ PairSums sweep_moments(const SweepPair<Key>& pair, const ListWeights<Score>& wei
     GapMoments seen = above;
     seen.advance(pair.gap(i, j));
     const int64_t index = pair.more.items[i].index;
-    grad[index] -= factor * weights.more(index) * Loss::slope_sum(seen);
+    grad[index] -= weighted(factor * weights.more(index), Loss::slope_sum(seen));
   });
   return sums;
 }

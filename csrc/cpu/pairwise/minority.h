@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "common/weights.h"
 #include "cpu/lists/radix_sort.h"
 #include "cpu/pairwise/bucket_table.h"
 #include "cpu/pairwise/item_blocks.h"
@@ -272,10 +273,11 @@ class Minority {
                      const double weight =
                          factor * (mirrored_ ? weights_.more(index) : weights_.less(index));
                      const GapMoments answer = answer_of(entries_[place], places.gap[t]);
-                     parts[part].value += weight * Loss::value_sum(answer);
-                     parts[part].slope += weight * Loss::slope_sum(answer);
+                     const double slope = weighted(weight, Loss::slope_sum(answer));
+                     parts[part].value += weighted(weight, Loss::value_sum(answer));
+                     parts[part].slope += slope;
                      add_to_interval(intervals[place], places.gap[t], weight);
-                     if (grad != nullptr) grad[index] += sign * weight * Loss::slope_sum(answer);
+                     if (grad != nullptr) grad[index] += sign * slope;
                    }
                  });
     output_.add(k, sum_of(parts));
@@ -284,7 +286,7 @@ class Minority {
     for (int64_t r = size_ - 1; r >= 0; --r) {
       const double gap = r + 1 < size_ ? gap_before(r + 1) : 0;
       beyond = previous_entry(beyond, gap, intervals_[r + 1]);
-      grad[items_[r].index] -= sign * small_weight(r) * Loss::slope_sum(beyond);
+      grad[items_[r].index] -= sign * weighted(small_weight(r), Loss::slope_sum(beyond));
     }
   }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "common/weights.h"
 #include "losses/lambda_terms.h"
 #include "losses/lambda_weights.h"
 

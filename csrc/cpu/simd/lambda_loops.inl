@@ -16,6 +16,7 @@ LambdaSums sum_columns(const LambdaPairs& pairs, int64_t i, int64_t first, int64
   const LambdaSide &more = pairs.more, &less = pairs.less;
   const LambdaTermArgs args = pairs.term;
   const double more_score = more.score[i], more_weight = more.weight[i];
+  if (more_weight == 0) return {};
   const LambdaItem item{more.gain[i], more.discount[i], more.rank[i]};
   double value_lanes[kLanes] = {}, slope_lanes[kLanes] = {};
   for (int64_t begin = first; begin < first + count; begin += kChunk) {
@@ -40,8 +41,8 @@ LambdaSums sum_columns(const LambdaPairs& pairs, int64_t i, int64_t first, int64
     }
     for (int64_t t = size; t < padded; ++t) values[t] = slopes[t] = weights[t] = 0;
     for (int64_t t = 0; t < padded; ++t) {
-      values[t] *= weights[t];
-      slopes[t] *= weights[t];
+      values[t] = weighted(weights[t], values[t]);
+      slopes[t] = weighted(weights[t], slopes[t]);
       grad[t] += more_weight * slopes[t];
     }
     for (int64_t t = 0; t < padded; t += kLanes) {

@@ -67,9 +67,12 @@ PairSums sum_pairs(const double* scores, double margin, const double* more_weigh
     const int64_t less = levels.starts[level];
     const int64_t whole = less - less % kLanes;
     for (int64_t i = less; i < levels.starts[level + 1]; ++i) {
+      if (more_weight[i] == 0) continue;
       double value[kLanes] = {}, slope[kLanes] = {};
       const auto add = [&](int64_t j, int64_t lane) {
-        const double gap = margin - (scores[i] - scores[j]);
+        // A pair that weighs nothing counts nothing, even at an infinite gap.
+        const double distance = margin - (scores[i] - scores[j]);
+        const double gap = less_weight[j] != 0 ? distance : 0;
         const double pair_slope =
             Loss::slope(Loss::kSlopeIsIndicator ? side(i, j, gap) : gap, boundary_grad);
         value[lane] += less_weight[j] * Loss::value(gap);

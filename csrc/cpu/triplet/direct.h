@@ -56,7 +56,7 @@ void backward_directly(const Problem<Real>& problem, const Upstream& upstream, d
     const RowLayout row = problem.layout(position);
     const int64_t anchor = problem.labels.anchors[position];
     const double scale = upstream(anchor);
-    if (!row.has_triplet() || scale == 0) continue;
+    if (!row.has_triplet()) continue;
     std::fill(weights.begin(), weights.end(), 0.0);
     solve_directly(problem, solver, position, workspace.data(), weights.data());
     const Row<Real> x = problem.anchor_at(position);

@@ -19,7 +19,7 @@ template <class Queue>
 void run_lambda(Queue& queue, const LambdaArgs& args, const LambdaPaths& paths = {}) {
   const Lists& lists = args.lists;
   check_slots(lists, queue.op());
-  const uint32_t* exponents = weight_exponents(queue, args);
+  const uint32_t* exponents = weight_exponents(queue, args, args.all_pairs());
   if (longest_list(lists) <= paths.longest_short) {
     run_short_lambda(queue, args, paths.longest_short, exponents, ListPartials{});
     return;

@@ -35,6 +35,7 @@ __device__ __forceinline__ LambdaPoison lambda_poison(const LambdaArgs& args, in
 FRL_HD PairwiseArgs reduction_args(const LambdaArgs& args, const uint32_t* weight_exponents) {
   PairwiseArgs reduced = cuda::reduction_args(args);
   reduced.weight_exponents = weight_exponents;
+  reduced.statistics = args.statistics;
   return reduced;
 }
 

@@ -11,6 +11,7 @@
 // Determinism  Bitwise: pieces depend only on the list, and sums are combined in a fixed order
 #pragma once
 
+#include "common/weights.h"
 #include "cuda/lambda/long_table.cuh"
 #include "losses/logistic.h"
 #include "losses/logistic_float.h"
@@ -125,13 +126,14 @@ class DirectPairs {
     if (all || row.label_rank > column.label_rank) {
       const LambdaTerm term = Loss::term(row.score, column.score, term_);
       const double own = weight * (row.more_weight * column.less_weight);
-      sums.pairs.value += own * term.value;
-      sums.pairs.slope += own * term.slope;
-      sums.gradient -= own * term.slope;
+      const double slope = weighted(own, term.slope);
+      sums.pairs.value += weighted(own, term.value);
+      sums.pairs.slope += slope;
+      sums.gradient -= slope;
     }
     if (all || row.label_rank < column.label_rank) {
       const LambdaTerm term = Loss::term(column.score, row.score, term_);
-      sums.gradient += weight * (column.more_weight * row.less_weight) * term.slope;
+      sums.gradient += weighted(weight * (column.more_weight * row.less_weight), term.slope);
     }
   }
 

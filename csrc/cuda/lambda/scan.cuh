@@ -48,7 +48,7 @@ namespace fused_rankloss::cuda::lambda {
 struct LambdaScanShared {
   RecordsShared records;
   SharedArray<ListPartial, kScanThreads / kWarpSize> partials;
-  SharedArray<uint32_t, kScanThreads / kWarpSize> highest;
+  SharedArray<uint64_t, kScanThreads / kWarpSize> highest;
 };
 
 template <typename Real, class GridType>
@@ -249,37 +249,49 @@ class LambdaScan {
     }
   }
 
-  // Whether a kept pair in the wrong order has an infinite gap. All threads of a block call this.
-  // All scores of +inf have the same label, otherwise the list is poisoned. Scores of -inf beyond
-  // the top may have different labels.
+  // Whether a kept pair of positive weight is in the wrong order with an infinite gap: its less
+  // relevant item lies in the top and has score +inf, or the other one has -inf. Equal infinities
+  // share a label, or lie beyond the top. Discounts of ranks
+  // differ (scan_factors). All threads of a block call this.
   __device__ __forceinline__ bool has_infinite_loss(const LongList& list) {
     const int64_t size = params_.both && list.top < list.size ? list.top : list.size;
-    const int64_t highest = list.begin;
-    const bool above = items_.scores[highest] == kInfinity<Real>;
+    const bool above = items_.scores[list.begin] == kInfinity<Real>;
     const bool below = items_.scores[list.begin + size - 1] == -kInfinity<Real>;
     if (!above && !below) return false;
-    bool found = false;
-    // more: 1 + the highest label with score -inf; less: the complement of the lowest other label
-    // in the top; 0 if there is none.
-    uint32_t more = 0, less = 0;
+    // The highest relevance of all, and the complement of the lowest one at +inf; the highest one
+    // at -inf, and the complement of the lowest one elsewhere. 0: none.
+    uint64_t more[2] = {}, less[2] = {};
 #pragma unroll 1
     for (int64_t r = threadIdx.x; r < size; r += kScanThreads) {
       const int64_t position = list.begin + r;
-      const uint32_t label = items_.label_ranks[position];
-      if (above) found |= label > items_.label_ranks[highest];
-      if (items_.scores[position] == -kInfinity<Real>) {
-        more = larger(more, label + 1);
-      } else if (r < list.top) {
-        less = larger(less, ~label);
+      const Real score = items_.scores[position];
+      const uint64_t own = relevance(position);
+      if (items_.more_weights[position] != 0) {
+        more[0] = larger(more[0], own);
+        if (score == -kInfinity<Real>) more[1] = larger(more[1], own);
+      }
+      if (items_.less_weights[position] != 0 && r < list.top) {
+        if (score == kInfinity<Real>) less[0] = larger(less[0], ~own);
+        if (score != -kInfinity<Real>) less[1] = larger(less[1], ~own);
       }
     }
-    more = max_over_block(more);
-    less = max_over_block(less);
-    found |= more != 0 && less != 0 && more - 1 > ~less;
-    return __syncthreads_or(found) != 0;
+    bool found = false;
+#pragma unroll
+    for (int end = 0; end < 2; ++end) {
+      const uint64_t highest = max_over_block(more[end]);
+      found |= highest > ~max_over_block(less[end]);
+    }
+    return found;
   }
 
-  __device__ __forceinline__ uint32_t max_over_block(uint32_t value) {
+  // What two items differ in if their pair weighs something: gains, or labels where weights have
+  // none.
+  FRL_HD uint64_t relevance(int64_t position) const {
+    if (items_.gains != nullptr) return ordered_key(items_.gains[position]);
+    return items_.label_ranks[position];
+  }
+
+  __device__ __forceinline__ uint64_t max_over_block(uint64_t value) {
 #pragma unroll 1
     for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
       value = larger(value, __shfl_xor_sync(kAllLanes, value, distance));
@@ -292,7 +304,7 @@ class LambdaScan {
     return value;
   }
 
-  FRL_HD static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+  FRL_HD static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
   const GridType& grid_;
   LambdaScanShared& shared_;

@@ -15,6 +15,7 @@
 //              fp64.
 #pragma once
 
+#include "common/weights.h"
 #include "cuda/lambda/short_items.cuh"
 #include "losses/logistic.h"
 #include "losses/logistic_float.h"
@@ -255,8 +256,8 @@ class LambdaRows {
         const Member less = member<Weight>(column);
         const LambdaTerm term = Loss::term(score, other, term_args_);
         const double lambda = weight.lambda(row, less, gap(score, other));
-        sums.more.value += lambda * term.value;
-        sums.more.slope += lambda * term.slope;
+        sums.more.value += weighted(lambda, term.value);
+        sums.more.slope += weighted(lambda, term.slope);
         if constexpr (Weight::kAny) sums.more.pairs += weight.pair(row, less);
       }
       if (!Weight::kAny && share == 0) sums.more.pairs += lower - begin;
@@ -265,7 +266,8 @@ class LambdaRows {
            column += lanes) {
         const Real other = cells_.items.load(first_ + column).score;
         const LambdaTerm term = Loss::term(other, score, term_args_);
-        sums.less += weight.lambda(member<Weight>(column), row, gap(score, other)) * term.slope;
+        const double lambda = weight.lambda(member<Weight>(column), row, gap(score, other));
+        sums.less += weighted(lambda, term.slope);
       }
       // The difference of two equal infinities is undefined. Infinite scores are rare, so a second
       // loop over the columns costs less than a check in every pair.

@@ -63,6 +63,13 @@ __device__ __forceinline__ bool offsets_are_broken(const Lists& lists) {
   return __syncthreads_or(broken) != 0;
 }
 
+// For a list of a batch with broken offsets. The last kernel that writes statistics calls this.
+FRL_HD void poison_statistics(const PairwiseArgs& args, int64_t list) {
+  if (args.statistics == nullptr) return;
+  args.statistics[3 * list] = 0;
+  args.statistics[3 * list + 1] = args.statistics[3 * list + 2] = kNan<double>;
+}
+
 // The arguments of reduce_lists for a list loss without margins.
 template <class Args>
 FRL_HD PairwiseArgs reduction_args(const Args& args) {
@@ -133,6 +140,7 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       if (list >= num_lists) continue;
 
       const ListOutcome outcome = list_outcome(args, k, broken || !lists.valid(list), sum);
+      if (broken) poison_statistics(args, list);
       if (args.margin_slope != nullptr) {
         args.margin_slope[k * num_lists + list] = outcome.slope / args.unit(list);
       }

@@ -75,6 +75,7 @@ __device__ __forceinline__ void finish_batch(const PairwiseArgs& args,
 #pragma unroll 1
     for (int64_t list = threadIdx.x; broken && list < num_lists; list += kThreads) {
       args.list_scale[list] = kNan<double>;
+      poison_statistics(args, list);
       if (args.margin_slope != nullptr) args.margin_slope[k * num_lists + list] = kNan<double>;
     }
     if (k > 0 || broken || !scale_needs_batch(args.reduction)) continue;

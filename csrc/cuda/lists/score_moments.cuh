@@ -28,11 +28,6 @@
 
 namespace fused_rankloss::cuda {
 
-// Over no items, an infinite distance changes nothing.
-FRL_HD void advance_moments(GapMoments& moments, double distance) {
-  if (moments.count != 0 || moments.first != 0) moments.advance(distance);
-}
-
 // The moments of a range of positions, at its end in the order of the sweep.
 struct SweepState {
   GapMoments moments;    // about `score`
@@ -45,7 +40,7 @@ struct SweepState {
     SweepState both = later;
     if (later.closed == 0 && earlier.present != 0) {
       GapMoments before = earlier.moments;
-      advance_moments(before, distance(earlier.score, later.score));
+      before.advance(distance(earlier.score, later.score));
       both.moments.add(before);
     }
     both.closed |= earlier.closed;
@@ -104,7 +99,7 @@ struct MomentSweep {
     if (opens(position)) {
       moments = {};
     } else {
-      advance_moments(moments, SweepState::distance(score(met_before(position)), score(position)));
+      moments.advance(SweepState::distance(score(met_before(position)), score(position)));
     }
     meet(moments, position);
   }
@@ -120,7 +115,7 @@ struct MomentSweep {
       // The segment begins before the tile and contains the checkpoint.
       GapMoments outside = tiles[tile].moments;
       if (walk != edge) {
-        advance_moments(outside, SweepState::distance(tiles[tile].score, score(met_before(walk))));
+        outside.advance(SweepState::distance(tiles[tile].score, score(met_before(walk))));
       }
       moments.add(outside);
     }

@@ -36,7 +36,7 @@ void run_pairwise(Queue& queue, const PairwiseArgs& call, std::string_view loss_
                   const PairwiseRoute& route) {
   check_slots(call.lists, queue.op());
   PairwiseArgs args = call;
-  args.weight_exponents = weight_exponents(queue, args);
+  args.weight_exponents = weight_exponents(queue, args, /*all_pairs=*/false);
   const Lists& lists = args.lists;
   const bool any_longer = longest_list(lists) > route.crossover;
   const bool any_other = !any_longer || lists.offsets || lists.lengths;

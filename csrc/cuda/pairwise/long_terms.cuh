@@ -168,7 +168,7 @@ class LongValues {
     const Position begin = reaches.first_reaching(item.window, item.score);
     if (begin == item.segment.end) return {};
     GapMoments moments = sweep<Sweep::kDown>().at(begin);
-    advance_moments(moments, gap(item.score, reaches.score(begin)));
+    moments.advance(gap(item.score, reaches.score(begin)));
     return moments;
   }
 
@@ -177,7 +177,7 @@ class LongValues {
     const Position end = reaches.first_beyond(item.window, item.score);
     if (end == item.segment.begin) return {};
     GapMoments moments = sweep<Sweep::kUp>().at(end - 1);
-    advance_moments(moments, gap(reaches.score(end - 1), item.score));
+    moments.advance(gap(reaches.score(end - 1), item.score));
     return moments;
   }
 

@@ -13,6 +13,7 @@
 
 #include "args/pairwise.h"
 #include "common/half.h"
+#include "common/weights.h"
 #include "cuda/lists/partials.cuh"
 #include "cuda/pairwise/policy.h"
 #include "losses/pair_losses.h"
@@ -270,7 +271,7 @@ class ValueTerm {
       const double tile_slope = product(row.weight_as_more, tile.slope_as_more);
       add({product(row.weight_as_more, tile.value), tile_slope,
            product(row.weight_as_less, tile.slope_as_less) - tile_slope,
-           product(row.weight_as_more, tile.pairs)});
+           tile.pairs == 0 ? 0 : row.weight_as_more * tile.pairs});
     }
 
     FRL_HD void add(const Sums& other) {
@@ -280,8 +281,11 @@ class ValueTerm {
       pairs += other.pairs;
     }
 
-    // A row without pairs adds nothing, even at an infinite weight.
-    FRL_HD static double product(double weight, double sum) { return sum == 0 ? 0 : weight * sum; }
+    // A row without pairs adds nothing, even at an infinite weight, nor does one that weighs
+    // nothing, even at an infinite gap.
+    FRL_HD static double product(double weight, double sum) {
+      return sum == 0 ? 0 : weighted(weight, sum);
+    }
   };
   using Totals = Sums;
 
@@ -312,14 +316,14 @@ class ValueTerm {
 
   // The same for a column whose label is known to be lower, or higher, than the row's.
   FRL_HD void add_lower(const Item& row, const Item& column, TileSums& sums) const {
-    const Gap gap = gap_of(row, column);
+    const Gap gap = gap_of(row, column, column.weight_as_less);
     sums.value += column.weight_as_less * Loss::value(gap.size);
     sums.slope_as_more += column.weight_as_less * slope(gap);
     sums.pairs += column.weight_as_less;
   }
 
   FRL_HD void add_higher(const Item& row, const Item& column, TileSums& sums) const {
-    sums.slope_as_less += column.weight_as_more * slope(gap_of(column, row));
+    sums.slope_as_less += column.weight_as_more * slope(gap_of(column, row, column.weight_as_more));
   }
 
   // Nothing to do: add_lower adds the weights one by one.
@@ -340,8 +344,9 @@ class ValueTerm {
     double side;  // its sign decides the side of the boundary; 0 at the boundary
   };
 
-  FRL_HD Gap gap_of(const Item& more, const Item& less) const {
-    const double size = margin_ - (more.score - less.score);
+  // Size 0 if the column has weight 0, so that it counts nothing at an infinite gap either.
+  FRL_HD Gap gap_of(const Item& more, const Item& less, double column_weight) const {
+    const double size = column_weight != 0 ? margin_ - (more.score - less.score) : 0;
     const double side = less.reach - more.score;
     return {size, side == 0 ? size : side};
   }

@@ -3,6 +3,10 @@
 // The machine of the host harness: runs the threads of a block, or of all blocks of a cooperative
 // launch, as fibers, in an order drawn from a seed, and knows the rules of barriers and warp-wide
 // operations. Breaking one ends the launch with an Error that names the kernel's line.
+//
+// Half of the seeds draw the next thread among all that can go on, which keeps warps close
+// together. The other half mostly go on with whoever came last, so that a warp runs until a barrier
+// stops it while others have not begun: what nobody waited for is then not there yet.
 #pragma once
 
 #include <algorithm>
@@ -75,6 +79,7 @@ class Machine {
   void launch(Dim3 grid, Dim3 block, std::size_t dynamic_bytes, std::uint64_t seed, bool together,
               std::function<void()> kernel) {
     random_.seed(seed);
+    runs_ahead_ = random_() % 2 != 0;
     grid_ = grid;
     block_ = block;
     together_ = together;
@@ -348,6 +353,7 @@ class Machine {
       threads_[t].fiber.prepare(&Machine::enter);
       ready_.push_back(t);
     }
+    if (runs_ahead_) shuffle_warps();
     for (Poisonable* memory : poisonables_) memory->poison(static_cast<int>(blocks_.size()));
     error_.clear();
     ++blocks_run_;
@@ -361,15 +367,45 @@ class Machine {
         event();
         continue;
       }
-      std::swap(ready_[random_() % ready_.size()], ready_.back());
-      current_ = ready_.back();
-      ready_.pop_back();
+      current_ = take_ready();
       Fiber::switch_to(main_, threads_[current_].fiber);
     }
     int exited = 0;
     for (const Block& block : blocks_) exited += block.num_exited;
     if (error_.empty() && exited < all_threads) error_ = describe_deadlock(all_threads);
     if (!error_.empty()) throw Error(error_);
+  }
+
+  // Whose threads come last, any warp's.
+  void shuffle_warps() {
+    std::vector<int> warps((ready_.size() + kWarpSize - 1) / kWarpSize);
+    std::iota(warps.begin(), warps.end(), 0);
+    std::shuffle(warps.begin(), warps.end(), random_);
+    const int all = static_cast<int>(ready_.size());
+    ready_.clear();
+    for (const int warp : warps) {
+      for (int t = warp * kWarpSize; t < std::min(all, (warp + 1) * kWarpSize); ++t) {
+        ready_.push_back(t);
+      }
+    }
+  }
+
+  // Who goes on.
+  int take_ready() {
+    if (runs_ahead_ && random_() % 64 != 0) {
+      const int last = ready_.back();
+      ready_.pop_back();
+      return last;
+    }
+    const auto next = ready_.begin() + static_cast<std::ptrdiff_t>(random_() % ready_.size());
+    const int drawn = *next;
+    if (runs_ahead_) {
+      ready_.erase(next);  // those who came last stay so
+    } else {
+      std::swap(*next, ready_.back());
+      ready_.pop_back();
+    }
+    return drawn;
   }
 
   std::string describe_deadlock(int all_threads) const {
@@ -384,6 +420,7 @@ class Machine {
   }
 
   std::mt19937_64 random_;
+  bool runs_ahead_ = false;
   Dim3 grid_, block_;
   bool together_ = false;
   std::function<void()> kernel_;

@@ -227,6 +227,22 @@ __global__ void depends_on_the_schedule() {
   atomicExch(&counter, static_cast<unsigned long long>(threadIdx.x));
 }
 
+// Leaves the most steps that one warp was ahead of the other.
+__global__ void lets_warps_run_ahead() {
+  static int steps[kBlocks][kThreads / 32];
+  int* const own = steps[blockIdx.x];
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  own[warp] = 0;
+  __syncthreads();
+  for (int step = 1; step <= 20; ++step) {
+    __syncwarp();
+    if (threadIdx.x % 32 != 0) continue;
+    own[warp] = step;
+    const int ahead = step - own[1 - warp];
+    if (ahead > 0) atomicMax(&counter, static_cast<unsigned long long>(ahead));
+  }
+}
+
 const std::map<std::string, void (*)()> kernels = {
 #define KERNEL(name) {#name, name}
     KERNEL(reverses_through_shared),
@@ -255,6 +271,7 @@ const std::map<std::string, void (*)()> kernels = {
     KERNEL(shares_across_grid_barrier_dropped),
     KERNEL(waits_for_others_alone),
     KERNEL(depends_on_the_schedule),
+    KERNEL(lets_warps_run_ahead),
 #undef KERNEL
 };
 

@@ -226,14 +226,14 @@ MUTANTS = [
     Mutant(
         "moments stay where they are",
         "lists/score_moments.cuh",
-        "advance_moments(before, distance(earlier.score, later.score));",
+        "before.advance(distance(earlier.score, later.score));",
         "",
     ),
     Mutant(
         "an infinite distance from nothing",
-        "lists/score_moments.cuh",
-        "if (moments.count != 0 || moments.first != 0) moments.advance(distance);",
-        "moments.advance(distance);",
+        "../losses/gap_moments.h",
+        "if (!(count > 0 && distance > 0)) return;",
+        "if (!(distance > 0)) return;",
     ),
     # Numbers that are none.
     Mutant(

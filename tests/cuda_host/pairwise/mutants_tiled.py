@@ -194,8 +194,8 @@ MUTANTS = [
     Mutant(
         "gap of the wrong side",
         "pairwise/terms.cuh",
-        "const Gap gap = gap_of(row, column);",
-        "const Gap gap = gap_of(column, row);",
+        "const Gap gap = gap_of(row, column, column.weight_as_less);",
+        "const Gap gap = gap_of(column, row, column.weight_as_less);",
     ),
     # Numbers that are none.
     Mutant(
@@ -231,8 +231,8 @@ MUTANTS = [
     Mutant(
         "a margin is added to a score",
         "pairwise/terms.cuh",
-        "const double size = margin_ - (more.score - less.score);",
-        "const double size = (less.score + margin_) - more.score;",
+        "? margin_ - (more.score - less.score) : 0;",
+        "? (less.score + margin_) - more.score : 0;",
     ),
     Mutant(
         "a weight below 0 is one",
@@ -279,7 +279,31 @@ MUTANTS = [
     Mutant(
         "a warp's lists have one unit",
         "lists/weight_units.cuh",
-        "if (exponent != 0 && (!is_one || lane_index() == 0)) {",
-        "if (exponent != 0 && lane_index() == 0) {",
+        "if (value != 0 && (!is_one || lane_index() == 0)) {",
+        "if (value != 0 && lane_index() == 0) {",
+    ),
+    Mutant(
+        "a unit of the largest weight alone",
+        "lists/weight_units.cuh",
+        "if (!all_pairs && ordered_label(other) == ordered_label(slot)) return 0;",
+        "",
+    ),
+    Mutant(
+        "a unit of weights that no pair prefers",
+        "lists/weight_units.cuh",
+        "all_pairs || ordered_label(slot) > ~leader",
+        "all_pairs || ordered_label(slot) >= ~leader",
+    ),
+    Mutant(
+        "an infinite gap to what weighs nothing",
+        "pairwise/terms.cuh",
+        "column_weight != 0 ? margin_ - (more.score - less.score) : 0",
+        "margin_ - (more.score - less.score)",
+    ),
+    Mutant(
+        "an infinite gap of what weighs nothing",
+        "pairwise/terms.cuh",
+        "sum == 0 ? 0 : weighted(weight, sum)",
+        "sum == 0 ? 0 : weight * sum",
     ),
 ]

@@ -7,6 +7,7 @@ whose products leave the range of fp32.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ import torch
 from cuda_host.host_cases import every_loss, forward, sanitize
 from support.batches import Batch, evaluate, flat, one_list
 from support.cases import LOSSES
+from support.oracle.pairwise import exact
+from support.tolerance import check, grad_floor, loss_floor
 
 SIZES = (5, 150, 3, 70)
 INF, NAN = math.inf, math.nan
@@ -83,12 +86,38 @@ def test_weights_that_sum_to_zero(loss: str, reduction: str, on_every_kernel) ->
 
 @every_loss
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize(("score", "label"), [(INF, 0), (-INF, 1)])
+@pytest.mark.parametrize("weightless", [0, 1])
 def test_pairs_that_weigh_nothing_at_an_infinite_gap(
-    loss: str, reduction: str, on_every_kernel
+    loss: str, reduction: str, score: float, label: int, weightless: int, on_every_kernel
 ) -> None:
-    weights = torch.tensor([0.0, 1.0])
-    batch = Batch(torch.tensor([0.0, INF]), torch.tensor([1, 0]), (2,), weights)
-    assert evaluate(LOSSES[loss], one_list(batch), reduction=reduction).loss == 0
+    weights = torch.ones(2)
+    weights[weightless] = 0
+    batch = Batch(torch.tensor([0.0, score]), torch.tensor([1 - label, label]), (2,), weights)
+    got = evaluate(LOSSES[loss], one_list(batch), reduction=reduction)
+    assert got.loss == 0 and (got.grad == 0).all()
+
+
+@sanitize
+@every_loss
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@pytest.mark.parametrize("n", [3, 40, 300])
+def test_items_that_weigh_nothing_at_infinite_gaps(
+    loss: str, weighting: str, n: int, on_every_kernel
+) -> None:
+    """They are as good as absent. Nothing is rounded: scores are quarters."""
+    generator = torch.Generator().manual_seed(6)
+    scores = torch.randint(-8, 9, (n,), generator=generator) / 4
+    batch = Batch(scores, torch.arange(n) % 3, (n,), torch.ones(n))
+    ends = [(INF, 0.0), (-INF, 2.0)] if weighting == "product" else [(-INF, 2.0)]
+    items = Batch(*torch.tensor(ends).T, (len(ends),), torch.zeros(len(ends)))
+    joined = replace(Batch.join([batch, items]), sizes=(n + len(ends),))
+    (absent, grad, slope), (present, longer, same_slope) = (
+        with_margins(loss, [1.0], one, reduction="sum", weighting=weighting)
+        for one in (batch, joined)
+    )
+    assert torch.equal(present, absent) and torch.equal(same_slope, slope)
+    assert torch.equal(longer[:n], grad) and (longer[n:] == 0).all()
 
 
 @every_loss
@@ -111,6 +140,16 @@ def test_lists_whose_weights_overflow_together(on_every_kernel) -> None:
     assert got.loss.isnan() and got.grad.isnan().all()
 
 
+@every_loss
+def test_means_of_lists_whose_weights_overflow_together(loss: str, on_every_kernel) -> None:
+    """A mean of lists needs no sum of them. Nothing rounds."""
+    weights = torch.full((8,), 2.0**511, dtype=torch.float64)
+    batch = Batch(torch.zeros(8).double(), torch.tensor([1, 0] * 4), (2,) * 4, weights)
+    got = evaluate(LOSSES[loss], flat(batch), reduction="list_mean")
+    slope = 1 if loss == "hinge" else 2
+    assert got.loss == 1 and got.grad.tolist() == [-slope / 4, slope / 4] * 4
+
+
 @sanitize
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e30])
 @pytest.mark.parametrize("weighting", ["product", "preferred"])
@@ -127,6 +166,30 @@ def test_a_mean_has_no_scale(
     got = evaluate(LOSSES[loss], flat(batch), **options)
     assert torch.equal(got.loss, wanted.loss)
     assert torch.equal(got.grad, wanted.grad)
+
+
+@sanitize
+@pytest.mark.parametrize("heavy", [1e19, 3e-45, 3e38])
+@pytest.mark.parametrize("light", [1e-19, 1e-38, 3e38])
+@pytest.mark.parametrize("weighting", ["product", "preferred"])
+@pytest.mark.parametrize("reduction", ["mean", "list_mean"])
+@every_loss
+def test_one_weight_of_another_size(
+    heavy: float, light: float, weighting: str, reduction: str, loss: str, on_every_kernel
+) -> None:
+    """The heaviest item is in pairs with light ones alone, or is preferred in none."""
+    label = 2 if weighting == "product" else 0
+    batch = batch_of(weighted=True)
+    batch.weights.mul_(light / 2)
+    for index in range(len(SIZES)):
+        level = torch.nonzero(of_list(batch.labels, index) == label)[0]
+        of_list(batch.weights, index)[level] = heavy
+    for one in (batch, *batch.lists()):
+        options = {"weighting": weighting, "reduction": reduction}
+        got = evaluate(LOSSES[loss], flat(one), **options)
+        wanted = exact(one, loss, **options)
+        check("loss", got.loss, wanted.loss, loss_floor(wanted, torch.float32))
+        check("grad", got.grad, wanted.grad, grad_floor(wanted, torch.float32))
 
 
 @sanitize

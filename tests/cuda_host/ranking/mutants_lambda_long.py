@@ -162,6 +162,18 @@ MUTANTS = [
         "poison_long_lists(params);",
     ),
     Mutant(
+        "broken offsets leave statistics",
+        "lists/reduce.cuh",
+        "if (broken) poison_statistics(args, list);",
+        "",
+    ),
+    Mutant(
+        "broken offsets leave statistics of short lists",
+        "lists/results.cuh",
+        "poison_statistics(args, list);",
+        "",
+    ),
+    Mutant(
         "rows of the rest meet everything",
         "lambda/long_table.cuh",
         "Lists::clamp(begin + kPairRows, 0, size)}, {0, top}, 0};",
@@ -183,8 +195,8 @@ MUTANTS = [
     Mutant(
         "the loss counts twice",
         "lambda/long_pairs.cuh",
-        "sums.gradient += weight * (column.more_weight * row.less_weight) * term.slope;",
-        "sums.gradient += weight * (column.more_weight * row.less_weight) * term.slope;\n"
+        "sums.gradient += weighted(weight * (column.more_weight * row.less_weight), term.slope);",
+        "sums.gradient += weighted(weight * (column.more_weight * row.less_weight), term.slope);\n"
         "      sums.pairs.value += weight * term.value;",
     ),
     Mutant(
@@ -204,6 +216,18 @@ MUTANTS = [
         "lambda/long_pairs.cuh",
         "args_.score_normalization &&\n",
         "args_.score_normalization ||\n",
+    ),
+    Mutant(
+        "an infinite value that weighs nothing in a long list",
+        "lambda/long_pairs.cuh",
+        "weighted(own, term.value)",
+        "own * term.value",
+    ),
+    Mutant(
+        "an infinite slope that weighs nothing",
+        "lambda/long_pairs.cuh",
+        "weighted(own, term.slope)",
+        "own * term.slope",
     ),
     # The end.
     Mutant(

@@ -83,6 +83,24 @@ MUTANTS = [
         "infinite ? kInfinity<double> : sum.value.total()",
         "sum.value.total()",
     ),
+    Mutant(
+        "infinite losses of pairs that weigh nothing",
+        "lambda/scan.cuh",
+        "if (items_.less_weights[position] != 0 && r < list.top) {",
+        "if (r < list.top) {",
+    ),
+    Mutant(
+        "infinite losses of relevant items that weigh nothing",
+        "lambda/scan.cuh",
+        "if (items_.more_weights[position] != 0) {",
+        "if (true) {",
+    ),
+    Mutant(
+        "infinite losses of equal gains",
+        "lambda/scan.cuh",
+        "if (items_.gains != nullptr) return ordered_key(items_.gains[position]);",
+        "",
+    ),
     # Counts.
     Mutant(
         "ties are in the right order",

@@ -156,6 +156,12 @@ MUTANTS = [
         "factor * args.slope_scale() / unit);",
         "factor * args.slope_scale());",
     ),
+    Mutant(
+        "an infinite value that weighs nothing",
+        "lambda/short_pairs.cuh",
+        "weighted(lambda, term.value)",
+        "lambda * term.value",
+    ),
     # Arithmetic in fp32.
     Mutant(
         "the argument's rest is forgotten",

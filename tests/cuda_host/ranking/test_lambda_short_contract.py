@@ -118,8 +118,9 @@ def test_invalid_offsets(offsets: list[int], reduction: str, lambda_host) -> Non
     scores = torch.randn(100, generator=generator_for("offsets"))
     call = one_list(Batch(scores, torch.arange(100) % 4, (100,)))
     call.options["offsets"] = torch.tensor(offsets)
-    loss, _, scale, _ = lambda_host.lambda_forward(*arguments(call, reduction=reduction))
+    loss, _, scale, statistics = lambda_host.lambda_forward(*arguments(call, reduction=reduction))
     assert loss.isnan().all() and scale.isnan().all()
+    assert (statistics[:, 0] == 0).all() and statistics[:, 1:].isnan().all()
 
 
 # ---- Statistics ----------------------------------------------------------------------------------

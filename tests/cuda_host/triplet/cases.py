@@ -98,9 +98,10 @@ def solve(ops, batch: Batch, mining: str, **options) -> Result:
     pairs = (*batch, None, margin, soft, mining, distance, boundary)
     reduction = options.get("reduction", "mean")
     forward = ops.batch_triplet_forward(*pairs, reduction, False, True)
-    grads = ops.batch_triplet_backward(upstream(forward[0]), *pairs, *forward[1:6])
+    grad_loss = options.get("upstream_of", upstream)(forward[0])
+    grads = ops.batch_triplet_backward(grad_loss, *pairs, *forward[1:6])
     slope, anchor_scale = forward[4:6]
-    return Result(*forward[:4], *grads, (upstream(forward[0]) * anchor_scale * slope).sum())
+    return Result(*forward[:4], *grads, (grad_loss * anchor_scale * slope).sum())
 
 
 def upstream(loss: Tensor) -> Tensor:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from cuda_host.mutant import Mutant
 
 MUTANTS = [
+    Mutant(
+        "an upstream gradient of 0 hides NaN",
+        "triplet/sweep/weights.cuh",
+        "slope == 0 ? 0.0 : upstream * slope;",
+        "slope == 0 || upstream == 0 ? 0.0 : upstream * slope;",
+    ),
     # Tiles.
     Mutant(
         "rows of the wrong cell", "triplet/batch_hard/mma_tile.cuh", "chunk + lane / 16)", "chunk)"

@@ -214,6 +214,23 @@ def test_nan_and_infinity(mining: str, host) -> None:
     assert torch.equal(result.negative, wanted.negative)
 
 
+@every_mining
+@pytest.mark.parametrize("refs", [None, 70])
+@pytest.mark.parametrize("margin", [0.5, "soft"])
+def test_nan_slopes_outlive_an_upstream_gradient_of_0(
+    mining: str, refs: int | None, margin: float | str, host
+) -> None:
+    batch = batch_of(30, 4, 5, refs=refs).to(torch.float32)
+    batch.embeddings[7] = math.nan
+    options = {"reduction": "none", "margin": margin}
+    ones = solve(host.ops, batch, mining, **options, upstream_of=torch.ones_like)
+    zeros = solve(host.ops, batch, mining, **options, upstream_of=torch.zeros_like)
+    for one, zero in zip(ones[4:], zeros[4:], strict=True):
+        assert torch.equal(one.isnan(), zero.isnan())
+        assert not zero.nan_to_num().count_nonzero()
+    assert zeros[4][7].isnan().all()
+
+
 def test_nan_of_one_row_is_everybodys_hardest_negative(host) -> None:
     """Everybody meets its NaN all the same."""
     batch = Batch(torch.randn(6, 3), torch.tensor([0, 0, 1, 1, 2, 2]))

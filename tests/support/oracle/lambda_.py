@@ -125,19 +125,28 @@ def lambda_by_loops(
             numbers = abs(scores[i]) + abs(scores[j])
             numbers *= o.sigma if o.pair_loss == "logistic" else 1
             numbers += 4 if o.pair_loss == "logistic" else abs(o.margin)
-            sums.total += scale * factor * value
-            sums.grad[i] -= scale * factor * slope
-            sums.grad[j] += scale * factor * slope
-            slopes += scale * factor * slope
+            moved = times(scale * factor, slope)
+            sums.total += times(scale * factor, value)
+            sums.grad[i] -= moved
+            sums.grad[j] += moved
+            slopes += moved
             bound, term = abs(scale) * size, abs(scale * factor) * reach
             steep = 2.0 if o.pair_loss == "squared_hinge" else 0.0
-            sums.total_bound += bound * (4 * value + slope * numbers)
-            sums.total_terms += term * value
-            slope_terms += term * slope
+            sums.total_bound += times(bound, 4 * value + slope * numbers)
+            sums.total_terms += times(term, value)
+            slope_terms += times(term, slope)
             for item in (i, j):
-                sums.grad_bound[item] += bound * (slope * (4 + numbers) + steep * numbers)
-                sums.grad_terms[item] += term * slope
+                sums.grad_bound[item] += times(bound, slope * (4 + numbers) + steep * numbers)
+                sums.grad_terms[item] += times(term, slope)
     return normalise(sums, slopes, slope_terms, o)
+
+
+def times(weight, term):
+    """What a term counts: nothing without weight, even if it is infinite. Of numbers or arrays."""
+    if np.ndim(weight) == 0:
+        return weight * term if weight != 0 else 0.0
+    with np.errstate(invalid="ignore"):
+        return np.where(weight != 0, weight * term, 0.0)
 
 
 def pair_term(gap: float, o: Pairs) -> tuple[float, float, float]:
@@ -231,16 +240,16 @@ def lambda_by_rows(
         weighted = scale * factor
         bound, term = abs(scale) * size, abs(weighted) * reach
         steep = 2.0 if o.pair_loss == "squared_hinge" else 0.0
-        item_bound = bound * (slope * (4 + numbers) + steep * numbers)
-        totals[i], slopes[i] = (weighted * value).sum(), (weighted * slope).sum()
-        total_bounds[i] = (bound * (4 * value + slope * numbers)).sum()
-        total_terms[i], slope_terms[i] = (term * value).sum(), (term * slope).sum()
+        item_bound = times(bound, slope * (4 + numbers) + steep * numbers)
+        totals[i], slopes[i] = times(weighted, value).sum(), times(weighted, slope).sum()
+        total_bounds[i] = times(bound, 4 * value + slope * numbers).sum()
+        total_terms[i], slope_terms[i] = times(term, value).sum(), times(term, slope).sum()
         grad[i] -= slopes[i]
         grad_bound[i] += item_bound.sum()
         grad_terms[i] += slope_terms[i]
-        grad[j] += weighted * slope
+        grad[j] += times(weighted, slope)
         grad_bound[j] += item_bound
-        grad_terms[j] += term * slope
+        grad_terms[j] += times(term, slope)
     sums = ListSums(
         totals.sum(),
         pairs.sum(),

@@ -111,11 +111,14 @@ def approx_ndcg(
     others = np.arange(n)
     for i in range(n):
         j = others[others != i]
-        soft, steep, reach = sigmoid_of((s[j] - s[i]) / temperature)
+        z = (s[j] - s[i]) / temperature
+        soft, steep, _ = sigmoid_of(z)
         soft_rank[i] = 1 + math.fsum(soft)
-        rank_terms[i] = (soft * reach).sum()
+        # An exponential that is off by e (2 + |z|) moves a sigmoid by that times its slope, which
+        # is 0 for scores that are far apart.
+        rank_terms[i] = (2 * soft + steep * abs(z)).sum()
         # Two scores are subtracted first: however large they are, what rounds is their difference.
-        rank_bound[i] = 1 + (4 * soft + steep * 2 * (reach - 2)).sum()
+        rank_bound[i] = 1 + (4 * soft + steep * 2 * abs(z)).sum()
     log = np.log(1 + soft_rank)
     value = -w * g * math.log(2) / log
     c = w * g * math.log(2) / ((1 + soft_rank) * log**2)

@@ -53,6 +53,8 @@ def by_loops(
             gap, reach = m - (s[i] - s[j]), s[j] + m
             if gap != gap:
                 return poisoned(n)
+            if weight == 0:
+                continue
             side = gap if s[i] == reach else reach - s[i]
             if side < 0:
                 continue
@@ -104,7 +106,7 @@ def by_rows(
         reach = scores[lower] + margin
         with np.errstate(invalid="ignore"):
             side = np.where(scores[i] == reach, gap, reach - scores[i])
-        near = side >= 0
+        near = (side >= 0) & (weight != 0)
         lower, gap, weight, side = lower[near], gap[near], weight[near], side[near]
         above = np.maximum(gap, 0.0)
         size = abs(scores[i]) + abs(scores[lower]) + abs(margin)

@@ -30,9 +30,10 @@ struct WeightsParams {
     const Distance kind = sweep.state.ordered.batch.distance;
     return kind == Distance::kCosine ? 1 : gradient_factor(kind, distance);
   }
-  // 0 if grad_output is 0, even if the slope is NaN or infinite.
+  // A slope of NaN stays NaN if grad_output is 0, as in a product.
   __device__ __forceinline__ double weight(double upstream, double slope, double distance) const {
-    return upstream == 0 || slope == 0 ? 0.0 : upstream * slope * factor(distance);
+    const double weight = slope == 0 ? 0.0 : upstream * slope;
+    return weight == 0 ? 0.0 : weight * factor(distance);
   }
 };
 
@@ -91,8 +92,7 @@ __device__ __forceinline__ double negative_weight(const WeightsParams& params, i
   const SweepState& state = params.sweep.state;
   const TripletTerm term = state.term.term();
   const int32_t count = state.count(anchor);
-  const double upstream = count > 0 ? params.upstream(anchor) : 0;
-  if (upstream == 0) return 0;
+  if (count == 0) return 0;
   const double* const thresholds = state.thresholds + state.first(anchor);
   const double last = thresholds[count - 1];
   double slope = 0;
@@ -106,7 +106,7 @@ __device__ __forceinline__ double negative_weight(const WeightsParams& params, i
     slope =
         static_cast<double>(count - above) + term.boundary * static_cast<double>(above - reached);
   }
-  return -params.weight(upstream, slope, v);
+  return -params.weight(params.upstream(anchor), slope, v);
 }
 
 }  // namespace fused_rankloss::cuda::triplet

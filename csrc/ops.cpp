@@ -1,92 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Every op of the library, and nothing else: the native table of contents. STABLE_TORCH_LIBRARY is
-// TORCH_LIBRARY of the LibTorch Stable ABI. Kernels register themselves at the end of
-// cpu/<stem>.cpp and cuda/<stem>.cu; shape functions are in fused_rankloss/ops.py.
+// Declares the ops; bind/schemas.h says what each is. STABLE_TORCH_LIBRARY is TORCH_LIBRARY of the
+// LibTorch Stable ABI. Kernels register themselves at the end of cpu/<stem>.cpp and
+// cuda/<stem>.cu.
 #include <torch/csrc/stable/library.h>
 
+#include "bind/schemas.h"
+
 STABLE_TORCH_LIBRARY(fused_rankloss, m) {
-  // Losses that are sums over the pairs of a list with label_i > label_j. Returns
-  //   loss          [K?] or [K?, B] with reduction "none"; fp32, or fp64 for fp64 scores
-  //   raw_grad      [K, *scores], d list_sum / d score: pair counts (int) where the gradient is
-  //   one,
-  //                 else fp32 or fp64; [0] without needs_grad
-  //   list_scale    [B] fp64, d loss / d list_sum; NaN for a list that holds NaN
-  //   margin_slope  [K, B] fp64, d list_sum / d margin
-  // K is the number of margins: 1 for the float `margin`, which `margins` overrides.
-  m.def(
-      "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
-      "float boundary_grad, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)");
-
-  // Pair losses times lambda weights (losses/lambda_weights.h), RankNet with scheme "none". Returns
-  //   loss        [], or [B] with reduction "none"; fp32, or fp64 for fp64 scores
-  //   raw_grad    [1, *scores], d list_sum / d score as the loss; [0] without needs_grad
-  //   list_scale  [B] fp64, d loss / d list_sum; NaN for a list that holds NaN
-  //   statistics  [B, 3] fp64: pairs, correctly ordered ones, NDCG@k; [0, 3] if not needed
-  m.def(
-      "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
-      "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
-      "bool score_normalization, bool list_normalization, str weighting, str reduction, "
-      "bool needs_grad, bool needs_statistics) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor statistics)");
-
-  // Losses of whole lists: "listnet", "list_mle", "approx_ndcg". Results as above.
-  m.def(
-      "listwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, "
-      "Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? position_weights, str loss, "
-      "str positions, float temperature, str gain, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale)");
-
-  // The backward pass of every loss over lists:
-  //   grad_scores[t] = list_scale[b] * sum_k grad_loss[k, b] * raw_grad[k, t], 0 in padding
-  m.def(
-      "lists_backward(Tensor grad_loss, Tensor raw_grad, Tensor list_scale, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, ScalarType dtype) -> Tensor");
-
-  // Explicit triplets [R, D]. `margin_tensor` ([], fp64) overrides `margin`; `soft` is the softplus
-  // of the gap instead of its hinge. Returns
-  //   loss       [], or [R] with reduction "none"; fp32, or fp64 for fp64 rows
-  //   distances  [2, R] fp64: (a, p), (a, n); with swap [3, R]: also (p, n)
-  //   slope      [R] fp64, d loss / d gap
-  m.def(
-      "triplet_forward(Tensor anchor, Tensor positive, Tensor negative, Tensor? margin_tensor, "
-      "float margin, bool soft, str distance, float p, float eps, bool swap, float boundary_grad, "
-      "str reduction) -> (Tensor loss, Tensor distances, Tensor slope)");
-
-  // The gradients of anchor, positive and negative.
-  m.def(
-      "triplet_backward(Tensor grad_loss, Tensor anchor, Tensor positive, Tensor negative, "
-      "Tensor distances, Tensor slope, str distance, float p, float eps, bool swap) "
-      "-> (Tensor, Tensor, Tensor)");
-
-  // Triplets by label: anchors are the embeddings [N, D]; positives and negatives the references
-  // [M, D] or, without any, the other embeddings. `mining` is "hard", "semi_hard" or "all". Returns
-  //   loss                [], or [N] with reduction "none"; fp32, or fp64 for fp64 embeddings
-  //   positive, negative  [N] int64, of each anchor's greatest term; -1 for one without a triplet
-  //   distances           [2, N] fp64, to these two; NaN for an anchor without a triplet
-  //   slope               [N] fp64, d anchor_sum / d margin
-  //   anchor_scale        [] fp64, d loss / d anchor_sum
-  //   grad, grad_ref      [N, D], [M, D]: d loss / d embeddings and references as the loss; [0]
-  //                       without needs_grad. Mining "semi_hard" and "all" on the CPU only, where
-  //                       they cost less than batch_triplet_backward; not with reduction "none"
-  // Without needs_mined, the picks may be -1 and the distances NaN for every anchor, where to find
-  // them is work of its own.
-  m.def(
-      "batch_triplet_forward(Tensor embeddings, Tensor labels, Tensor? ref_embeddings, "
-      "Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, str mining, "
-      "str distance, float boundary_grad, str reduction, bool needs_grad, bool needs_mined) "
-      "-> (Tensor loss, Tensor positive, Tensor negative, Tensor distances, Tensor slope, "
-      "Tensor anchor_scale, Tensor grad, Tensor grad_ref)");
-
-  // The gradients of the embeddings and the references; without references both sides are in the
-  // first, and the second is [0].
-  m.def(
-      "batch_triplet_backward(Tensor grad_loss, Tensor embeddings, Tensor labels, "
-      "Tensor? ref_embeddings, Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, "
-      "str mining, str distance, float boundary_grad, Tensor positive, Tensor negative, "
-      "Tensor distances, Tensor slope, Tensor anchor_scale) "
-      "-> (Tensor grad_embeddings, Tensor grad_ref)");
+  using namespace fused_rankloss;
+  m.def(kPairwiseForward);
+  m.def(kLambdaForward);
+  m.def(kListwiseForward);
+  m.def(kListsBackward);
+  m.def(kTripletForward);
+  m.def(kTripletBackward);
+  m.def(kBatchTripletForward);
+  m.def(kBatchTripletBackward);
 }

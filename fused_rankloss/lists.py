@@ -70,6 +70,14 @@ def _check_layout(name: str, what: str, tensor: Tensor) -> None:
         )
 
 
+def check_same_device(name: str, what: str, tensor: Tensor, like: str, model: Tensor) -> None:
+    """``model`` is the argument called ``like``."""
+    if tensor.device != model.device:
+        raise ValueError(
+            f"{name}: expected {what} on {model.device} (as {like}), got {tensor.device}"
+        )
+
+
 def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
     """A tensor that goes item by item with the scores."""
     if not isinstance(tensor, Tensor):
@@ -84,10 +92,7 @@ def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Te
             f"{name}: expected {what} of shape {list(scores.shape)} (as scores), "
             f"got {list(tensor.shape)}{hint}"
         )
-    if tensor.device != scores.device:
-        raise ValueError(
-            f"{name}: expected {what} on {scores.device} (as scores), got {tensor.device}"
-        )
+    check_same_device(name, what, tensor, "scores", scores)
     return tensor
 
 
@@ -97,10 +102,7 @@ def _check_index(name: str, what: str, tensor: object, scores: Tensor) -> Tensor
             f"{name}: expected {what} to be a tensor of int32 or int64, got {describe(tensor)}"
         )
     _check_layout(name, what, tensor)
-    if tensor.device != scores.device:
-        raise ValueError(
-            f"{name}: expected {what} on {scores.device} (as scores), got {tensor.device}"
-        )
+    check_same_device(name, what, tensor, "scores", scores)
     return tensor
 
 
@@ -224,14 +226,14 @@ def parse(
         TypeError: an argument is no tensor or has a dtype that it cannot have.
         ValueError: shapes, devices or the combination of arguments do not fit.
     """
-    lists = Lists(_check_scores(name, scores), labels, weights, mask, lengths, offsets, gains)
-    if lists.scores.is_nested:
-        lists = _from_nested(name, lists)
+    scores = _check_scores(name, scores)
+    if scores.is_nested:
+        lists = Lists(scores, labels, weights, mask, lengths, offsets, gains)
+        scores, labels, weights, mask, lengths, offsets, gains = _from_nested(name, lists)
     else:
-        _check_layout(name, "scores", lists.scores)
-    if isinstance(lists.labels, Tensor) and lists.labels.is_nested:
+        _check_layout(name, "scores", scores)
+    if isinstance(labels, Tensor) and labels.is_nested:
         raise ValueError(f"{name}: expected labels as scores are, got nested labels")
-    scores, labels, weights, mask, lengths, offsets, gains = lists
 
     dim = scores.dim()
     if offsets is not None:

@@ -1,8 +1,17 @@
-"""The checked options of the losses over lists, in the order in which the ops take them."""
+"""The checked options of each family, in the order in which its ops take them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+
+class PairwiseOptions(NamedTuple):
+    """``margin`` counts where there is no tensor of margins."""
+
+    margin: float
+    loss: str
+    weighting: str
+    boundary_grad: float
 
 
 class LambdaOptions(NamedTuple):
@@ -27,3 +36,23 @@ class ListwiseOptions(NamedTuple):
     positions: str = "none"
     temperature: float = 1.0
     gain: str = "exponential"
+
+
+class TripletOptions(NamedTuple):
+    """``margin`` counts where there is no margin tensor and the loss is not ``soft``."""
+
+    margin: float
+    soft: bool
+    distance: str
+    p: float
+    eps: float
+    swap: bool
+    boundary_grad: float
+
+
+class BatchOptions(NamedTuple):
+    margin: float
+    soft: bool
+    mining: str
+    distance: str
+    boundary_grad: float

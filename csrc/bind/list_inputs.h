@@ -4,9 +4,19 @@
 #pragma once
 
 #include "args/list_inputs.h"
+#include "bind/choice.h"
 #include "bind/torch.h"
+#include "common/reduction.h"
 
 namespace fused_rankloss {
+
+inline constexpr Named<Reduction> kReductions[] = {{"mean", Reduction::kMean},
+                                                   {"sum", Reduction::kSum},
+                                                   {"none", Reduction::kNone},
+                                                   {"list_mean", Reduction::kListMean},
+                                                   {"batch_mean", Reduction::kBatchMean}};
+// Whether pairs weigh as their more relevant item does.
+inline constexpr Named<bool> kWeightings[] = {{"product", false}, {"preferred", true}};
 
 class ListInputTensors {
  public:
@@ -22,7 +32,7 @@ class ListInputTensors {
         labels_(contiguous_of(labels)) {
     inputs.lists = lists.view;
     inputs.scores = scores_.const_data_ptr();
-    inputs.score_type = score_type();
+    inputs.score_type = score_type(scores_dtype, this->op, "scores");
     check_companion("labels", labels);
     inputs.label_type = label_type(labels.scalar_type(), this->op);
     inputs.labels = labels_.const_data_ptr();
@@ -62,29 +72,7 @@ class ListInputTensors {
     return contiguous_of(tensor);
   }
 
-  bool parse_weighting(std::string_view weighting) const {
-    check(weighting == "product" || weighting == "preferred", op,
-          ": expected weighting 'product' or 'preferred', got '", weighting, "'");
-    return weighting == "preferred";
-  }
-
  private:
-  ScoreType score_type() const {
-    switch (scores_dtype) {
-      case ScalarType::Half:
-        return ScoreType::kHalf;
-      case ScalarType::BFloat16:
-        return ScoreType::kBFloat16;
-      case ScalarType::Float:
-        return ScoreType::kFloat;
-      case ScalarType::Double:
-        return ScoreType::kDouble;
-      default:
-        check(false, op, ": expected scores of dtype float16, bfloat16, float32 or float64");
-        return {};
-    }
-  }
-
   Tensor scores_;
   Tensor labels_;
   OptionalTensor weights_;

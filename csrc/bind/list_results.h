@@ -10,6 +10,9 @@
 
 namespace fused_rankloss {
 
+inline constexpr Named<Gain> kGains[] = {{"exponential", Gain::kExponential},
+                                         {"linear", Gain::kLinear}};
+
 struct ListResults {
   ListResults(const ListInputTensors& inputs, const Tensor& scores, Reduction reduction,
               bool needs_grad)
@@ -34,11 +37,5 @@ struct ListResults {
     return shape;
   }
 };
-
-inline Gain parse_gain(std::string_view name, std::string_view op) {
-  if (name == "exponential") return Gain::kExponential;
-  check(name == "linear", op, ": expected gain 'exponential' or 'linear', got '", name, "'");
-  return Gain::kLinear;
-}
 
 }  // namespace fused_rankloss

@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "args/lists_backward.h"
-#include "bind/torch.h"
+#include "bind/op.h"
+#include "bind/schemas.h"
 
 namespace fused_rankloss {
 
 class ListsBackwardCall {
  public:
+  static constexpr std::string_view kSchema = kListsBackward;
+
   ListsBackwardCall(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
                     const OptionalTensor& mask, const OptionalTensor& lengths,
                     const OptionalTensor& offsets, ScalarType dtype)
@@ -60,6 +63,8 @@ class ListsBackwardCall {
   static constexpr const char* kOp = "lists_backward";
   ListsBackwardArgs args;
   OptionalTensor grad_scores;
+
+  const Tensor& results() const { return *grad_scores; }
 
  private:
   static bool is_double(const Tensor& tensor, const char* name) {

@@ -9,12 +9,16 @@
 
 #include "args/pairwise.h"
 #include "bind/list_inputs.h"
+#include "bind/op.h"
+#include "bind/schemas.h"
 #include "losses/pair_losses.h"
 
 namespace fused_rankloss {
 
 class PairwiseCall {
  public:
+  static constexpr std::string_view kSchema = kPairwiseForward;
+
   PairwiseCall(const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
                const OptionalTensor& mask, const OptionalTensor& lengths,
                const OptionalTensor& offsets, const OptionalTensor& margins, double margin,
@@ -27,11 +31,11 @@ class PairwiseCall {
         scores_dtype(inputs.scores_dtype) {
     static_cast<ListInputs&>(args) = inputs.inputs;
     take_margins(margins, margin);
-    args.preferred = inputs.parse_weighting(weighting);
+    args.preferred = choice(op, "weighting", weighting, kWeightings);
     check(boundary_grad >= 0 && boundary_grad <= 1, op, ": expected boundary_grad in [0, 1], got ",
           boundary_grad);
     args.boundary_grad = boundary_grad;
-    args.reduction = parse_reduction(reduction, op);
+    args.reduction = choice(op, "reduction", reduction, kReductions);
 
     const bool indicator =
         dispatch_pair_loss(loss_name, [](auto loss) { return decltype(loss)::kSlopeIsIndicator; });
@@ -93,19 +97,5 @@ class PairwiseCall {
 
   OptionalTensor margins_;
 };
-
-// The op on a device that solves calls with `solve`.
-template <void (*solve)(const Tensor& scores, const PairwiseCall& call)>
-std::tuple<Tensor, Tensor, Tensor, Tensor> pairwise_forward(
-    const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-    const OptionalTensor& mask, const OptionalTensor& lengths, const OptionalTensor& offsets,
-    const OptionalTensor& margins, double margin, const std::string& loss,
-    const std::string& weighting, double boundary_grad, const std::string& reduction,
-    bool needs_grad) {
-  const PairwiseCall call(scores, labels, weights, mask, lengths, offsets, margins, margin, loss,
-                          weighting, boundary_grad, reduction, needs_grad);
-  solve(scores, call);
-  return call.results();
-}
 
 }  // namespace fused_rankloss

@@ -23,7 +23,6 @@
 
 #include "common/labels.h"
 #include "common/lists.h"
-#include "common/reduction.h"
 
 // In torch from 2.13 on; null before.
 extern "C" __attribute__((weak)) const char* torch_exception_get_what_without_backtrace();
@@ -96,21 +95,35 @@ inline Tensor contiguous_of(const Tensor& tensor) {
                          [&] { return torch::stable::contiguous(tensor); });
 }
 
+// `what` names the tensor, for the error.
+inline ScoreType score_type(ScalarType dtype, std::string_view op, std::string_view what) {
+  switch (dtype) {
+    case ScalarType::Half:
+      return ScoreType::kHalf;
+    case ScalarType::BFloat16:
+      return ScoreType::kBFloat16;
+    case ScalarType::Float:
+      return ScoreType::kFloat;
+    case ScalarType::Double:
+      return ScoreType::kDouble;
+    default:
+      check(false, op, ": expected ", what, " of dtype float16, bfloat16, float32 or float64");
+      return {};
+  }
+}
+
 // Calls `body` with a value of the type that scores are stored in.
 template <typename Body>
 decltype(auto) dispatch_scores(ScalarType dtype, std::string_view op, Body&& body) {
-  switch (dtype) {
-    case ScalarType::Half:
+  switch (score_type(dtype, op, "scores")) {
+    case ScoreType::kHalf:
       return body(Half{});
-    case ScalarType::BFloat16:
+    case ScoreType::kBFloat16:
       return body(BFloat16{});
-    case ScalarType::Float:
+    case ScoreType::kFloat:
       return body(float{});
-    case ScalarType::Double:
-      return body(double{});
     default:
-      throw std::invalid_argument(
-          std::string(op) + ": expected scores of dtype float16, bfloat16, float32 or float64");
+      return body(double{});
   }
 }
 
@@ -140,18 +153,6 @@ inline LabelType label_type(ScalarType dtype, std::string_view op) {
       throw std::invalid_argument(std::string(op) +
                                   ": expected labels of a bool, integer or float dtype");
   }
-}
-
-inline Reduction parse_reduction(std::string_view name, std::string_view op) {
-  if (name == "mean") return Reduction::kMean;
-  if (name == "sum") return Reduction::kSum;
-  if (name == "none") return Reduction::kNone;
-  if (name == "list_mean") return Reduction::kListMean;
-  if (name == "batch_mean") return Reduction::kBatchMean;
-  throw std::invalid_argument(
-      std::string(op) +
-      ": expected reduction 'mean', 'sum', 'none', 'list_mean' or 'batch_mean', got '" +
-      std::string(name) + "'");
 }
 
 // A `str` argument of an op, which arrives as a handle that its receiver has to delete.

@@ -8,9 +8,22 @@
 #include <vector>
 
 #include "args/triplet.h"
-#include "bind/torch.h"
+#include "bind/choice.h"
+#include "bind/op.h"
+#include "bind/schemas.h"
 
 namespace fused_rankloss {
+
+inline constexpr Named<Distance> kDistances[] = {{"euclidean", Distance::kEuclidean},
+                                                 {"sqeuclidean", Distance::kSquaredEuclidean},
+                                                 {"cosine", Distance::kCosine}};
+inline constexpr Named<TripletReduction> kTripletReductions[] = {
+    {"mean", TripletReduction::kMean},
+    {"mean_nonzero", TripletReduction::kMeanNonzero},
+    {"sum", TripletReduction::kSum},
+    {"none", TripletReduction::kNone}};
+inline constexpr Named<Mining> kMinings[] = {
+    {"hard", Mining::kHard}, {"semi_hard", Mining::kSemiHard}, {"all", Mining::kAll}};
 
 // What the four calls have in common: tensors kept alive, and the checks. `op` is the public
 // function, for which errors speak.
@@ -19,26 +32,11 @@ class TripletChecks {
   explicit TripletChecks(std::string op) : op(std::move(op)) {}
 
   const std::string op;
+  ScalarType dtype{};  // of the embeddings
 
   const void* keep(const Tensor& tensor) {
     kept_.push_back(contiguous_of(tensor));
     return kept_.back().const_data_ptr();
-  }
-
-  ScoreType embedding_type(const char* name, const Tensor& tensor) const {
-    switch (tensor.scalar_type()) {
-      case ScalarType::Half:
-        return ScoreType::kHalf;
-      case ScalarType::BFloat16:
-        return ScoreType::kBFloat16;
-      case ScalarType::Float:
-        return ScoreType::kFloat;
-      case ScalarType::Double:
-        return ScoreType::kDouble;
-      default:
-        check(false, op, ": expected ", name, " of dtype float16, bfloat16, float32 or float64");
-        return {};
-    }
   }
 
   void check_same_kind(const char* name, const Tensor& tensor, const char* model_name,
@@ -52,23 +50,6 @@ class TripletChecks {
                          const Tensor& model) const {
     check(tensor.device() == model.device(), op, ": expected ", name, " on the device of ",
           model_name, ", got another");
-  }
-
-  Distance parse_distance(std::string_view name) const {
-    if (name == "euclidean") return Distance::kEuclidean;
-    if (name == "sqeuclidean") return Distance::kSquaredEuclidean;
-    check(name == "cosine", op, ": expected distance 'euclidean', 'sqeuclidean' or 'cosine', got '",
-          name, "'");
-    return Distance::kCosine;
-  }
-
-  TripletReduction parse_reduction(std::string_view name) const {
-    if (name == "none") return TripletReduction::kNone;
-    if (name == "sum") return TripletReduction::kSum;
-    if (name == "mean") return TripletReduction::kMean;
-    check(name == "mean_nonzero", op,
-          ": expected reduction 'mean', 'mean_nonzero', 'sum' or 'none', got '", name, "'");
-    return TripletReduction::kMeanNonzero;
   }
 
   TripletTermArgs take_term(const OptionalTensor& margin_tensor, double margin, bool soft,
@@ -110,7 +91,8 @@ class TripletChecks {
   TripletRows take_rows(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                         std::string_view distance, double p, double eps, bool swap) {
     TripletRows rows;
-    rows.type = embedding_type("anchor", anchor);
+    dtype = anchor.scalar_type();
+    rows.type = score_type(dtype, op, "anchor");
     check(anchor.dim() == 2, op, ": expected anchor of shape [R, D], got ", shape_string(anchor));
     check(same_shape(anchor, positive) && same_shape(anchor, negative), op,
           ": expected anchor, positive and negative of one shape, got ", shape_string(anchor), ", ",
@@ -122,7 +104,7 @@ class TripletChecks {
     rows.negative = keep(negative);
     rows.num_rows = anchor.size(0);
     rows.dim = anchor.size(1);
-    rows.distance = parse_distance(distance);
+    rows.distance = choice(op, "distance", distance, kDistances);
     check(p > 0, op, ": expected p > 0, got ", p);
     rows.p = p;
     rows.eps = eps;
@@ -132,9 +114,10 @@ class TripletChecks {
 
   TripletBatch take_batch(const Tensor& embeddings, const Tensor& labels,
                           const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
-                          std::string_view distance, Mining mining) {
+                          std::string_view mining, std::string_view distance) {
     TripletBatch batch;
-    batch.type = embedding_type("embeddings", embeddings);
+    dtype = embeddings.scalar_type();
+    batch.type = score_type(dtype, op, "embeddings");
     check(embeddings.dim() == 2, op, ": expected embeddings of shape [N, D], got ",
           shape_string(embeddings));
     batch.num_anchors = embeddings.size(0);
@@ -160,17 +143,9 @@ class TripletChecks {
       batch.ref_label_type = take_labels("ref_labels", *ref_labels, batch.num_refs, embeddings);
       batch.ref_labels = kept_.back().const_data_ptr();
     }
-    batch.distance = parse_distance(distance);
-    batch.mining = mining;
+    batch.distance = choice(op, "distance", distance, kDistances);
+    batch.mining = choice("batch_triplet", "mining", mining, kMinings);
     return batch;
-  }
-
-  static Mining parse_mining(std::string_view name) {
-    if (name == "hard") return Mining::kHard;
-    if (name == "semi_hard") return Mining::kSemiHard;
-    check(name == "all", "batch_triplet: expected mining 'hard', 'semi_hard' or 'all', got '", name,
-          "'");
-    return Mining::kAll;
   }
 
   static std::string batch_function(std::string_view mining) {
@@ -198,6 +173,8 @@ class TripletChecks {
 
 class TripletCall : public TripletChecks {
  public:
+  static constexpr std::string_view kSchema = kTripletForward;
+
   TripletCall(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
               const OptionalTensor& margin_tensor, double margin, bool soft,
               std::string_view distance, double p, double eps, bool swap, double boundary_grad,
@@ -205,7 +182,7 @@ class TripletCall : public TripletChecks {
       : TripletChecks("triplet_loss") {
     args.rows = take_rows(anchor, positive, negative, distance, p, eps, swap);
     args.term = take_term(margin_tensor, margin, soft, boundary_grad, anchor);
-    args.reduction = parse_reduction(reduction);
+    args.reduction = choice(op, "reduction", reduction, kTripletReductions);
 
     const int64_t rows = args.rows.num_rows;
     loss = args.reduction == TripletReduction::kNone
@@ -226,6 +203,8 @@ class TripletCall : public TripletChecks {
 
 class TripletBackwardCall : public TripletChecks {
  public:
+  static constexpr std::string_view kSchema = kTripletBackward;
+
   TripletBackwardCall(const Tensor& grad_loss, const Tensor& anchor, const Tensor& positive,
                       const Tensor& negative, const Tensor& distances, const Tensor& slope,
                       std::string_view distance, double p, double eps, bool swap)
@@ -253,21 +232,22 @@ class TripletBackwardCall : public TripletChecks {
 
 class BatchTripletCall : public TripletChecks {
  public:
+  static constexpr std::string_view kSchema = kBatchTripletForward;
+
   BatchTripletCall(const Tensor& embeddings, const Tensor& labels,
                    const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
                    const OptionalTensor& margin_tensor, double margin, bool soft,
                    std::string_view mining, std::string_view distance, double boundary_grad,
                    std::string_view reduction, bool needs_grad, bool needs_mined)
       : TripletChecks(batch_function(mining)) {
-    args.batch =
-        take_batch(embeddings, labels, ref_embeddings, ref_labels, distance, parse_mining(mining));
+    args.batch = take_batch(embeddings, labels, ref_embeddings, ref_labels, mining, distance);
     args.term = take_term(margin_tensor, margin, soft, boundary_grad, embeddings);
-    args.reduction = parse_reduction(reduction);
-    args.needs_grad = needs_grad;
+    args.reduction = choice(op, "reduction", reduction, kTripletReductions);
     args.needs_mined = needs_mined;
-    check(!needs_grad ||
-              (args.batch.mining != Mining::kHard && args.reduction != TripletReduction::kNone),
-          op, ": expected no needs_grad with mining 'hard' or reduction 'none'");
+    // With a number for each anchor it is not known yet what multiplies which gradient; mined pairs
+    // are gathered as cheaply in the backward pass.
+    can_make_grads_ = needs_grad && args.batch.mining != Mining::kHard &&
+                      args.reduction != TripletReduction::kNone;
 
     const int64_t anchors = args.batch.num_anchors;
     loss = args.reduction == TripletReduction::kNone
@@ -284,13 +264,19 @@ class BatchTripletCall : public TripletChecks {
     args.distances = static_cast<double*>(distances->mutable_data_ptr());
     args.slope = static_cast<double*>(slope->mutable_data_ptr());
     args.anchor_scale = static_cast<double*>(anchor_scale->mutable_data_ptr());
-    const auto new_grad = [&](bool wanted, int64_t rows, OptionalTensor& grad) -> void* {
-      grad = wanted ? new_tensor(embeddings, {rows, args.batch.dim}, loss_dtype(embeddings))
-                    : new_tensor(embeddings, {0}, loss_dtype(embeddings));
-      return wanted ? grad->mutable_data_ptr() : nullptr;
-    };
-    args.grad = new_grad(needs_grad, anchors, grad);
-    args.grad_refs = new_grad(needs_grad && !args.batch.self, args.batch.num_refs, grad_refs);
+  }
+
+  // For a device whose forward pass makes gradients at less than the cost of the backward op. The
+  // backward pass is then a multiplication.
+  void make_grads() {
+    const TripletBatch& batch = args.batch;
+    args.needs_grad = can_make_grads_;
+    if (!args.needs_grad) return;
+    grad = new_tensor(*loss, {batch.num_anchors, batch.dim}, loss->scalar_type());
+    args.grad = grad->mutable_data_ptr();
+    if (batch.self) return;
+    grad_refs = new_tensor(*loss, {batch.num_refs, batch.dim}, loss->scalar_type());
+    args.grad_refs = grad_refs->mutable_data_ptr();
   }
 
   BatchTripletArgs args;
@@ -298,12 +284,21 @@ class BatchTripletCall : public TripletChecks {
 
   using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
   Results results() const {
-    return {*loss, *positive, *negative, *distances, *slope, *anchor_scale, *grad, *grad_refs};
+    const auto or_empty = [&](const OptionalTensor& made) {
+      return made ? *made : new_tensor(*loss, {0}, loss->scalar_type());
+    };
+    return {*loss,  *positive,     *negative,      *distances,
+            *slope, *anchor_scale, or_empty(grad), or_empty(grad_refs)};
   }
+
+ private:
+  bool can_make_grads_ = false;
 };
 
 class BatchTripletBackwardCall : public TripletChecks {
  public:
+  static constexpr std::string_view kSchema = kBatchTripletBackward;
+
   BatchTripletBackwardCall(const Tensor& grad_loss, const Tensor& embeddings, const Tensor& labels,
                            const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
                            const OptionalTensor& margin_tensor, double margin, bool soft,
@@ -311,8 +306,7 @@ class BatchTripletBackwardCall : public TripletChecks {
                            const Tensor& positive, const Tensor& negative, const Tensor& distances,
                            const Tensor& slope, const Tensor& anchor_scale)
       : TripletChecks(batch_function(mining)) {
-    args.batch =
-        take_batch(embeddings, labels, ref_embeddings, ref_labels, distance, parse_mining(mining));
+    args.batch = take_batch(embeddings, labels, ref_embeddings, ref_labels, mining, distance);
     args.term = take_term(margin_tensor, margin, soft, boundary_grad, embeddings);
     const int64_t anchors = args.batch.num_anchors;
     args.grad_loss = take_grad(grad_loss, anchors, embeddings);

@@ -14,10 +14,10 @@ def in_double(constants: Tensor | None) -> Tensor | None:
     return None if constants is None else constants.to(torch.float64)
 
 
-def save(ctx, lists: Lists, raw_grad: Tensor, list_scale: Tensor) -> None:
+def save(ctx, scores: Tensor, lists: Lists, raw_grad: Tensor, list_scale: Tensor) -> None:
     ctx.save_for_backward(raw_grad, list_scale, lists.mask, lists.lengths, lists.offsets)
-    ctx.dtype = lists.scores.dtype
-    keep_sources(ctx, lists.scores)
+    ctx.dtype = scores.dtype
+    keep_sources(ctx, scores)
 
 
 def grad_scores(ctx, grad_loss: Tensor) -> Tensor | None:

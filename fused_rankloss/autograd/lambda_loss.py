@@ -40,7 +40,7 @@ class Lambda(torch.autograd.Function):
             needs_grad,
             needs_statistics,
         )
-        save(ctx, lists._replace(scores=scores), raw_grad, list_scale)
+        save(ctx, scores, lists, raw_grad, list_scale)
         ctx.mark_non_differentiable(statistics)
         return value, statistics
 

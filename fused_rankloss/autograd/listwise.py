@@ -36,7 +36,7 @@ class Listwise(torch.autograd.Function):
             reduction,
             needs_grad,
         )
-        save(ctx, lists._replace(scores=scores), raw_grad, list_scale)
+        save(ctx, scores, lists, raw_grad, list_scale)
         return value
 
     @staticmethod

@@ -8,6 +8,7 @@ from torch import Tensor
 from fused_rankloss import ops
 from fused_rankloss.autograd._first_derivative import keep_sources, refuse_second
 from fused_rankloss.lists import Lists
+from fused_rankloss.options import PairwiseOptions
 
 
 class Pairwise(torch.autograd.Function):
@@ -19,10 +20,7 @@ class Pairwise(torch.autograd.Function):
         scores: Tensor,
         margins: Tensor | None,
         lists: Lists,
-        margin: float,
-        loss: str,
-        weighting: str,
-        boundary_grad: float,
+        options: PairwiseOptions,
         reduction: str,
         needs_grad: bool,
     ) -> Tensor:
@@ -35,10 +33,7 @@ class Pairwise(torch.autograd.Function):
             lists.lengths,
             lists.offsets,
             None if margins is None else margins.to(torch.float64),
-            margin,
-            loss,
-            weighting,
-            boundary_grad,
+            *options,
             reduction,
             needs_grad,
         )
@@ -63,4 +58,4 @@ class Pairwise(torch.autograd.Function):
             grad_margins = (upstream * margin_slope * list_scale).sum(-1)
             shape, dtype = ctx.margins
             grad_margins = grad_margins.reshape(shape).to(dtype)
-        return *refuse_second(ctx, grad_scores, grad_margins), *[None] * 7
+        return *refuse_second(ctx, grad_scores, grad_margins), *[None] * 4

@@ -1,7 +1,7 @@
 """Triplet losses: explicit triplets, and triplets mined within a batch.
 
 The forward ops return slopes; gradients of rows are made by the backward ops, from the inputs, but
-for batches on the CPU, where sweeping over all pairs a second time would cost most of the first.
+for batches where the forward op has made them on the way.
 """
 
 from __future__ import annotations
@@ -11,19 +11,8 @@ from torch import Tensor
 
 from fused_rankloss import ops
 from fused_rankloss.autograd._first_derivative import keep_sources, refuse_second
-
-
-def _in_double(margin: Tensor | None) -> Tensor | None:
-    return None if margin is None else margin.to(torch.float64)
-
-
-def grads_at_once(embeddings: Tensor, mining: str, reduction: str) -> bool:
-    """Whether the forward pass of a batch makes the gradients on the way.
-
-    With one upstream number for all anchors the backward pass is then a multiplication. Mined pairs
-    are gathered as cheaply later.
-    """
-    return embeddings.device.type == "cpu" and mining != "hard" and reduction != "none"
+from fused_rankloss.autograd._list_sums import in_double
+from fused_rankloss.options import BatchOptions, TripletOptions
 
 
 class Triplet(torch.autograd.Function):
@@ -36,13 +25,7 @@ class Triplet(torch.autograd.Function):
         positive: Tensor,
         negative: Tensor,
         margin_tensor: Tensor | None,
-        margin: float,
-        soft: bool,
-        distance: str,
-        p: float,
-        eps: float,
-        swap: bool,
-        boundary_grad: float,
+        options: TripletOptions,
         reduction: str,
     ) -> Tensor:
         loss, distances, slope = ops.call(
@@ -50,20 +33,14 @@ class Triplet(torch.autograd.Function):
             anchor,
             positive,
             negative,
-            _in_double(margin_tensor),
-            margin,
-            soft,
-            distance,
-            p,
-            eps,
-            swap,
-            boundary_grad,
+            in_double(margin_tensor),
+            *options,
             reduction,
         )
         ctx.save_for_backward(anchor, positive, negative, distances, slope)
         ctx.margin_dtype = None if margin_tensor is None else margin_tensor.dtype
         keep_sources(ctx, margin_tensor)
-        ctx.options = (distance, p, eps, swap)
+        ctx.options = options
         return loss
 
     @staticmethod
@@ -71,14 +48,16 @@ class Triplet(torch.autograd.Function):
         *rows, distances, slope = ctx.saved_tensors
         grads: list[Tensor | None] = [None] * 4
         if any(ctx.needs_input_grad[:3]):
+            o: TripletOptions = ctx.options
             row_grads = ops.call(
-                ops.triplet_backward, grad_loss, *rows, distances, slope, *ctx.options
+                *(ops.triplet_backward, grad_loss, *rows, distances, slope),
+                *(o.distance, o.p, o.eps, o.swap),
             )
             for place, grad in enumerate(row_grads):
                 grads[place] = grad if ctx.needs_input_grad[place] else None
         if ctx.needs_input_grad[3]:
             grads[3] = (grad_loss.to(torch.float64) * slope).sum().to(ctx.margin_dtype)
-        return *refuse_second(ctx, *grads, saved=rows), *[None] * 8
+        return *refuse_second(ctx, *grads, saved=rows), None, None
 
 
 class BatchTriplet(torch.autograd.Function):
@@ -95,26 +74,17 @@ class BatchTriplet(torch.autograd.Function):
         ref_embeddings: Tensor | None,
         ref_labels: Tensor | None,
         margin_tensor: Tensor | None,
-        margin: float,
-        soft: bool,
-        mining: str,
-        distance: str,
-        boundary_grad: float,
+        options: BatchOptions,
         reduction: str,
         needs_grad: bool,
         return_mined: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        batch = (embeddings, labels, ref_embeddings, ref_labels, _in_double(margin_tensor))
-        options = (margin, soft, mining, distance, boundary_grad)
-        at_once = grads_at_once(embeddings, mining, reduction)
+        batch = (embeddings, labels, ref_embeddings, ref_labels, in_double(margin_tensor))
         loss, *mined, slope, anchor_scale, grad, grad_refs = ops.call(
-            ops.batch_triplet_forward,
-            *batch,
-            *options,
-            reduction,
-            needs_grad and at_once,
-            return_mined,
+            ops.batch_triplet_forward, *batch, *options, reduction, needs_grad, return_mined
         )
+        # The forward op has made the gradients, or none are needed.
+        at_once = grad.dim() == 2 or not needs_grad
         if at_once:
             ctx.save_for_backward(slope, anchor_scale, grad, grad_refs)
             keep_sources(ctx, embeddings, ref_embeddings, margin_tensor)
@@ -162,4 +132,4 @@ class BatchTriplet(torch.autograd.Function):
             grad_margin,
             saved=() if ctx.at_once else (saved[0], saved[2]),
         )
-        return grads[0], None, grads[1], None, grads[2], *[None] * 8
+        return grads[0], None, grads[1], None, grads[2], *[None] * 4

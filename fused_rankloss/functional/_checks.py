@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fused_rankloss import _extension
-from fused_rankloss.lists import check_constant
+from fused_rankloss.lists import FLOAT_DTYPES, check_constant, check_same_device, describe
 
 IMPLEMENTATIONS = ("auto", "reference")
 
@@ -19,7 +19,7 @@ def check_option(
 ) -> None:
     """``others`` names what else the option may be, for the message."""
     if value not in allowed:
-        expected = ", ".join([*(repr(choice) for choice in allowed), *filter(None, [others])])
+        expected = ", ".join([*map(repr, allowed), *filter(None, [others])])
         raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}")
 
 
@@ -61,10 +61,7 @@ def check_margin_tensor(name: str, margin: Tensor, what: str, model: Tensor) -> 
     """``model`` is the argument called ``what``, on whose device the margin must be."""
     if margin.dtype.is_complex or margin.dtype == torch.bool:
         raise TypeError(f"{name}: expected a real margin, got dtype {margin.dtype}")
-    if margin.device != model.device:
-        raise ValueError(
-            f"{name}: expected margin on {model.device} (as {what}), got {margin.device}"
-        )
+    check_same_device(name, "margin", margin, what, model)
 
 
 def check_device(name: str, what: str, tensor: Tensor) -> None:
@@ -96,8 +93,32 @@ def check_by_rank(name: str, what: str, values: Tensor, scores: Tensor) -> Tenso
     check_constant(name, what, values)
     if values.dim() != 1 or values.shape[0] < 1:
         raise ValueError(f"{name}: expected {what} of shape [R], R >= 1, got {list(values.shape)}")
-    if values.device != scores.device:
-        raise ValueError(
-            f"{name}: expected {what} on {scores.device} (as scores), got {values.device}"
-        )
+    check_same_device(name, what, values, "scores", scores)
     return values
+
+
+def check_dense(name: str, what: str, tensor: object) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
+    if tensor.layout != torch.strided:
+        raise ValueError(f"{name}: expected dense {what}, got layout {tensor.layout}")
+    return tensor
+
+
+def check_floats(name: str, what: str, tensor: object) -> Tensor:
+    tensor = check_dense(name, what, tensor)
+    if tensor.dtype not in FLOAT_DTYPES:
+        raise TypeError(
+            f"{name}: expected {what} of dtype float16, bfloat16, float32 or float64, "
+            f"got {tensor.dtype}"
+        )
+    return tensor
+
+
+def check_alike(name: str, what: str, tensor: Tensor, like: str, model: Tensor) -> None:
+    """Of the dtype and on the device of ``model``, the argument called ``like``."""
+    if tensor.dtype != model.dtype:
+        raise TypeError(
+            f"{name}: expected {what} of dtype {model.dtype} (as {like}), got {tensor.dtype}"
+        )
+    check_same_device(name, what, tensor, like, model)

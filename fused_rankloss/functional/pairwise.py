@@ -22,6 +22,7 @@ from fused_rankloss.functional._checks import (
 )
 from fused_rankloss.lists import Lists, parse
 from fused_rankloss.ops import loss_dtype
+from fused_rankloss.options import PairwiseOptions
 
 REDUCTIONS = ("mean", "sum", "none", "list_mean", "batch_mean")
 WEIGHTINGS = ("product", "preferred")
@@ -184,7 +185,7 @@ def pairwise_squared_hinge_loss(
 
 
 def _check_margin(name: str, margin: object, scores: Tensor) -> tuple[float, Tensor | None]:
-    """Splits the margin into a float and a tensor, one of which speaks."""
+    """``(margin, None)``, or ``(0.0, margins)``: the tensor overrides the float."""
     if isinstance(margin, Tensor):
         if margin.dim() > 1 or margin.shape == (0,):
             raise ValueError(
@@ -210,29 +211,23 @@ def _pairwise(
     check_option(name, "reduction", reduction, REDUCTIONS)
     check_option(name, "impl", impl, IMPLEMENTATIONS)
     margin, margins = _check_margin(name, margin, lists.scores)
+    options = PairwiseOptions(margin, loss, weighting, boundary_grad)
     if impl == "auto":
         check_device(name, "scores", lists.scores)
         return Pairwise.apply(
             lists.scores,
             margins,
             lists,
-            margin,
-            loss,
-            weighting,
-            boundary_grad,
+            options,
             reduction,
             lists.scores.requires_grad and torch.is_grad_enabled(),
         )
+    scores = lists.scores.to(loss_dtype(lists.scores))
+    if margins is not None:
+        options = options._replace(margin=margins.to(scores.dtype))
+    batch = (scores, lists.labels, lists.items())
     value = reference.pairwise(
-        lists.scores.to(loss_dtype(lists.scores)),
-        lists.labels,
-        lists.items(),
-        weights=lists.weights,
-        margin=margin if margins is None else margins.to(loss_dtype(lists.scores)),
-        loss=loss,
-        weighting=weighting,
-        boundary_grad=boundary_grad,
-        reduction=reduction,
+        *batch, weights=lists.weights, reduction=reduction, **options._asdict()
     )
     leading = [] if margins is None else list(margins.shape)
     trailing = list(value.shape[1:]) if lists.batched else []

@@ -15,15 +15,20 @@ from fused_rankloss import reference
 from fused_rankloss.autograd import BatchTriplet, Triplet
 from fused_rankloss.functional._checks import (
     IMPLEMENTATIONS,
+    check_alike,
     check_boundary_grad,
+    check_dense,
     check_device,
     check_finite,
+    check_flag,
+    check_floats,
     check_margin_tensor,
     check_number,
     check_option,
+    check_same_device,
 )
-from fused_rankloss.lists import FLOAT_DTYPES, describe
 from fused_rankloss.ops import loss_dtype
+from fused_rankloss.options import BatchOptions, TripletOptions
 
 DISTANCES = ("euclidean", "sqeuclidean", "cosine")
 REDUCTIONS = ("mean", "mean_nonzero", "sum", "none")
@@ -118,8 +123,7 @@ def triplet_loss(
     check_option(name, "reduction", reduction, REDUCTIONS)
     check_option(name, "impl", impl, IMPLEMENTATIONS)
     p, eps = _check_norm(name, distance, p, eps)
-    if not isinstance(swap, bool):
-        raise TypeError(f"{name}: expected swap to be a bool, got {type(swap).__name__}")
+    check_flag(name, "swap", swap)
     if boundary_grad is None:
         boundary_grad = 1.0 if distance == "euclidean" else 0.0
     boundary_grad = check_boundary_grad(name, boundary_grad)
@@ -128,31 +132,16 @@ def triplet_loss(
     margin, soft, margin_tensor = _check_margin(name, margin, "anchor", anchor)
     leading = rows[0].shape[:-1]
     rows = [row.reshape(leading.numel(), row.shape[-1]) for row in rows]
+    options = TripletOptions(margin, soft, distance, p, eps, swap, boundary_grad)
     if impl == "auto":
         check_device(name, "anchor", anchor)
-        value = Triplet.apply(
-            *rows,
-            margin_tensor,
-            margin,
-            soft,
-            distance,
-            p,
-            eps,
-            swap,
-            boundary_grad,
-            reduction,
-        )
+        value = Triplet.apply(*rows, margin_tensor, options, reduction)
     else:
         dtype = loss_dtype(anchor)
         value = reference.triplet(
             *(row.to(dtype) for row in rows),
-            margin=_reference_margin(margin, soft, margin_tensor, dtype),
-            distance=distance,
-            p=p,
-            eps=eps,
-            swap=swap,
-            boundary_grad=boundary_grad,
             reduction=reduction,
+            **_reference_options(options, margin_tensor, dtype),
         )
     return value.reshape(leading) if reduction == "none" else value
 
@@ -233,20 +222,9 @@ def batch_hard_triplet_loss(
     Source: Hermans, Beyer and Leibe, "In defense of the triplet loss for person
     re-identification" (2017), batch hard.
     """
-    return _batch_triplet(
-        "batch_hard_triplet_loss",
-        "hard",
-        embeddings,
-        labels,
-        ref_embeddings,
-        ref_labels,
-        margin,
-        distance,
-        reduction,
-        boundary_grad,
-        return_mined,
-        impl,
-    )
+    batch = (embeddings, labels, ref_embeddings, ref_labels)
+    options = (margin, distance, boundary_grad)
+    return _batch_triplet("hard", batch, options, reduction, return_mined, impl)
 
 
 def batch_semi_hard_triplet_loss(
@@ -321,20 +299,9 @@ def batch_semi_hard_triplet_loss(
     Source: Schroff, Kalenichenko and Philbin, "FaceNet: a unified embedding for face recognition
     and clustering" (2015).
     """
-    return _batch_triplet(
-        "batch_semi_hard_triplet_loss",
-        "semi_hard",
-        embeddings,
-        labels,
-        ref_embeddings,
-        ref_labels,
-        margin,
-        distance,
-        reduction,
-        boundary_grad,
-        return_mined,
-        impl,
-    )
+    batch = (embeddings, labels, ref_embeddings, ref_labels)
+    options = (margin, distance, boundary_grad)
+    return _batch_triplet("semi_hard", batch, options, reduction, return_mined, impl)
 
 
 def batch_all_triplet_loss(
@@ -410,67 +377,23 @@ def batch_all_triplet_loss(
     re-identification" (2017), batch all; Ding et al., "Deep feature learning with relative distance
     comparison for person re-identification" (2015).
     """
-    return _batch_triplet(
-        "batch_all_triplet_loss",
-        "all",
-        embeddings,
-        labels,
-        ref_embeddings,
-        ref_labels,
-        margin,
-        distance,
-        reduction,
-        boundary_grad,
-        return_mined,
-        impl,
-    )
+    batch = (embeddings, labels, ref_embeddings, ref_labels)
+    options = (margin, distance, boundary_grad)
+    return _batch_triplet("all", batch, options, reduction, return_mined, impl)
 
 
 # ---- Checks --------------------------------------------------------------------------------------
-
-
-def _check_dense(name: str, what: str, tensor: object) -> Tensor:
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
-    if tensor.layout != torch.strided:
-        raise ValueError(f"{name}: expected dense {what}, got layout {tensor.layout}")
-    return tensor
-
-
-def _check_floats(name: str, what: str, tensor: object) -> Tensor:
-    tensor = _check_dense(name, what, tensor)
-    if tensor.dtype not in FLOAT_DTYPES:
-        raise TypeError(
-            f"{name}: expected {what} of dtype float16, bfloat16, float32 or float64, "
-            f"got {tensor.dtype}"
-        )
-    return tensor
-
-
-def _check_alike(name: str, what: str, tensor: Tensor, like: str, model: Tensor) -> None:
-    if tensor.dtype != model.dtype:
-        raise TypeError(
-            f"{name}: expected {what} of dtype {model.dtype} (as {like}), got {tensor.dtype}"
-        )
-    _check_same_device(name, what, tensor, like, model)
-
-
-def _check_same_device(name: str, what: str, tensor: Tensor, like: str, model: Tensor) -> None:
-    if tensor.device != model.device:
-        raise ValueError(
-            f"{name}: expected {what} on {model.device} (as {like}), got {tensor.device}"
-        )
 
 
 def _check_rows(
     name: str, anchor: object, positive: object, negative: object
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The three tensors at their common shape ``[..., D]``."""
-    anchor = _check_floats(name, "anchor", anchor)
-    positive = _check_floats(name, "positive", positive)
-    negative = _check_floats(name, "negative", negative)
-    _check_alike(name, "positive", positive, "anchor", anchor)
-    _check_alike(name, "negative", negative, "anchor", anchor)
+    anchor = check_floats(name, "anchor", anchor)
+    positive = check_floats(name, "positive", positive)
+    negative = check_floats(name, "negative", negative)
+    check_alike(name, "positive", positive, "anchor", anchor)
+    check_alike(name, "negative", negative, "anchor", anchor)
     shapes = [list(rows.shape) for rows in (anchor, positive, negative)]
     if [] in shapes:
         raise ValueError(
@@ -519,7 +442,7 @@ def _check_margin(
 
 
 def _check_labels(name: str, what: str, labels: object, like: str, embeddings: Tensor) -> Tensor:
-    labels = _check_dense(name, what, labels)
+    labels = check_dense(name, what, labels)
     if labels.dtype.is_floating_point or labels.dtype.is_complex:
         raise TypeError(f"{name}: expected {what} of a bool or integer dtype, got {labels.dtype}")
     if labels.shape != embeddings.shape[:1]:
@@ -527,7 +450,7 @@ def _check_labels(name: str, what: str, labels: object, like: str, embeddings: T
             f"{name}: expected {what} of shape [{embeddings.shape[0]}] (one for each row of "
             f"{like}), got {list(labels.shape)}"
         )
-    _check_same_device(name, what, labels, like, embeddings)
+    check_same_device(name, what, labels, like, embeddings)
     return labels
 
 
@@ -550,7 +473,7 @@ def _check_comparable(name: str, labels: Tensor, ref_labels: Tensor) -> None:
 def _check_batch(
     name: str, embeddings: object, labels: object, ref_embeddings: object, ref_labels: object
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    embeddings = _check_floats(name, "embeddings", embeddings)
+    embeddings = check_floats(name, "embeddings", embeddings)
     if embeddings.dim() != 2:
         raise ValueError(
             f"{name}: expected embeddings of shape [N, D], got {list(embeddings.shape)}"
@@ -563,8 +486,8 @@ def _check_batch(
         )
     if ref_embeddings is None:
         return embeddings, _readable(labels), None, None
-    ref_embeddings = _check_floats(name, "ref_embeddings", ref_embeddings)
-    _check_alike(name, "ref_embeddings", ref_embeddings, "embeddings", embeddings)
+    ref_embeddings = check_floats(name, "ref_embeddings", ref_embeddings)
+    check_alike(name, "ref_embeddings", ref_embeddings, "embeddings", embeddings)
     if ref_embeddings.dim() != 2 or ref_embeddings.shape[1] != embeddings.shape[1]:
         raise ValueError(
             f"{name}: expected ref_embeddings of shape [M, {embeddings.shape[1]}] "
@@ -578,64 +501,54 @@ def _check_batch(
 # ---- Choice of implementation --------------------------------------------------------------------
 
 
-def _reference_margin(
-    margin: float, soft: bool, margin_tensor: Tensor | None, dtype: torch.dtype
-) -> float | str | Tensor:
-    if margin_tensor is not None:
-        return margin_tensor.to(dtype)
-    return "soft" if soft else margin
+def _reference_options(
+    options: TripletOptions | BatchOptions, margin_tensor: Tensor | None, dtype: torch.dtype
+) -> dict[str, object]:
+    """The options as the reference takes them: a margin that is a float, a tensor or "soft"."""
+    named = options._asdict()
+    if named.pop("soft"):
+        named["margin"] = "soft"
+    elif margin_tensor is not None:
+        named["margin"] = margin_tensor.to(dtype)
+    return named
 
 
 def _batch_triplet(
-    name: str,
     mining: str,
-    embeddings: Tensor,
-    labels: Tensor,
-    ref_embeddings: Tensor | None,
-    ref_labels: Tensor | None,
-    margin: float | str | Tensor,
-    distance: str,
+    batch: tuple[Tensor, Tensor, Tensor | None, Tensor | None],
+    given: tuple[float | str | Tensor, str, float],
     reduction: str,
-    boundary_grad: float,
     return_mined: bool,
     impl: str,
 ) -> Tensor | tuple[Tensor, MinedTriplets]:
+    """``given``: margin, distance and boundary_grad."""
+    name = f"batch_{mining}_triplet_loss"
+    margin, distance, boundary_grad = given
     check_option(name, "distance", distance, DISTANCES)
     check_option(name, "reduction", reduction, REDUCTIONS)
     check_option(name, "impl", impl, IMPLEMENTATIONS)
     boundary_grad = check_boundary_grad(name, boundary_grad)
-    batch = _check_batch(name, embeddings, labels, ref_embeddings, ref_labels)
+    batch = embeddings, labels, ref_embeddings, ref_labels = _check_batch(name, *batch)
     margin, soft, margin_tensor = _check_margin(name, margin, "embeddings", embeddings)
+    options = BatchOptions(margin, soft, mining, distance, boundary_grad)
     dtype = loss_dtype(embeddings)
     if impl == "auto":
         check_device(name, "embeddings", embeddings)
-        needs_grad = torch.is_grad_enabled() and any(
-            rows is not None and rows.requires_grad for rows in (batch[0], batch[2])
+        needs_grad = torch.is_grad_enabled() and (
+            embeddings.requires_grad
+            or (ref_embeddings is not None and ref_embeddings.requires_grad)
         )
         value, positive, negative, distances = BatchTriplet.apply(
-            *batch,
-            margin_tensor,
-            margin,
-            soft,
-            mining,
-            distance,
-            boundary_grad,
-            reduction,
-            needs_grad,
-            return_mined,
+            *batch, margin_tensor, options, reduction, needs_grad, return_mined
         )
     else:
-        embeddings, labels, ref_embeddings, ref_labels = batch
         value, positive, negative, distances = reference.batch_triplet(
             embeddings.to(dtype),
             labels,
             None if ref_embeddings is None else ref_embeddings.to(dtype),
             ref_labels,
-            margin=_reference_margin(margin, soft, margin_tensor, dtype),
-            mining=mining,
-            distance=distance,
-            boundary_grad=boundary_grad,
             reduction=reduction,
+            **_reference_options(options, margin_tensor, dtype),
         )
     if not return_mined:
         return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fused_rankloss import functional
-from fused_rankloss.modules._constants import GainListLoss, ListLoss
+from fused_rankloss.modules._base import GainListLoss, ListLoss
 
 
 class ListNetLoss(ListLoss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fused_rankloss import functional
-from fused_rankloss.modules._loss import Loss
+from fused_rankloss.modules._base import Loss
 
 
 class _ListLoss(Loss):

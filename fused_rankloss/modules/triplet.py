@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fused_rankloss import functional
 from fused_rankloss.functional.triplet import MinedTriplets
-from fused_rankloss.modules._loss import Loss
+from fused_rankloss.modules._base import Loss
 
 
 class TripletLoss(Loss):

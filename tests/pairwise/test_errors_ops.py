@@ -6,6 +6,11 @@ import pytest
 import torch
 
 from fused_rankloss import ops
+from fused_rankloss.functional.lambda_loss import GAINS, PAIR_LOSSES, SCHEMES, TRUNCATIONS
+from fused_rankloss.functional.pairwise import REDUCTIONS, WEIGHTINGS
+from fused_rankloss.functional.triplet import DISTANCES
+from fused_rankloss.functional.triplet import REDUCTIONS as TRIPLET_REDUCTIONS
+from fused_rankloss.reference.triplet import MININGS
 from support.invalid import LENGTHS, MASK, OFFSETS, ROWS, VALUES, Refusal, S, Y
 
 pytestmark = pytest.mark.sanitize
@@ -194,6 +199,35 @@ def arguments_of_ops() -> dict[str, tuple]:
         "batch_triplet_forward": (*batch, "mean", False, True),
         "batch_triplet_backward": (one, *batch, *mined),
     }
+
+
+# What csrc/bind has a table for, and the functions a tuple.
+NAMES = {
+    ("pairwise_forward", "weighting"): WEIGHTINGS,
+    ("pairwise_forward", "reduction"): REDUCTIONS,
+    ("lambda_forward", "scheme"): SCHEMES,
+    ("lambda_forward", "pair_loss"): PAIR_LOSSES,
+    ("lambda_forward", "truncation"): TRUNCATIONS,
+    ("lambda_forward", "gain"): GAINS,
+    ("triplet_forward", "distance"): DISTANCES,
+    ("triplet_forward", "reduction"): TRIPLET_REDUCTIONS,
+    ("batch_triplet_forward", "mining"): tuple(MININGS),
+}
+
+
+@pytest.mark.parametrize(("name", "option"), NAMES)
+def test_names_are_those_of_python(name: str, option: str) -> None:
+    op, arguments = getattr(ops, name), list(arguments_of_ops()[name])
+    place = [argument.name for argument in op._schema.arguments].index(option)
+    *first, last = map(repr, NAMES[name, option])
+    for value in NAMES[name, option]:
+        arguments[place] = value
+        op(*arguments)
+    arguments[place] = "other"
+    with pytest.raises(ValueError) as raised:
+        op(*arguments)
+    expected = f"expected {option} {', '.join(first)} or {last}, got 'other'"
+    assert str(raised.value).partition(": ")[2] == expected
 
 
 @pytest.mark.parametrize("name", arguments_of_ops())

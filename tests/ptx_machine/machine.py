@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import fused_rankloss.autograd.triplet
 import fused_rankloss.ops
 
 OPS = (
@@ -209,8 +208,6 @@ class Kernels(Machine):
         """Lets the public functions compute CPU tensors with the kernels."""
         for name in OPS:
             monkeypatch.setattr(fused_rankloss.ops, name, self.op(name))
-        # As on a GPU, where the backward pass makes the gradients of a batch.
-        monkeypatch.setattr(fused_rankloss.autograd.triplet, "grads_at_once", lambda *_: False)
 
     @staticmethod
     def _moved(tensor: Tensor) -> Tensor:

@@ -118,7 +118,6 @@ FORWARD_REFUSES = {
     "distance": {"distance": "l2"},
     "boundary_grad": {"boundary_grad": float("nan")},
     "reduction": {"reduction": "avg"},
-    "grad_of_hard": {"needs_grad": True},
 }
 BACKWARD_REFUSES = {
     "grad_loss_shape": {"grad_loss": torch.ones(3)},
@@ -162,11 +161,6 @@ def assert_op_refuses(op, arguments: dict, name: str) -> None:
 def test_forward_op(name: str) -> None:
     arguments = {**FORWARD, **FORWARD_REFUSES[name]}
     assert_op_refuses(ops.batch_triplet_forward, arguments, "batch_(hard_triplet_loss|triplet)")
-
-
-def test_no_gradient_at_once_of_each_anchor() -> None:
-    arguments = {**FORWARD, "mining": "all", "reduction": "none", "needs_grad": True}
-    assert_op_refuses(ops.batch_triplet_forward, arguments, "batch_all_triplet_loss")
 
 
 @pytest.mark.parametrize("name", BACKWARD_REFUSES)

@@ -136,6 +136,20 @@ def test_opcheck_of_batches(name, mining, dtype, options, device: str) -> None:
     opcheck(ops.batch_triplet_backward, batch_backward_arguments(arguments))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@every_mining
+def test_who_makes_the_gradients(mining: str, reduction: str, device: str) -> None:
+    """The forward op where that costs less, else it leaves them to the backward op."""
+    batch = CASES["refs"].batch(torch.float32).to(device)
+    arguments = batch_arguments(batch, mining, reduction=reduction, needs_grad=True)
+    shapes = [grad.shape for grad in ops.batch_triplet_forward(*arguments)[6:]]
+    if device == "cpu" and mining != "hard" and reduction != "none":
+        assert shapes == [batch.embeddings.shape, batch.ref_embeddings.shape]
+    else:
+        assert shapes == [(0,), (0,)]
+    opcheck(ops.batch_triplet_forward, arguments)
+
+
 # The same with gradients from the forward op, which only the CPU makes.
 AT_ONCE = [
     ("d3", "all", torch.float16, {"reduction": "sum", "needs_mined": False}),

@@ -21,7 +21,7 @@ std::vector<ListResult> solve_batch(const LambdaCall& call, const ListReader<Sco
       args.lists, List::shared_slots(args, reader, tables),
       [&](int64_t slots) { return List::workspace_bytes(args, reader, tables, slots); },
       [&](int64_t bytes) {
-        workspace = new_tensor(call.results->loss, {bytes}, ScalarType::Byte);
+        workspace = new_tensor(call.outputs->loss, {bytes}, ScalarType::Byte);
         return static_cast<std::byte*>(workspace->mutable_data_ptr());
       },
       [&](const ThreadTeam& team, int64_t b, std::byte* memory) {
@@ -31,7 +31,7 @@ std::vector<ListResult> solve_batch(const LambdaCall& call, const ListReader<Sco
   return results;
 }
 
-void solve(const Tensor& /*scores*/, const LambdaCall& call) {
+void solve(const LambdaCall& call) {
   check_lists(call.args.lists, call.op);
   dispatch_scores(call.inputs.scores_dtype, call.op, [&](auto stored) {
     using Score = compute_t<decltype(stored)>;
@@ -44,11 +44,9 @@ void solve(const Tensor& /*scores*/, const LambdaCall& call) {
   });
 }
 
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("lambda_forward", boxed<&Op<LambdaCall, solve>::run>());
+}
+
 }  // namespace
 }  // namespace fused_rankloss::cpu::lambda
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl(
-      "lambda_forward",
-      fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::cpu::lambda::solve>>());
-}

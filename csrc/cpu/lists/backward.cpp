@@ -48,17 +48,14 @@ void scale_chunk(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
   }
 }
 
-Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
-                      const OptionalTensor& mask, const OptionalTensor& lengths,
-                      const OptionalTensor& offsets, ScalarType dtype) {
-  const ListsBackwardCall call(grad_loss, raw_grad, list_scale, mask, lengths, offsets, dtype);
+void solve(const ListsBackwardCall& call) {
   const Lists& lists = call.args.lists;
   for (int64_t b = 0; b < lists.num_lists; ++b) {
     check(lists.valid(b), call.kOp, ": expected the lengths or offsets of the forward pass");
   }
   const int64_t tasks = (lists.num_slots + kReadChunk - 1) / kReadChunk;
   const ThreadTeam team = tasks > 1 ? ThreadTeam::all() : ThreadTeam::single();
-  dispatch_scores(dtype, call.kOp, [&](auto stored) {
+  dispatch_scores(call.grad_scores->scalar_type(), call.kOp, [&](auto stored) {
     dispatch_raw_grad(call.args.raw_type, [&](auto raw) {
       team.run(tasks, [&](int64_t task, int) {
         const int64_t begin = task * kReadChunk;
@@ -67,12 +64,11 @@ Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Ten
       });
     });
   });
-  return *call.grad_scores;
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("lists_backward", boxed<&Op<ListsBackwardCall, solve>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cpu
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::cpu::lists_backward>());
-}

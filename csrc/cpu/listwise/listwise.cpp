@@ -23,7 +23,7 @@ std::vector<ListResult> solve_lists(const ListwiseCall& call, const ListReader<S
       args.lists, kSharedList,
       [&](int64_t slots) { return List::workspace_bytes(args, reader, slots); },
       [&](int64_t bytes) {
-        workspace = new_tensor(call.results->loss, {bytes}, ScalarType::Byte);
+        workspace = new_tensor(call.outputs->loss, {bytes}, ScalarType::Byte);
         return static_cast<std::byte*>(workspace->mutable_data_ptr());
       },
       [&](const ThreadTeam& team, int64_t b, std::byte* memory) {
@@ -45,7 +45,7 @@ std::vector<ListResult> solve_batch(const ListwiseCall& call, const ListReader<S
   }
 }
 
-void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
+void solve(const ListwiseCall& call) {
   check_lists(call.args.lists, call.op);
   dispatch_scores(call.inputs.scores_dtype, call.op, [&](auto stored) {
     using Score = compute_t<decltype(stored)>;
@@ -58,11 +58,9 @@ void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
   });
 }
 
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("listwise_forward", boxed<&Op<ListwiseCall, solve>::run>());
+}
+
 }  // namespace
 }  // namespace fused_rankloss::cpu::listwise
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("listwise_forward",
-         fused_rankloss::boxed<
-             &fused_rankloss::listwise_forward<fused_rankloss::cpu::listwise::solve>>());
-}

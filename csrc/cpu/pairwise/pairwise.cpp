@@ -100,7 +100,7 @@ void solve_batch(const PairwiseCall& call, const ListReader<Score>& reader, Batc
   });
 }
 
-void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
+void solve(const PairwiseCall& call) {
   check_lists(call.args.lists, call.op);
   BatchSums sums(call.args);
   std::fill_n(call.args.margin_slope, sums.value.size(), 0.0);
@@ -121,11 +121,9 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   }
 }
 
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("pairwise_forward", boxed<&Op<PairwiseCall, solve>::run>());
+}
+
 }  // namespace
 }  // namespace fused_rankloss::cpu::pairwise
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("pairwise_forward",
-         fused_rankloss::boxed<
-             &fused_rankloss::pairwise_forward<fused_rankloss::cpu::pairwise::solve>>());
-}

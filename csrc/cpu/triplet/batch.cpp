@@ -10,15 +10,9 @@
 namespace fused_rankloss::cpu::triplet {
 namespace {
 
-// Calls `body` with a value of the stored type and one of the compute type of rows.
-template <typename Body>
-void dispatch_embeddings(const Tensor& embeddings, const std::string& op, Body&& body) {
-  dispatch_scores(embeddings.scalar_type(), op,
-                  [&](auto stored) { body(stored, row_t<decltype(stored)>{}); });
-}
-
-template <typename Stored, typename Real>
+template <typename Stored>
 void forward(const BatchTripletArgs& args) {
+  using Real = row_t<Stored>;
   const ThreadTeam team = is_small(args.batch) ? ThreadTeam::single() : ThreadTeam::all();
   const Problem<Real> problem(std::type_identity<Stored>{}, args.batch, args.term.term(), team);
   ForwardPass<Real>(args, problem).run();
@@ -40,8 +34,9 @@ std::vector<MinedPair> picked_pairs(const BatchTripletBackwardArgs& args,
   return pairs;
 }
 
-template <typename Stored, typename Real>
+template <typename Stored>
 void backward(const BatchTripletBackwardArgs& args) {
+  using Real = row_t<Stored>;
   const TripletBatch& batch = args.batch;
   const ThreadTeam team = is_small(batch) ? ThreadTeam::single() : ThreadTeam::all();
   const auto upstream = [&](int64_t anchor) { return args.grad_loss(anchor) * *args.anchor_scale; };
@@ -94,43 +89,20 @@ void check_picks(const BatchTripletBackwardArgs& args, const std::string& op) {
   }
 }
 
-BatchTripletCall::Results batch_triplet_forward(
-    const Tensor& embeddings, const Tensor& labels, const OptionalTensor& ref_embeddings,
-    const OptionalTensor& ref_labels, const OptionalTensor& margin_tensor, double margin, bool soft,
-    const std::string& mining, const std::string& distance, double boundary_grad,
-    const std::string& reduction, bool needs_grad, bool needs_mined) {
-  const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
-                              soft, mining, distance, boundary_grad, reduction, needs_grad,
-                              needs_mined);
-  dispatch_embeddings(embeddings, call.op, [&](auto stored, auto real) {
-    forward<decltype(stored), decltype(real)>(call.args);
-  });
-  return call.results();
+void solve_forward(BatchTripletCall& call) {
+  call.make_grads();
+  dispatch_scores(call.dtype, call.op, [&](auto stored) { forward<decltype(stored)>(call.args); });
 }
 
-std::tuple<Tensor, Tensor> batch_triplet_backward(
-    const Tensor& grad_loss, const Tensor& embeddings, const Tensor& labels,
-    const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
-    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& mining,
-    const std::string& distance, double boundary_grad, const Tensor& positive,
-    const Tensor& negative, const Tensor& distances, const Tensor& slope,
-    const Tensor& anchor_scale) {
-  const BatchTripletBackwardCall call(grad_loss, embeddings, labels, ref_embeddings, ref_labels,
-                                      margin_tensor, margin, soft, mining, distance, boundary_grad,
-                                      positive, negative, distances, slope, anchor_scale);
+void solve_backward(const BatchTripletBackwardCall& call) {
   check_picks(call.args, call.op);
-  dispatch_embeddings(embeddings, call.op, [&](auto stored, auto real) {
-    backward<decltype(stored), decltype(real)>(call.args);
-  });
-  return call.results();
+  dispatch_scores(call.dtype, call.op, [&](auto stored) { backward<decltype(stored)>(call.args); });
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("batch_triplet_forward", boxed<&Op<BatchTripletCall, solve_forward>::run>());
+  m.impl("batch_triplet_backward", boxed<&Op<BatchTripletBackwardCall, solve_backward>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cpu::triplet
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("batch_triplet_forward",
-         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::batch_triplet_forward>());
-  m.impl("batch_triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::batch_triplet_backward>());
-}

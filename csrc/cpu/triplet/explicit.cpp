@@ -180,35 +180,18 @@ void backward(const TripletBackwardArgs& args) {
   });
 }
 
-std::tuple<Tensor, Tensor, Tensor> triplet_forward(
-    const Tensor& anchor, const Tensor& positive, const Tensor& negative,
-    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& distance,
-    double p, double eps, bool swap, double boundary_grad, const std::string& reduction) {
-  const TripletCall call(anchor, positive, negative, margin_tensor, margin, soft, distance, p, eps,
-                         swap, boundary_grad, reduction);
-  dispatch_scores(anchor.scalar_type(), call.op,
-                  [&](auto stored) { forward<decltype(stored)>(call.args); });
-  return call.results();
+void solve_forward(const TripletCall& call) {
+  dispatch_scores(call.dtype, call.op, [&](auto stored) { forward<decltype(stored)>(call.args); });
 }
 
-std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, const Tensor& anchor,
-                                                    const Tensor& positive, const Tensor& negative,
-                                                    const Tensor& distances, const Tensor& slope,
-                                                    const std::string& distance, double p,
-                                                    double eps, bool swap) {
-  const TripletBackwardCall call(grad_loss, anchor, positive, negative, distances, slope, distance,
-                                 p, eps, swap);
-  dispatch_scores(anchor.scalar_type(), call.op,
-                  [&](auto stored) { backward<decltype(stored)>(call.args); });
-  return call.results();
+void solve_backward(const TripletBackwardCall& call) {
+  dispatch_scores(call.dtype, call.op, [&](auto stored) { backward<decltype(stored)>(call.args); });
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
+  m.impl("triplet_forward", boxed<&Op<TripletCall, solve_forward>::run>());
+  m.impl("triplet_backward", boxed<&Op<TripletBackwardCall, solve_backward>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cpu::triplet
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CPU, m) {
-  m.impl("triplet_forward",
-         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::triplet_forward>());
-  m.impl("triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::cpu::triplet::triplet_backward>());
-}

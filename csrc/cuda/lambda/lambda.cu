@@ -8,16 +8,14 @@
 namespace fused_rankloss::cuda::lambda {
 namespace {
 
-void solve(const Tensor& scores, const LambdaCall& call) {
-  DeviceQueue queue(scores, call.op);
+void solve(const LambdaCall& call) {
+  DeviceQueue queue(call.outputs->loss, call.op);
   run_lambda(queue, call.args);
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("lambda_forward", boxed<&Op<LambdaCall, solve>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cuda::lambda
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("lambda_forward",
-         fused_rankloss::boxed<
-             &fused_rankloss::lambda_forward<fused_rankloss::cuda::lambda::solve>>());
-}

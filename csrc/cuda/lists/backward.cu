@@ -8,19 +8,15 @@
 namespace fused_rankloss::cuda {
 namespace {
 
-Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
-                      const OptionalTensor& mask, const OptionalTensor& lengths,
-                      const OptionalTensor& offsets, ScalarType dtype) {
-  const ListsBackwardCall call(grad_loss, raw_grad, list_scale, mask, lengths, offsets, dtype);
-  DeviceQueue queue(raw_grad, call.kOp);
-  dispatch_scores(dtype, call.kOp,
+void solve(const ListsBackwardCall& call) {
+  DeviceQueue queue(*call.grad_scores, call.kOp);
+  dispatch_scores(call.grad_scores->scalar_type(), call.kOp,
                   [&](auto stored) { run_lists_backward<decltype(stored)>(queue, call.args); });
-  return *call.grad_scores;
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("lists_backward", boxed<&Op<ListsBackwardCall, solve>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cuda
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::cuda::lists_backward>());
-}

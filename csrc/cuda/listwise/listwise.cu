@@ -8,16 +8,14 @@
 namespace fused_rankloss::cuda::listwise {
 namespace {
 
-void solve(const Tensor& scores, const ListwiseCall& call) {
-  DeviceQueue queue(scores, call.op);
+void solve(const ListwiseCall& call) {
+  DeviceQueue queue(call.outputs->loss, call.op);
   run_listwise(queue, call.args);
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("listwise_forward", boxed<&Op<ListwiseCall, solve>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cuda::listwise
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("listwise_forward",
-         fused_rankloss::boxed<
-             &fused_rankloss::listwise_forward<fused_rankloss::cuda::listwise::solve>>());
-}

@@ -8,16 +8,14 @@
 namespace fused_rankloss::cuda::pairwise {
 namespace {
 
-void solve(const Tensor& scores, const PairwiseCall& call) {
-  DeviceQueue queue(scores, call.op);
+void solve(const PairwiseCall& call) {
+  DeviceQueue queue(*call.loss, call.op);
   run_pairwise(queue, call.args, call.loss_name);
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("pairwise_forward", boxed<&Op<PairwiseCall, solve>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cuda::pairwise
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("pairwise_forward",
-         fused_rankloss::boxed<
-             &fused_rankloss::pairwise_forward<fused_rankloss::cuda::pairwise::solve>>());
-}

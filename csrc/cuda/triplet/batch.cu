@@ -15,43 +15,22 @@ void check_sizes(const TripletBatch& batch, const std::string& op) {
         kMostRows, " embeddings and references, got ", batch.num_anchors, " and ", batch.num_refs);
 }
 
-BatchTripletCall::Results batch_triplet_forward(
-    const Tensor& embeddings, const Tensor& labels, const OptionalTensor& ref_embeddings,
-    const OptionalTensor& ref_labels, const OptionalTensor& margin_tensor, double margin, bool soft,
-    const std::string& mining, const std::string& distance, double boundary_grad,
-    const std::string& reduction, bool needs_grad, bool needs_mined) {
-  const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
-                              soft, mining, distance, boundary_grad, reduction, needs_grad,
-                              needs_mined);
-  check(!needs_grad, call.op, ": expected needs_grad to be False on CUDA, got True");
+void solve_forward(const BatchTripletCall& call) {
   check_sizes(call.args.batch, call.op);
-  DeviceQueue queue(embeddings, call.op);
+  DeviceQueue queue(*call.loss, call.op);
   run_batch_triplet(queue, call.args);
-  return call.results();
 }
 
-std::tuple<Tensor, Tensor> batch_triplet_backward(
-    const Tensor& grad_loss, const Tensor& embeddings, const Tensor& labels,
-    const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
-    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& mining,
-    const std::string& distance, double boundary_grad, const Tensor& positive,
-    const Tensor& negative, const Tensor& distances, const Tensor& slope,
-    const Tensor& anchor_scale) {
-  const BatchTripletBackwardCall call(grad_loss, embeddings, labels, ref_embeddings, ref_labels,
-                                      margin_tensor, margin, soft, mining, distance, boundary_grad,
-                                      positive, negative, distances, slope, anchor_scale);
+void solve_backward(const BatchTripletBackwardCall& call) {
   check_sizes(call.args.batch, call.op);
-  DeviceQueue queue(embeddings, call.op);
+  DeviceQueue queue(*call.grad_embeddings, call.op);
   run_batch_triplet_backward(queue, call.args);
-  return call.results();
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("batch_triplet_forward", boxed<&Op<BatchTripletCall, solve_forward>::run>());
+  m.impl("batch_triplet_backward", boxed<&Op<BatchTripletBackwardCall, solve_backward>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cuda::triplet
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("batch_triplet_forward",
-         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::batch_triplet_forward>());
-  m.impl("batch_triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::batch_triplet_backward>());
-}

@@ -8,35 +8,20 @@
 namespace fused_rankloss::cuda::triplet {
 namespace {
 
-std::tuple<Tensor, Tensor, Tensor> triplet_forward(
-    const Tensor& anchor, const Tensor& positive, const Tensor& negative,
-    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& distance,
-    double p, double eps, bool swap, double boundary_grad, const std::string& reduction) {
-  const TripletCall call(anchor, positive, negative, margin_tensor, margin, soft, distance, p, eps,
-                         swap, boundary_grad, reduction);
-  DeviceQueue queue(anchor, call.op);
+void solve_forward(const TripletCall& call) {
+  DeviceQueue queue(*call.loss, call.op);
   run_triplet(queue, call.args);
-  return call.results();
 }
 
-std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, const Tensor& anchor,
-                                                    const Tensor& positive, const Tensor& negative,
-                                                    const Tensor& distances, const Tensor& slope,
-                                                    const std::string& distance, double p,
-                                                    double eps, bool swap) {
-  const TripletBackwardCall call(grad_loss, anchor, positive, negative, distances, slope, distance,
-                                 p, eps, swap);
-  DeviceQueue queue(anchor, call.op);
+void solve_backward(const TripletBackwardCall& call) {
+  DeviceQueue queue(*call.grad_anchor, call.op);
   run_triplet_backward(queue, call.args);
-  return call.results();
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
+  m.impl("triplet_forward", boxed<&Op<TripletCall, solve_forward>::run>());
+  m.impl("triplet_backward", boxed<&Op<TripletBackwardCall, solve_backward>::run>());
 }
 
 }  // namespace
 }  // namespace fused_rankloss::cuda::triplet
-
-STABLE_TORCH_LIBRARY_IMPL(fused_rankloss, CUDA, m) {
-  m.impl("triplet_forward",
-         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::triplet_forward>());
-  m.impl("triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::cuda::triplet::triplet_backward>());
-}

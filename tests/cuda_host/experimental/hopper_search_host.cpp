@@ -24,12 +24,12 @@ bool launch_hopper_search(TripletQueue& queue, SearchParams& search) {
 void want_hopper(bool value) { wanted = value; }
 int64_t hopper_searches() { return searches; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 STABLE_TORCH_LIBRARY_FRAGMENT(fused_rankloss_hopper_host, m) {
   m.def("want_hopper(bool wanted) -> ()");
   m.def("hopper_searches() -> int");
-  m.impl("want_hopper", fused_rankloss::boxed<&fused_rankloss::host::want_hopper>());
-  m.impl("hopper_searches", fused_rankloss::boxed<&fused_rankloss::host::hopper_searches>());
+  m.impl("want_hopper", boxed<&want_hopper>());
+  m.impl("hopper_searches", boxed<&hopper_searches>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

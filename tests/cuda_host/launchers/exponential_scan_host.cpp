@@ -194,9 +194,6 @@ Tensor series(const Tensor& like, bool wide) {
 void set_seed(int64_t value) { seed = value; }
 void set_blocks(int64_t value) { most_blocks = value; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 STABLE_TORCH_LIBRARY(fused_rankloss_exponential_scan_host, m) {
   m.def(
       "scan(Tensor positions, Tensor lists, Tensor heads, Tensor places, Tensor pushes, Tensor "
@@ -208,8 +205,11 @@ STABLE_TORCH_LIBRARY(fused_rankloss_exponential_scan_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_exponential_scan_host, CompositeExplicitAutograd, m) {
-  m.impl("scan", fused_rankloss::boxed<&fused_rankloss::host::scan>());
-  m.impl("series", fused_rankloss::boxed<&fused_rankloss::host::series>());
-  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
-  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("scan", boxed<&scan>());
+  m.impl("series", boxed<&series>());
+  m.impl("set_seed", boxed<&set_seed>());
+  m.impl("set_blocks", boxed<&set_blocks>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

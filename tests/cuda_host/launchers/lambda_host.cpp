@@ -8,7 +8,6 @@
 #include "cuda/lambda/scan.cuh"
 #include "cuda/lambda/short.cuh"
 #include "harness/host_queue.h"
-#include "harness/host_schemas.h"
 
 namespace fused_rankloss::host {
 
@@ -22,9 +21,9 @@ LambdaPaths paths;
 std::uint64_t atomics = 0;  // of the last launch
 std::uint64_t blocks = 0;   // of a call that is one launch
 
-void solve(const Tensor& /*scores*/, const LambdaCall& call) {
-  leave_traces(call.results->raw_grad);
-  leave_traces(call.results->list_scale);
+void solve(const LambdaCall& call) {
+  leave_traces(call.outputs->raw_grad);
+  leave_traces(call.outputs->list_scale);
   leave_traces(*call.statistics);
   HostQueue queue(call.op, attributes);
   run_lambda(queue, call.args, paths);
@@ -55,11 +54,8 @@ void set_crossover(std::optional<int64_t> value) {
 void set_scans(bool value) { paths.scans = value; }
 std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 STABLE_TORCH_LIBRARY(fused_rankloss_lambda_host, m) {
-  m.def(fused_rankloss::host::kLambdaForward);
+  m.def(kLambdaForward);
   m.def("float_logistic(Tensor more, Tensor less, float sigma) -> Tensor");
   m.def("set_seed(int seed) -> ()");
   m.def("set_blocks(int blocks) -> ()");
@@ -69,12 +65,14 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_forward",
-         fused_rankloss::boxed<&fused_rankloss::lambda_forward<fused_rankloss::host::solve>>());
-  m.impl("float_logistic", fused_rankloss::boxed<&fused_rankloss::host::float_logistic>());
-  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
-  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
-  m.impl("set_crossover", fused_rankloss::boxed<&fused_rankloss::host::set_crossover>());
-  m.impl("set_scans", fused_rankloss::boxed<&fused_rankloss::host::set_scans>());
-  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
+  m.impl("lambda_forward", boxed<&Op<LambdaCall, solve>::run>());
+  m.impl("float_logistic", boxed<&float_logistic>());
+  m.impl("set_seed", boxed<&set_seed>());
+  m.impl("set_blocks", boxed<&set_blocks>());
+  m.impl("set_crossover", boxed<&set_crossover>());
+  m.impl("set_scans", boxed<&set_scans>());
+  m.impl("last_launch", boxed<&last_launch>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

@@ -104,9 +104,6 @@ bool factors(int64_t scheme, int64_t pair_loss, int64_t k, bool has_gains, bool 
 void set_seed(int64_t value) { attributes.seed = value; }
 void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 STABLE_TORCH_LIBRARY(fused_rankloss_lambda_scan_host, m) {
   m.def(
       "lambda_scan(Tensor scores, Tensor label_ranks, Tensor? gains, Tensor? discounts, "
@@ -120,8 +117,11 @@ STABLE_TORCH_LIBRARY(fused_rankloss_lambda_scan_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_lambda_scan_host, CompositeExplicitAutograd, m) {
-  m.impl("lambda_scan", fused_rankloss::boxed<&fused_rankloss::host::lambda_scan>());
-  m.impl("factors", fused_rankloss::boxed<&fused_rankloss::host::factors>());
-  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
-  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
+  m.impl("lambda_scan", boxed<&lambda_scan>());
+  m.impl("factors", boxed<&factors>());
+  m.impl("set_seed", boxed<&set_seed>());
+  m.impl("set_blocks", boxed<&set_blocks>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

@@ -20,9 +20,9 @@ int64_t crossover = kBlockListItems;
 std::uint64_t atomics = 0;  // of the last launch
 std::uint64_t blocks = 0;   // of a call that is one launch
 
-void solve(const Tensor& /*scores*/, const ListwiseCall& call) {
-  leave_traces(call.results->raw_grad);
-  leave_traces(call.results->list_scale);
+void solve(const ListwiseCall& call) {
+  leave_traces(call.outputs->raw_grad);
+  leave_traces(call.outputs->list_scale);
   HostQueue queue(call.op, attributes);
   run_listwise(queue, call.args, crossover);
   atomics = cuda_host::Machine::get().atomics;
@@ -35,15 +35,8 @@ void set_crossover(int64_t value) { crossover = value; }
 void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 STABLE_TORCH_LIBRARY(fused_rankloss_listwise_host, m) {
-  m.def(
-      "listwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, "
-      "Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? position_weights, str loss, "
-      "str positions, float temperature, str gain, str reduction, bool needs_grad) "
-      "-> (Tensor loss, Tensor raw_grad, Tensor list_scale)");
+  m.def(kListwiseForward);
   m.def("set_seed(int seed) -> ()");
   m.def("set_crossover(int slots) -> ()");
   m.def("set_blocks(int blocks) -> ()");
@@ -51,10 +44,12 @@ STABLE_TORCH_LIBRARY(fused_rankloss_listwise_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_listwise_host, CompositeExplicitAutograd, m) {
-  m.impl("listwise_forward",
-         fused_rankloss::boxed<&fused_rankloss::listwise_forward<fused_rankloss::host::solve>>());
-  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
-  m.impl("set_crossover", fused_rankloss::boxed<&fused_rankloss::host::set_crossover>());
-  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
-  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
+  m.impl("listwise_forward", boxed<&Op<ListwiseCall, solve>::run>());
+  m.impl("set_seed", boxed<&set_seed>());
+  m.impl("set_crossover", boxed<&set_crossover>());
+  m.impl("set_blocks", boxed<&set_blocks>());
+  m.impl("last_launch", boxed<&last_launch>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The ops of csrc/cuda/pairwise/pairwise.cu and lists/backward.cu, with their kernels run by the
-// host harness. They take CPU tensors and have the schemas of csrc/ops.cpp, so that a test can put
-// them in the place of the real ops.
+// host harness. They take CPU tensors and have the schemas of csrc/bind/schemas.h, so that a test
+// can put them in the place of the real ops.
 #include <typeindex>
 
 #include "bind/lists_backward.h"
@@ -12,7 +12,6 @@
 #include "cuda/pairwise/long_plan.cuh"
 #include "cuda/pairwise/short.cuh"
 #include "harness/host_queue.h"
-#include "harness/host_schemas.h"
 
 namespace fused_rankloss::host {
 
@@ -56,7 +55,7 @@ void note_launches(const HostQueue& queue) {
   blocks = queue.last_blocks();
 }
 
-void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
+void solve(const PairwiseCall& call) {
   for (const auto* result : {&call.loss, &call.raw_grad, &call.list_scale, &call.margin_slope}) {
     leave_traces(**result);
   }
@@ -65,14 +64,10 @@ void solve(const Tensor& /*scores*/, const PairwiseCall& call) {
   note_launches(queue);
 }
 
-Tensor lists_backward(const Tensor& grad_loss, const Tensor& raw_grad, const Tensor& list_scale,
-                      const OptionalTensor& mask, const OptionalTensor& lengths,
-                      const OptionalTensor& offsets, ScalarType dtype) {
-  const ListsBackwardCall call(grad_loss, raw_grad, list_scale, mask, lengths, offsets, dtype);
+void solve_backward(const ListsBackwardCall& call) {
   HostQueue queue(call.kOp, attributes);
-  dispatch_scores(dtype, call.kOp,
+  dispatch_scores(call.grad_scores->scalar_type(), call.kOp,
                   [&](auto stored) { run_lists_backward<decltype(stored)>(queue, call.args); });
-  return *call.grad_scores;
 }
 
 // Calls of so many slots, more than a test has memory for. Nothing is to read them.
@@ -99,14 +94,9 @@ void set_route(const std::string& wanted, int64_t longest, int64_t most_slots) {
 int64_t last_kernels() { return kernels; }
 std::tuple<int64_t, int64_t> last_launch() { return {atomics, blocks}; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
-  m.def(fused_rankloss::host::kPairwiseForward);
-  m.def(
-      "lists_backward(Tensor grad_loss, Tensor raw_grad, Tensor list_scale, Tensor? mask, "
-      "Tensor? lengths, Tensor? offsets, ScalarType dtype) -> Tensor");
+  m.def(kPairwiseForward);
+  m.def(kListsBackward);
   m.def("huge_forward(int slots) -> ()");
   m.def("huge_backward(int slots) -> ()");
   m.def("set_seed(int seed) -> ()");
@@ -117,14 +107,16 @@ STABLE_TORCH_LIBRARY(fused_rankloss_host, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fused_rankloss_host, CompositeExplicitAutograd, m) {
-  m.impl("pairwise_forward",
-         fused_rankloss::boxed<&fused_rankloss::pairwise_forward<fused_rankloss::host::solve>>());
-  m.impl("lists_backward", fused_rankloss::boxed<&fused_rankloss::host::lists_backward>());
-  m.impl("huge_forward", fused_rankloss::boxed<&fused_rankloss::host::huge_forward>());
-  m.impl("huge_backward", fused_rankloss::boxed<&fused_rankloss::host::huge_backward>());
-  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
-  m.impl("set_blocks", fused_rankloss::boxed<&fused_rankloss::host::set_blocks>());
-  m.impl("set_route", fused_rankloss::boxed<&fused_rankloss::host::set_route>());
-  m.impl("last_kernels", fused_rankloss::boxed<&fused_rankloss::host::last_kernels>());
-  m.impl("last_launch", fused_rankloss::boxed<&fused_rankloss::host::last_launch>());
+  m.impl("pairwise_forward", boxed<&Op<PairwiseCall, solve>::run>());
+  m.impl("lists_backward", boxed<&Op<ListsBackwardCall, solve_backward>::run>());
+  m.impl("huge_forward", boxed<&huge_forward>());
+  m.impl("huge_backward", boxed<&huge_backward>());
+  m.impl("set_seed", boxed<&set_seed>());
+  m.impl("set_blocks", boxed<&set_blocks>());
+  m.impl("set_route", boxed<&set_route>());
+  m.impl("last_kernels", boxed<&last_kernels>());
+  m.impl("last_launch", boxed<&last_launch>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

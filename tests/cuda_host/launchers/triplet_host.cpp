@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The ops of csrc/cuda/triplet/explicit.cu and triplet/batch.cu, with their kernels run by the host
-// harness. They take CPU tensors and have the schemas of csrc/ops.cpp.
+// harness. They take CPU tensors and have the schemas of csrc/bind/schemas.h.
 #include <cmath>
 
 #include "bind/triplet.h"
@@ -56,55 +56,24 @@ class TripletQueue : public HostQueue {
   }
 };
 
-std::tuple<Tensor, Tensor, Tensor> triplet_forward(
-    const Tensor& anchor, const Tensor& positive, const Tensor& negative,
-    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& distance,
-    double p, double eps, bool swap, double boundary_grad, const std::string& reduction) {
-  const TripletCall call(anchor, positive, negative, margin_tensor, margin, soft, distance, p, eps,
-                         swap, boundary_grad, reduction);
+void solve(const TripletCall& call) {
   TripletQueue queue(call.op);
   run_triplet(queue, call.args);
-  return call.results();
 }
 
-std::tuple<Tensor, Tensor, Tensor> triplet_backward(const Tensor& grad_loss, const Tensor& anchor,
-                                                    const Tensor& positive, const Tensor& negative,
-                                                    const Tensor& distances, const Tensor& slope,
-                                                    const std::string& distance, double p,
-                                                    double eps, bool swap) {
-  const TripletBackwardCall call(grad_loss, anchor, positive, negative, distances, slope, distance,
-                                 p, eps, swap);
+void solve_backward(const TripletBackwardCall& call) {
   TripletQueue queue(call.op);
   run_triplet_backward(queue, call.args);
-  return call.results();
 }
 
-BatchTripletCall::Results batch_triplet_forward(
-    const Tensor& embeddings, const Tensor& labels, const OptionalTensor& ref_embeddings,
-    const OptionalTensor& ref_labels, const OptionalTensor& margin_tensor, double margin, bool soft,
-    const std::string& mining, const std::string& distance, double boundary_grad,
-    const std::string& reduction, bool needs_grad, bool needs_mined) {
-  const BatchTripletCall call(embeddings, labels, ref_embeddings, ref_labels, margin_tensor, margin,
-                              soft, mining, distance, boundary_grad, reduction, needs_grad,
-                              needs_mined);
+void solve_batch(const BatchTripletCall& call) {
   TripletQueue queue(call.op);
   run_batch_triplet(queue, call.args, policy);
-  return call.results();
 }
 
-std::tuple<Tensor, Tensor> batch_triplet_backward(
-    const Tensor& grad_loss, const Tensor& embeddings, const Tensor& labels,
-    const OptionalTensor& ref_embeddings, const OptionalTensor& ref_labels,
-    const OptionalTensor& margin_tensor, double margin, bool soft, const std::string& mining,
-    const std::string& distance, double boundary_grad, const Tensor& positive,
-    const Tensor& negative, const Tensor& distances, const Tensor& slope,
-    const Tensor& anchor_scale) {
-  const BatchTripletBackwardCall call(grad_loss, embeddings, labels, ref_embeddings, ref_labels,
-                                      margin_tensor, margin, soft, mining, distance, boundary_grad,
-                                      positive, negative, distances, slope, anchor_scale);
+void solve_batch_backward(const BatchTripletBackwardCall& call) {
   TripletQueue queue(call.op);
   run_batch_triplet_backward(queue, call.args, policy);
-  return call.results();
 }
 
 void set_seed(int64_t value) { seed = static_cast<std::uint64_t>(value) << 32; }
@@ -113,42 +82,26 @@ void set_policy(int64_t half_band_rows, int64_t chunk) {
 }
 int64_t last_scans() { return scans; }
 
-}  // namespace
-}  // namespace fused_rankloss::host
-
 FRL_OPS(FRL_TRIPLET_HOST_OPS, m) {
-  m.def(
-      "triplet_forward(Tensor anchor, Tensor positive, Tensor negative, Tensor? margin_tensor, "
-      "float margin, bool soft, str distance, float p, float eps, bool swap, float boundary_grad, "
-      "str reduction) -> (Tensor loss, Tensor distances, Tensor slope)");
-  m.def(
-      "triplet_backward(Tensor grad_loss, Tensor anchor, Tensor positive, Tensor negative, "
-      "Tensor distances, Tensor slope, str distance, float p, float eps, bool swap) "
-      "-> (Tensor, Tensor, Tensor)");
-  m.def(
-      "batch_triplet_forward(Tensor embeddings, Tensor labels, Tensor? ref_embeddings, "
-      "Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, str mining, "
-      "str distance, float boundary_grad, str reduction, bool needs_grad, bool needs_mined) "
-      "-> (Tensor loss, Tensor positive, Tensor negative, Tensor distances, Tensor slope, "
-      "Tensor anchor_scale, Tensor grad, Tensor grad_ref)");
-  m.def(
-      "batch_triplet_backward(Tensor grad_loss, Tensor embeddings, Tensor labels, "
-      "Tensor? ref_embeddings, Tensor? ref_labels, Tensor? margin_tensor, float margin, bool soft, "
-      "str mining, str distance, float boundary_grad, Tensor positive, Tensor negative, "
-      "Tensor distances, Tensor slope, Tensor anchor_scale) -> (Tensor, Tensor)");
+  m.def(kTripletForward);
+  m.def(kTripletBackward);
+  m.def(kBatchTripletForward);
+  m.def(kBatchTripletBackward);
   m.def("set_seed(int seed) -> ()");
   m.def("set_policy(int half_band_rows, int chunk) -> ()");
   m.def("last_scans() -> int");
 }
 
 FRL_OPS_IMPL(FRL_TRIPLET_HOST_OPS, CompositeExplicitAutograd, m) {
-  m.impl("triplet_forward", fused_rankloss::boxed<&fused_rankloss::host::triplet_forward>());
-  m.impl("triplet_backward", fused_rankloss::boxed<&fused_rankloss::host::triplet_backward>());
-  m.impl("batch_triplet_forward",
-         fused_rankloss::boxed<&fused_rankloss::host::batch_triplet_forward>());
+  m.impl("triplet_forward", boxed<&Op<TripletCall, solve>::run>());
+  m.impl("triplet_backward", boxed<&Op<TripletBackwardCall, solve_backward>::run>());
+  m.impl("batch_triplet_forward", boxed<&Op<BatchTripletCall, solve_batch>::run>());
   m.impl("batch_triplet_backward",
-         fused_rankloss::boxed<&fused_rankloss::host::batch_triplet_backward>());
-  m.impl("set_seed", fused_rankloss::boxed<&fused_rankloss::host::set_seed>());
-  m.impl("set_policy", fused_rankloss::boxed<&fused_rankloss::host::set_policy>());
-  m.impl("last_scans", fused_rankloss::boxed<&fused_rankloss::host::last_scans>());
+         boxed<&Op<BatchTripletBackwardCall, solve_batch_backward>::run>());
+  m.impl("set_seed", boxed<&set_seed>());
+  m.impl("set_policy", boxed<&set_policy>());
+  m.impl("last_scans", boxed<&last_scans>());
 }
+
+}  // namespace
+}  // namespace fused_rankloss::host

@@ -1,8 +1,25 @@
-"""Modules whose options are constants of the loss."""
+"""What the modules of all families share."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+
+
+class Loss(nn.Module):
+    """Holds a loss function's options; a margin that is a parameter is registered as one."""
+
+    def __init__(self, function, **options) -> None:
+        super().__init__()
+        self._function = function
+        margin = options.pop("margin")
+        if isinstance(margin, Tensor) and not isinstance(margin, nn.Parameter):
+            self.register_buffer("margin", margin)
+        else:
+            self.margin = margin
+        self._options = options
+
+    def extra_repr(self) -> str:
+        return shown({"margin": self.margin, **self._options})
 
 
 class ConstantLoss(nn.Module):
@@ -22,10 +39,15 @@ class ConstantLoss(nn.Module):
         return {name: getattr(self, name) for name in self._names}
 
     def extra_repr(self) -> str:
-        def shown(value: object) -> object:
-            return tuple(value.shape) if isinstance(value, Tensor) else value
+        return shown(self._options())
 
-        return ", ".join(f"{key}={shown(value)!r}" for key, value in self._options().items())
+
+def shown(options: dict[str, object]) -> str:
+    """Options as a module's repr has them: of tensors the shape."""
+    return ", ".join(
+        f"{name}={tuple(value.shape) if isinstance(value, Tensor) else value!r}"
+        for name, value in options.items()
+    )
 
 
 class ListLoss(ConstantLoss):

@@ -18,9 +18,13 @@ from support.ranking import Ranking, listwise, logistic, weighted
 CPU = torch.device("cpu")
 
 
-def test_a_good_installation_passes() -> None:
+def test_a_good_installation_passes(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "fused_rankloss"], capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "fused_rankloss"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stderr == ""

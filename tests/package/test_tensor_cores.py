@@ -30,7 +30,7 @@ pytestmark = [
 
 SEARCH = """
 #include "cuda/triplet/batch_hard/search.cuh"
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 template __global__ void hardest_search_kernel<1>(const __grid_constant__ SearchParams);
 template __global__ void hardest_search_kernel<2>(const __grid_constant__ SearchParams);
 }
@@ -39,7 +39,7 @@ template __global__ void hardest_search_kernel<2>(const __grid_constant__ Search
 
 HOPPER_SEARCH = """
 #include "cuda/experimental/hopper_search.cuh"
-namespace fused_rankloss {
+namespace fused_rankloss::cuda::triplet {
 template __global__ void hopper_search_kernel<1>(const __grid_constant__ HopperSearchParams);
 template __global__ void hopper_search_kernel<2>(const __grid_constant__ HopperSearchParams);
 }
@@ -146,7 +146,7 @@ def instructions(cuobjdump: Path, compiled: Path) -> dict[str, list[str]]:
 KERNELS = f"""{SEARCH}
 #include "cuda/pairwise/long.cuh"
 #include "cuda/pairwise/tiled.cuh"
-namespace fused_rankloss {{
+namespace fused_rankloss::cuda::pairwise {{
 template __global__ void pairwise_kernel<CountTerm<float, int32_t>>(
     const __grid_constant__ PairwiseParams);
 template __global__ void long_lists_kernel<LongCounts<float>>(

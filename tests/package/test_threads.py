@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import fused_rankloss
-from support.isolated import python_environment, run_python
+from support.isolated import HERE, python_environment, run_python
 
 pytestmark = pytest.mark.sanitize
 
@@ -99,6 +99,7 @@ def test_no_thread_can_be_made() -> None:
     large = 2**36  # bytes of stack for each thread, from the start of the process on
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=HERE,
         env=python_environment(OMP_NUM_THREADS="4", OPENBLAS_NUM_THREADS="1"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, (large, large)),
         capture_output=True,

@@ -33,11 +33,18 @@ class Lists(NamedTuple):
     lengths: Tensor | None
     offsets: Tensor | None
     gains: Tensor | None = None
+    list_weights: Tensor | None = None
 
     @property
     def batched(self) -> bool:
         """Whether ``reduction="none"`` gives a dimension of lists; one list ``[N]`` has none."""
         return self.offsets is not None or self.scores.dim() == 2
+
+    @property
+    def number(self) -> int:
+        if self.offsets is not None:
+            return self.offsets.shape[0] - 1
+        return self.scores.shape[0] if self.batched else 1
 
     def items(self) -> list[Tensor]:
         """The flat positions of each list's real items (for the reference; reads values)."""
@@ -63,6 +70,22 @@ def describe(value: object) -> str:
     return f"{type(value).__name__}"
 
 
+def as_tensor_hint(what: str, value: object) -> str:
+    """For the end of a message, where a list or an array stands for a tensor."""
+    if isinstance(value, Tensor) or not (
+        isinstance(value, (list, tuple)) or hasattr(value, "__array__")
+    ):
+        return ""
+    return f"; pass torch.as_tensor({what})"
+
+
+def no_tensor(name: str, what: str, value: object) -> TypeError:
+    return TypeError(
+        f"{name}: expected {what} to be a tensor, got {describe(value)}"
+        f"{as_tensor_hint(what, value)}"
+    )
+
+
 def _check_layout(name: str, what: str, tensor: Tensor) -> None:
     if tensor.layout != torch.strided:
         raise ValueError(
@@ -81,7 +104,7 @@ def check_same_device(name: str, what: str, tensor: Tensor, like: str, model: Te
 def _check_companion(name: str, what: str, tensor: object, scores: Tensor) -> Tensor:
     """A tensor that goes item by item with the scores."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
+        raise no_tensor(name, what, tensor)
     _check_layout(name, what, tensor)
     if tensor.shape != scores.shape:
         hint = ""
@@ -100,6 +123,7 @@ def _check_index(name: str, what: str, tensor: object, scores: Tensor) -> Tensor
     if not isinstance(tensor, Tensor) or tensor.dtype not in INDEX_DTYPES:
         raise TypeError(
             f"{name}: expected {what} to be a tensor of int32 or int64, got {describe(tensor)}"
+            f"{as_tensor_hint(what, tensor)}"
         )
     _check_layout(name, what, tensor)
     check_same_device(name, what, tensor, "scores", scores)
@@ -133,9 +157,24 @@ def check_constant(name: str, what: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
+def _check_list_weights(name: str, weights: object, lists: Lists) -> Tensor:
+    """``[B]``; those of one list may have no dimension."""
+    if not isinstance(weights, Tensor):
+        raise no_tensor(name, "list_weights", weights)
+    _check_layout(name, "list_weights", weights)
+    number = lists.number
+    if weights.shape != (number,) and (lists.batched or weights.shape != ()):
+        raise ValueError(
+            f"{name}: expected list_weights of shape [{number}] (one for each list), "
+            f"got {list(weights.shape)}"
+        )
+    check_same_device(name, "list_weights", weights, "scores", lists.scores)
+    return check_constant(name, "list_weights", weights).reshape(number)
+
+
 def _check_scores(name: str, scores: object) -> Tensor:
     if not isinstance(scores, Tensor):
-        raise TypeError(f"{name}: expected scores to be a tensor, got {describe(scores)}")
+        raise no_tensor(name, "scores", scores)
     if scores.dtype not in FLOAT_DTYPES:
         hint = ""
         if not scores.dtype.is_floating_point and not scores.dtype.is_complex:
@@ -186,7 +225,7 @@ def _from_nested(name: str, lists: Lists) -> Lists:
             values[what] = None
             continue
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
+            raise no_tensor(name, what, tensor)
         if not tensor.is_nested or tensor.layout != torch.jagged or tensor.dim() != 2:
             raise ValueError(
                 f"{name}: expected nested jagged {what} as scores are, got {what} of "
@@ -212,6 +251,7 @@ def parse(
     scores: object,
     labels: object,
     weights: object = None,
+    list_weights: object = None,
     mask: object = None,
     lengths: object = None,
     offsets: object = None,
@@ -229,7 +269,8 @@ def parse(
     scores = _check_scores(name, scores)
     if scores.is_nested:
         lists = Lists(scores, labels, weights, mask, lengths, offsets, gains)
-        scores, labels, weights, mask, lengths, offsets, gains = _from_nested(name, lists)
+        scores, labels, weights, *indices, gains, _ = _from_nested(name, lists)
+        mask, lengths, offsets = indices
     else:
         _check_layout(name, "scores", scores)
     if isinstance(labels, Tensor) and labels.is_nested:
@@ -281,4 +322,7 @@ def parse(
     if gains is not None:
         _check_companion(name, "gains", gains, scores)
         check_constant(name, "gains", gains)
-    return Lists(scores, labels, weights, mask, lengths, offsets, gains)
+    lists = Lists(scores, labels, weights, mask, lengths, offsets, gains)
+    if list_weights is None:
+        return lists
+    return lists._replace(list_weights=_check_list_weights(name, list_weights, lists))

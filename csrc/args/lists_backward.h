@@ -4,11 +4,13 @@
 //
 //   grad_scores[t] = list_scale[b] * sum_k grad_loss[k, b] * raw_grad[k, t]
 //
-// in fp64, rounded once to the dtype of the scores, and exactly 0 in padding.
+// in fp64, rounded once to the dtype of the scores, and exactly 0 in padding and in lists of scale
+// 0, whose sums may be infinite.
 #pragma once
 
 #include "common/half.h"
 #include "common/lists.h"
+#include "common/weights.h"
 
 namespace fused_rankloss {
 
@@ -42,7 +44,7 @@ struct ListsBackwardArgs {
       const Raw raw = static_cast<const Raw*>(raw_grad)[k * lists.num_slots + slot];
       sum += upstream(k, list) * static_cast<double>(raw);
     }
-    return list_scale[list] * sum;
+    return weighted(list_scale[list], sum);
   }
 };
 

@@ -33,14 +33,15 @@ class LambdaCall {
   static constexpr std::string_view kSchema = kLambdaForward;
 
   LambdaCall(const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-             const OptionalTensor& gains, const OptionalTensor& mask, const OptionalTensor& lengths,
+             const OptionalTensor& list_weights, const OptionalTensor& gains,
+             const OptionalTensor& mask, const OptionalTensor& lengths,
              const OptionalTensor& offsets, const OptionalTensor& discounts,
              std::string_view scheme, std::string_view pair_loss, double sigma, double margin,
              double scale, double mu, std::string_view gain, int64_t k, std::string_view truncation,
              bool score_normalization, bool list_normalization, std::string_view weighting,
              std::string_view reduction, bool needs_grad, bool needs_statistics)
       : inputs(
-            scores, labels, weights, mask, lengths, offsets,
+            scores, labels, weights, list_weights, mask, lengths, offsets,
             scheme == "none" && pair_loss == "logistic" ? "pairwise_logistic_loss" : "lambda_loss"),
         op(inputs.op) {
     static_cast<ListInputs&>(args) = inputs.inputs;

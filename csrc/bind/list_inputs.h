@@ -22,8 +22,8 @@ class ListInputTensors {
  public:
   // `op` is the public function, for which errors speak.
   ListInputTensors(const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-                   const OptionalTensor& mask, const OptionalTensor& lengths,
-                   const OptionalTensor& offsets, std::string op)
+                   const OptionalTensor& list_weights, const OptionalTensor& mask,
+                   const OptionalTensor& lengths, const OptionalTensor& offsets, std::string op)
       : op(std::move(op)),
         scores_dtype(scores.scalar_type()),
         real(scores_dtype == ScalarType::Double ? ScalarType::Double : ScalarType::Float),
@@ -44,6 +44,13 @@ class ListInputTensors {
                                          return torch::stable::to(*weights, real);
                                        }));
       inputs.weights = weights_->const_data_ptr();
+    }
+    if (list_weights) {
+      list_weights_ = fp64("list_weights", *list_weights);
+      check(list_weights->dim() == 1 && list_weights->numel() == inputs.lists.num_lists, this->op,
+            ": expected list_weights of shape [", inputs.lists.num_lists, "], got ",
+            shape_string(*list_weights));
+      inputs.list_weights = static_cast<const double*>(list_weights_->const_data_ptr());
     }
   }
 
@@ -76,6 +83,7 @@ class ListInputTensors {
   Tensor scores_;
   Tensor labels_;
   OptionalTensor weights_;
+  OptionalTensor list_weights_;
 };
 
 }  // namespace fused_rankloss

@@ -26,12 +26,13 @@ class ListwiseCall {
   static constexpr std::string_view kSchema = kListwiseForward;
 
   ListwiseCall(const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-               const OptionalTensor& gains, const OptionalTensor& mask,
-               const OptionalTensor& lengths, const OptionalTensor& offsets,
-               const OptionalTensor& position_weights, std::string_view loss,
-               std::string_view positions, double temperature, std::string_view gain,
-               std::string_view reduction, bool needs_grad)
-      : inputs(scores, labels, weights, mask, lengths, offsets, std::string(loss) + "_loss"),
+               const OptionalTensor& list_weights, const OptionalTensor& gains,
+               const OptionalTensor& mask, const OptionalTensor& lengths,
+               const OptionalTensor& offsets, const OptionalTensor& position_weights,
+               std::string_view loss, std::string_view positions, double temperature,
+               std::string_view gain, std::string_view reduction, bool needs_grad)
+      : inputs(scores, labels, weights, list_weights, mask, lengths, offsets,
+               std::string(loss) + "_loss"),
         op(inputs.op) {
     static_cast<ListInputs&>(args) = inputs.inputs;
     args.loss_kind = choice("listwise_forward", "loss", loss, kListwiseLosses);

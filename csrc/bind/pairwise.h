@@ -20,11 +20,12 @@ class PairwiseCall {
   static constexpr std::string_view kSchema = kPairwiseForward;
 
   PairwiseCall(const Tensor& scores, const Tensor& labels, const OptionalTensor& weights,
-               const OptionalTensor& mask, const OptionalTensor& lengths,
-               const OptionalTensor& offsets, const OptionalTensor& margins, double margin,
-               std::string_view loss_name, std::string_view weighting, double boundary_grad,
-               std::string_view reduction, bool needs_grad)
-      : inputs(scores, labels, weights, mask, lengths, offsets,
+               const OptionalTensor& list_weights, const OptionalTensor& mask,
+               const OptionalTensor& lengths, const OptionalTensor& offsets,
+               const OptionalTensor& margins, double margin, std::string_view loss_name,
+               std::string_view weighting, double boundary_grad, std::string_view reduction,
+               bool needs_grad)
+      : inputs(scores, labels, weights, list_weights, mask, lengths, offsets,
                "pairwise_" + std::string(loss_name) + "_loss"),
         op(inputs.op),
         loss_name(loss_name),

@@ -13,10 +13,12 @@ namespace fused_rankloss {
 //                 one, else fp32 or fp64; [0] without needs_grad
 //   list_scale    [B] fp64, d loss / d list_sum; NaN for a list that holds NaN
 //   margin_slope  [K, B] fp64, d list_sum / d margin
-// K is the number of margins: 1 for the float `margin`, which `margins` overrides.
+// K is the number of margins: 1 for the float `margin`, which `margins` overrides. `list_weights`
+// are [B] fp64.
 inline constexpr char kPairwiseForward[] =
-    "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? mask, "
-    "Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str weighting, "
+    "pairwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? list_weights, "
+    "Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? margins, float margin, str loss, str "
+    "weighting, "
     "float boundary_grad, str reduction, bool needs_grad) "
     "-> (Tensor loss, Tensor raw_grad, Tensor list_scale, Tensor margin_slope)";
 
@@ -26,8 +28,9 @@ inline constexpr char kPairwiseForward[] =
 //   list_scale  [B] fp64, d loss / d list_sum; NaN for a list that holds NaN
 //   statistics  [B, 3] fp64: pairs, correctly ordered ones, NDCG@k; [0, 3] if not needed
 inline constexpr char kLambdaForward[] =
-    "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, Tensor? mask, "
-    "Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, str pair_loss, "
+    "lambda_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? list_weights, "
+    "Tensor? gains, Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? discounts, str scheme, "
+    "str pair_loss, "
     "float sigma, float margin, float scale, float mu, str gain, int k, str truncation, "
     "bool score_normalization, bool list_normalization, str weighting, str reduction, "
     "bool needs_grad, bool needs_statistics) "
@@ -35,8 +38,9 @@ inline constexpr char kLambdaForward[] =
 
 // Losses of whole lists: "listnet", "list_mle", "approx_ndcg". Results as above.
 inline constexpr char kListwiseForward[] =
-    "listwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? gains, "
-    "Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? position_weights, str loss, "
+    "listwise_forward(Tensor scores, Tensor labels, Tensor? weights, Tensor? list_weights, "
+    "Tensor? gains, Tensor? mask, Tensor? lengths, Tensor? offsets, Tensor? position_weights, str "
+    "loss, "
     "str positions, float temperature, str gain, str reduction, bool needs_grad) "
     "-> (Tensor loss, Tensor raw_grad, Tensor list_scale)";
 

@@ -4,7 +4,8 @@
 //
 //   sum_b scale_b * list_sum_b      (or the list sums themselves for kNone)
 //
-// so that the backward pass needs only `scale_b`. Lists without a pair add exactly 0.
+// so that the backward pass needs only `scale_b`. Lists without a pair add exactly 0. With list
+// weights w_b, which are 1 otherwise, a list's sum and its number of pairs count w_b times.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,9 @@ FRL_HD double share_of(double dividend, double divisor) {
   return dividend / divisor + (divisor - divisor);
 }
 
-// scale_b of a list with `pairs` (weighted) pairs, for a sum in units of `unit`. The batch has
-// `num_lists` lists with `total` pairs, of which `lists_with_pairs` have any.
+// scale_b / w_b of a list with `pairs` (weighted) pairs, for a sum in units of `unit`. The batch
+// has `num_lists` lists; over them, `total` sums w_b * pairs, and `lists_with_pairs` the w_b of
+// those with any.
 FRL_HD double reduction_scale(Reduction reduction, double pairs, double total,
                               double lists_with_pairs, double num_lists, double unit = 1) {
   switch (reduction) {

@@ -30,6 +30,7 @@ class Lambda(torch.autograd.Function):
             scores,
             lists.labels,
             lists.weights,
+            in_double(lists.list_weights),
             in_double(lists.gains),
             lists.mask,
             lists.lengths,

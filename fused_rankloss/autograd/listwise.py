@@ -27,6 +27,7 @@ class Listwise(torch.autograd.Function):
             scores,
             lists.labels,
             lists.weights,
+            in_double(lists.list_weights),
             in_double(lists.gains),
             lists.mask,
             lists.lengths,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fused_rankloss import ops
 from fused_rankloss.autograd._first_derivative import keep_sources, refuse_second
+from fused_rankloss.autograd._list_sums import in_double
 from fused_rankloss.lists import Lists
 from fused_rankloss.options import PairwiseOptions
 
@@ -29,10 +30,11 @@ class Pairwise(torch.autograd.Function):
             scores,
             lists.labels,
             lists.weights,
+            in_double(lists.list_weights),
             lists.mask,
             lists.lengths,
             lists.offsets,
-            None if margins is None else margins.to(torch.float64),
+            in_double(margins),
             *options,
             reduction,
             needs_grad,

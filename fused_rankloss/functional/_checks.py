@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from fused_rankloss import _extension
-from fused_rankloss.lists import FLOAT_DTYPES, check_constant, check_same_device, describe
+from fused_rankloss.lists import (
+    FLOAT_DTYPES,
+    as_tensor_hint,
+    check_constant,
+    check_same_device,
+    no_tensor,
+)
 
 IMPLEMENTATIONS = ("auto", "reference")
 
@@ -18,16 +24,18 @@ def check_option(
     name: str, option: str, value: object, allowed: tuple[str, ...], others: str = ""
 ) -> None:
     """``others`` names what else the option may be, for the message."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         expected = ", ".join([*map(repr, allowed), *filter(None, [others])])
-        raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}")
+        hint = as_tensor_hint(option, value) if "tensor" in others else ""
+        raise ValueError(f"{name}: expected {option} to be one of {expected}, got {value!r}{hint}")
 
 
 def check_number(name: str, what: str, value: object, kinds: str = "a float") -> float:
     """``kinds`` says what the argument may be, a number or else, for the message."""
     value = without_array(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {what} to be {kinds}, got {type(value).__name__}")
+        hint = as_tensor_hint(what, value) if "tensor" in kinds else ""
+        raise TypeError(f"{name}: expected {what} to be {kinds}, got {type(value).__name__}{hint}")
     try:
         return float(value)
     except OverflowError:
@@ -99,7 +107,7 @@ def check_by_rank(name: str, what: str, values: Tensor, scores: Tensor) -> Tenso
 
 def check_dense(name: str, what: str, tensor: object) -> Tensor:
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(tensor)}")
+        raise no_tensor(name, what, tensor)
     if tensor.layout != torch.strided:
         raise ValueError(f"{name}: expected dense {what}, got layout {tensor.layout}")
     return tensor

@@ -64,6 +64,7 @@ def pairwise_logistic_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     weighting: str = "product",
     reduction: str = "mean",
     return_statistics: bool = False,
@@ -88,6 +89,8 @@ def pairwise_logistic_loss(
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; finite, not negative, constants of the loss.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean.
         weighting: the pair weight w_ij: ``"product"`` is w_i w_j, ``"preferred"`` is w_i, of the
             more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
@@ -137,6 +140,7 @@ def pairwise_logistic_loss(
         scores,
         labels,
         weights,
+        list_weights,
         mask,
         lengths,
         offsets,
@@ -166,6 +170,7 @@ def lambda_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     weighting: str = "product",
     reduction: str = "mean",
     return_statistics: bool = False,
@@ -236,6 +241,8 @@ def lambda_loss(
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; finite, not negative, constants of the loss.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean.
         weighting: the pair weight w_ij: ``"product"`` is w_i w_j, ``"preferred"`` is w_i, of the
             more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
@@ -297,7 +304,18 @@ def lambda_loss(
         weighting=weighting,
     )
     check_flag(name, "return_statistics", return_statistics)
-    lists = parse(name, scores, labels, weights, mask, lengths, offsets, gains, label_values=True)
+    lists = parse(
+        name,
+        scores,
+        labels,
+        weights,
+        list_weights,
+        mask,
+        lengths,
+        offsets,
+        gains,
+        label_values=True,
+    )
     if isinstance(discount, Tensor):
         discounts = check_by_rank(name, "discount", discount, lists.scores)
     else:
@@ -351,7 +369,9 @@ def _lambda(
     else:
         scores = lists.scores.to(loss_dtype(lists.scores))
         tensors, items = (scores, lists.labels, lists.weights, lists.gains), lists.items()
-        value = reference.lambda_loss(tensors, items, discounts, options, reduction)
+        value = reference.lambda_loss(
+            tensors, items, lists.list_weights, discounts, options, reduction
+        )
         if not lists.batched:
             value = value.reshape([])
         if return_statistics:

@@ -35,6 +35,7 @@ def listnet_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     reduction: str = "mean",
     impl: str = "auto",
 ) -> Tensor:
@@ -53,6 +54,8 @@ def listnet_loss(
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; each multiplies its item's term.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean.
         reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists
             with an item; ``"sum"``; ``"none"``, the loss of each list,
             ``[B]``; ``"batch_mean"``, the sum / B.
@@ -84,7 +87,9 @@ def listnet_loss(
     Source: Cao et al., "Learning to rank: from pairwise approach to listwise approach" (2007).
     """
     name = "listnet_loss"
-    lists = parse(name, scores, labels, weights, mask, lengths, offsets, label_values=True)
+    lists = parse(
+        name, scores, labels, weights, list_weights, mask, lengths, offsets, label_values=True
+    )
     return _listwise(name, lists, None, ListwiseOptions("listnet"), reduction, impl)
 
 
@@ -97,6 +102,7 @@ def list_mle_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     reduction: str = "mean",
     impl: str = "auto",
 ) -> Tensor:
@@ -121,6 +127,8 @@ def list_mle_loss(
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; each multiplies its item's term.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean.
         reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists
             with two different labels; ``"sum"``; ``"none"``, the loss of each list,
             ``[B]``; ``"batch_mean"``, the sum / B.
@@ -152,7 +160,7 @@ def list_mle_loss(
     al., "Position-aware ListMLE: a sequential learning process for ranking" (2014).
     """
     name = "list_mle_loss"
-    lists = parse(name, scores, labels, weights, mask, lengths, offsets)
+    lists = parse(name, scores, labels, weights, list_weights, mask, lengths, offsets)
     given, positions = None, "none"
     if isinstance(position_weights, Tensor):
         given = check_by_rank(name, "position_weights", position_weights, lists.scores)
@@ -176,6 +184,7 @@ def approx_ndcg_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     reduction: str = "mean",
     impl: str = "auto",
 ) -> Tensor:
@@ -201,6 +210,8 @@ def approx_ndcg_loss(
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; each multiplies its item's term, not its gain in
             maxDCG.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean.
         reduction: ``"mean"`` or ``"list_mean"``, the sum / the number of lists
             whose maxDCG is positive; ``"sum"``; ``"none"``, the loss of each list,
             ``[B]``; ``"batch_mean"``, the sum / B.
@@ -234,7 +245,18 @@ def approx_ndcg_loss(
     name = "approx_ndcg_loss"
     check_option(name, "gain", gain, GAINS)
     temperature = check_positive(name, "temperature", temperature)
-    lists = parse(name, scores, labels, weights, mask, lengths, offsets, gains, label_values=True)
+    lists = parse(
+        name,
+        scores,
+        labels,
+        weights,
+        list_weights,
+        mask,
+        lengths,
+        offsets,
+        gains,
+        label_values=True,
+    )
     options = ListwiseOptions("approx_ndcg", "none", temperature, gain)
     return _listwise(name, lists, None, options, reduction, impl)
 
@@ -261,5 +283,7 @@ def _listwise(
         )
     scores = lists.scores.to(loss_dtype(lists.scores))
     tensors = (scores, lists.labels, lists.weights, lists.gains)
-    value = reference.listwise(tensors, lists.items(), position_weights, options, reduction)
+    value = reference.listwise(
+        tensors, lists.items(), lists.list_weights, position_weights, options, reduction
+    )
     return value if lists.batched else value.reshape([])

@@ -37,6 +37,7 @@ def pairwise_hinge_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     weighting: str = "product",
     reduction: str = "mean",
     boundary_grad: float = 1.0,
@@ -66,6 +67,10 @@ def pairwise_hinge_loss(
         weights: per item, shaped as ``scores``; constants of the loss. They are finite and not
             negative: any other makes its list NaN, whether or not the item is in a pair. A list
             whose pair weights sum to 0 has loss 0.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean: with
+            ``"mean"``, as if it multiplied the weights of all pairs of the list. A weight of 0
+            leaves the list out, unless the list is NaN. One list ``[N]`` takes ``[]`` or ``[1]``.
         weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight equals so many
             copies of the item), ``"preferred"`` is w_i, of the more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
@@ -110,7 +115,7 @@ def pairwise_hinge_loss(
     """
     name = "pairwise_hinge_loss"
     boundary_grad = check_boundary_grad(name, boundary_grad)
-    lists = parse(name, scores, labels, weights, mask, lengths, offsets)
+    lists = parse(name, scores, labels, weights, list_weights, mask, lengths, offsets)
     return _pairwise(name, "hinge", lists, margin, weighting, reduction, boundary_grad, impl)
 
 
@@ -123,6 +128,7 @@ def pairwise_squared_hinge_loss(
     lengths: Tensor | None = None,
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
+    list_weights: Tensor | None = None,
     weighting: str = "product",
     reduction: str = "mean",
     impl: str = "auto",
@@ -147,6 +153,8 @@ def pairwise_squared_hinge_loss(
         lengths: int32 or int64 ``[B]``, the number of real items at the start of each row.
         offsets: int32 or int64 ``[B + 1]``; list b is ``scores[offsets[b]:offsets[b + 1]]``.
         weights: per item, shaped as ``scores``; finite, not negative, constants of the loss.
+        list_weights: per list, ``[B]``; finite, not negative, constants of the loss. Each
+            multiplies its list's loss, and what the list adds to the divisor of a mean.
         weighting: the pair weight w_ij: ``"product"`` is w_i w_j, ``"preferred"`` is w_i, of the
             more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
@@ -180,7 +188,7 @@ def pairwise_squared_hinge_loss(
     do not cancel.
     """
     name = "pairwise_squared_hinge_loss"
-    lists = parse(name, scores, labels, weights, mask, lengths, offsets)
+    lists = parse(name, scores, labels, weights, list_weights, mask, lengths, offsets)
     return _pairwise(name, "squared_hinge", lists, margin, weighting, reduction, 1.0, impl)
 
 
@@ -227,7 +235,11 @@ def _pairwise(
         options = options._replace(margin=margins.to(scores.dtype))
     batch = (scores, lists.labels, lists.items())
     value = reference.pairwise(
-        *batch, weights=lists.weights, reduction=reduction, **options._asdict()
+        *batch,
+        weights=lists.weights,
+        list_weights=lists.list_weights,
+        reduction=reduction,
+        **options._asdict(),
     )
     leading = [] if margins is None else list(margins.shape)
     trailing = list(value.shape[1:]) if lists.batched else []

@@ -62,9 +62,13 @@ class ListLoss(ConstantLoss):
         lengths: Tensor | None = None,
         offsets: Tensor | None = None,
         weights: Tensor | None = None,
+        list_weights: Tensor | None = None,
     ):
         """The loss of a batch of lists; arguments as in the function of the same name."""
-        lists = {"mask": mask, "lengths": lengths, "offsets": offsets, "weights": weights}
+        lists = {
+            **{"mask": mask, "lengths": lengths, "offsets": offsets},
+            **{"weights": weights, "list_weights": list_weights},
+        }
         return self._function(scores, labels, **lists, **self._options())
 
 
@@ -81,7 +85,11 @@ class GainListLoss(ConstantLoss):
         lengths: Tensor | None = None,
         offsets: Tensor | None = None,
         weights: Tensor | None = None,
+        list_weights: Tensor | None = None,
     ):
         """The loss of a batch of lists; arguments as in the function of the same name."""
-        lists = {"mask": mask, "lengths": lengths, "offsets": offsets, "weights": weights}
+        lists = {
+            **{"mask": mask, "lengths": lengths, "offsets": offsets},
+            **{"weights": weights, "list_weights": list_weights},
+        }
         return self._function(scores, labels, gains=gains, **lists, **self._options())

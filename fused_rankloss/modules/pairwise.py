@@ -20,6 +20,7 @@ class _ListLoss(Loss):
         lengths: Tensor | None = None,
         offsets: Tensor | None = None,
         weights: Tensor | None = None,
+        list_weights: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch of lists; arguments as in the function of the same name."""
         return self._function(
@@ -30,6 +31,7 @@ class _ListLoss(Loss):
             lengths=lengths,
             offsets=offsets,
             weights=weights,
+            list_weights=list_weights,
             **self._options,
         )
 

@@ -127,6 +127,7 @@ def has_nan(*tensors: Tensor | None) -> bool:
 def lambda_loss(
     tensors: Items,
     items: list[Tensor],
+    list_weights: Tensor | None,
     discounts: Tensor | None,
     options: LambdaOptions,
     reduction: str,
@@ -136,7 +137,7 @@ def lambda_loss(
     def list_sum(*one: Tensor | None) -> tuple[Tensor, Tensor]:
         return lambda_list_sum(*one, discounts, options)
 
-    return over_lists(list_sum, tensors, items, reduction)
+    return over_lists(list_sum, tensors, items, list_weights, reduction)
 
 
 def list_statistics(

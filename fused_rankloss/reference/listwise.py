@@ -61,6 +61,7 @@ LISTWISE = {"listnet": listnet, "list_mle": list_mle, "approx_ndcg": approx_ndcg
 def listwise(
     tensors: Items,
     items: list[Tensor],
+    list_weights: Tensor | None,
     given: Tensor | None,
     options: ListwiseOptions,
     reduction: str,
@@ -81,4 +82,4 @@ def listwise(
         counts = torch.as_tensor(counts, device=scores.device)
         return torch.where(counts, total, 0 * scores.sum()), counts.to(scores)
 
-    return over_lists(list_sum, tensors, items, reduction)
+    return over_lists(list_sum, tensors, items, list_weights, reduction)

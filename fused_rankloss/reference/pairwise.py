@@ -73,20 +73,46 @@ def overflow_is_nan(weight: Tensor) -> Tensor:
     return weight + (weight - weight)
 
 
-def reduce_lists(sums: Tensor, pairs: Tensor, reduction: str) -> Tensor:
-    """Reduces list sums ``[..., B]`` with ``pairs`` ``[B]`` to the loss."""
+def weigh_list(
+    sums: Tensor, pairs: Tensor, weight: Tensor, *variables: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The sums and the pairs of a list that counts ``weight`` times.
+
+    What is no weight makes the list NaN, and all gradients of ``variables`` in it. A weight of 0
+    leaves the list out, even where it is infinite, but not where it is NaN and counts no pair.
+    """
+    if not are_weights(weight):
+        spoiled = sum((variable * torch.nan).sum() for variable in variables) + torch.nan
+        return spoiled.expand(sums.shape), torch.zeros_like(pairs)
+    if weight == 0 and pairs > 0:
+        nothing = sum(variable[:0].sum() for variable in variables)
+        return nothing.expand(sums.shape), torch.zeros_like(pairs)
+    return sums * weight.to(sums), pairs
+
+
+def reduce_lists(
+    sums: Tensor, pairs: Tensor, reduction: str, list_weights: Tensor | None
+) -> Tensor:
+    """Reduces list sums ``[..., B]`` with ``pairs`` ``[B]`` to the loss.
+
+    The sums have been multiplied by ``list_weights`` ``[B]``, the pairs have not.
+    """
     if reduction == "none":
         return sums
     if reduction == "sum":
         return sums.sum(-1)
     if reduction == "batch_mean":
         return sums.sum(-1) / max(sums.shape[-1], 1)
-    if reduction == "mean":
-        total = pairs.sum()
-        return sums.sum(-1) / torch.where(total > 0, overflow_is_nan(total), 1)
     has_pairs = pairs > 0
-    means = sums / torch.where(has_pairs, overflow_is_nan(pairs), 1)
-    return means.sum(-1) / has_pairs.sum().clamp(min=1)
+    counts = has_pairs.to(pairs)  # how often each list counts
+    if list_weights is not None:
+        counts = torch.where(has_pairs, list_weights.to(pairs), 0)
+    if reduction == "mean":
+        divisor = (counts * pairs).sum()
+    else:
+        sums = sums / torch.where(has_pairs, overflow_is_nan(pairs), 1)
+        divisor = counts.sum()
+    return sums.sum(-1) / torch.where(divisor > 0, overflow_is_nan(divisor), 1)
 
 
 def pairwise(
@@ -95,6 +121,7 @@ def pairwise(
     items: list[Tensor],
     *,
     weights: Tensor | None,
+    list_weights: Tensor | None,
     margin: Tensor | float,
     loss: str,
     weighting: str,
@@ -107,11 +134,15 @@ def pairwise(
     margins = torch.as_tensor(margin).to(scores).flatten()
     # A graph, even without a list.
     sums, pairs = [scores[:0].expand(len(margins), 0)], [scores.new_zeros(0)]
-    for index in items:
-        list_weights = None if weights is None else weights[index]
+    for b, index in enumerate(items):
+        own = None if weights is None else weights[index]
         list_sums, list_pairs = pairwise_list_sums(
-            scores[index], labels[index], list_weights, margins, loss, weighting, boundary_grad
+            scores[index], labels[index], own, margins, loss, weighting, boundary_grad
         )
+        if list_weights is not None:
+            list_sums, list_pairs = weigh_list(
+                list_sums, list_pairs, list_weights[b], scores[index], margins
+            )
         sums.append(list_sums[:, None])
         pairs.append(list_pairs[None])
-    return reduce_lists(torch.cat(sums, 1), torch.cat(pairs), reduction)
+    return reduce_lists(torch.cat(sums, 1), torch.cat(pairs), reduction, list_weights)

@@ -74,10 +74,13 @@ def hold(case: Case, loss: str, dtype: torch.dtype, *, form=flat, **options) -> 
     assert (fused.padding_grad == 0).all()
 
 
+LISTS = ("weights", "list_weights", "mask", "lengths", "offsets", "margins")
+
+
 def forward(host, call, loss: str, **options) -> dict[str, Tensor]:
     """The four results of the op itself."""
     arguments = {
-        **{name: None for name in ("weights", "mask", "lengths", "offsets", "margins")},
+        **{name: None for name in LISTS},
         **{"margin": 1.0, "weighting": "product", "boundary_grad": 1.0, "reduction": "sum"},
         **call.options,
         **options,
@@ -85,7 +88,7 @@ def forward(host, call, loss: str, **options) -> dict[str, Tensor]:
     results = host.pairwise_forward(
         call.scores,
         call.labels,
-        *(arguments[name] for name in ("weights", "mask", "lengths", "offsets", "margins")),
+        *(arguments[name] for name in LISTS),
         arguments["margin"],
         loss,
         *(arguments[name] for name in ("weighting", "boundary_grad", "reduction")),

@@ -82,7 +82,7 @@ def test_the_raw_ops_have_no_derivative(device: str) -> None:
     call = call_for("ragged", device)
     scores = call.scores.detach().requires_grad_()
     offsets = call.options["offsets"]
-    arguments = (None, None, None, offsets, None, 1.0, "hinge", "product", 1.0, "mean", True)
+    arguments = (None, None, None, None, offsets, None, 1.0, "hinge", "product", 1.0, "mean", True)
     value = ops.pairwise_forward(scores, call.labels, *arguments)[0]
     with pytest.raises(NotImplementedError, match="differentiated through the functions"):
         value.backward()

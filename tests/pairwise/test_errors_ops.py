@@ -19,6 +19,7 @@ FORWARD = {
     "scores": S,
     "labels": Y,
     "weights": None,
+    "list_weights": None,
     "mask": None,
     "lengths": None,
     "offsets": None,
@@ -56,6 +57,14 @@ FORWARD_REFUSES = {
         "expected labels of a bool, integer or float dtype",
     ),
     "weights_shape": ({"weights": S[:2]}, "expected weights of shape [4] (as scores), got [2]"),
+    "list_weights_dtype": (
+        {"list_weights": torch.ones(1)},
+        "expected list_weights of dtype float64, got another",
+    ),
+    "list_weights_shape": (
+        {"list_weights": torch.ones(2, dtype=torch.float64)},
+        "expected list_weights of shape [1], got [2]",
+    ),
     "mask_dtype": ({"mask": MASK.byte()}, "expected a mask of dtype bool"),
     "mask_shape": ({"mask": MASK[:2]}, "expected a mask of shape [4], got [2]"),
     "offsets_dtype": ({"offsets": OFFSETS.float()}, "expected offsets of dtype int32 or int64"),
@@ -185,12 +194,12 @@ def arguments_of_ops() -> dict[str, tuple]:
     return {
         "pairwise_forward": pairs,
         "lambda_forward": (
-            *(S, Y, None, None, None, None, None, None),
+            *(S, Y, None, None, None, None, None, None, None),
             *options,
             *("product", "mean", True, True),
         ),
         "listwise_forward": (
-            *(S, Y, None, None, None, None, None, None),
+            *(S, Y, None, None, None, None, None, None, None),
             *("listnet", "none", 1.0, "linear", "mean", True),
         ),
         "lists_backward": tuple(BACKWARD.values()),

@@ -39,6 +39,7 @@ def forward_op(batch: Batch, loss: str = "hinge", boundary_grad: float = 1.0, ma
         batch.weights,
         None,
         None,
+        None,
         call.options["offsets"],
         None,
         margin,

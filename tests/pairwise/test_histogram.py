@@ -46,6 +46,7 @@ def forward(
         call.scores,
         call.labels,
         None,
+        None,
         *(options[name] for name in ("mask", "lengths", "offsets")),
         torch.tensor(margins, dtype=torch.float64),
         *(1.0, "hinge", "product", boundary_grad, "sum", True),

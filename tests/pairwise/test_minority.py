@@ -79,7 +79,7 @@ def forward_op(batch: Batch, boundary_grad: float = 1.0, margin: float = 1.0):
     options = (margin, "hinge", "product", boundary_grad, "sum", True)
     offsets = call.options["offsets"]
     return ops.pairwise_forward(
-        call.scores, call.labels, batch.weights, None, None, offsets, None, *options
+        call.scores, call.labels, batch.weights, None, None, None, offsets, None, *options
     )
 
 

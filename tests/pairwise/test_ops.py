@@ -23,7 +23,8 @@ def forward_arguments(
     reduction: str = "mean",
     needs_grad: bool = True,
 ) -> tuple:
-    given = [call.options.get(name) for name in ("weights", "mask", "lengths", "offsets")]
+    names = ("weights", "list_weights", "mask", "lengths", "offsets")
+    given = [call.options.get(name) for name in names]
     return (
         call.scores,
         call.labels,

@@ -17,6 +17,7 @@ class Batch:
     labels: Tensor
     sizes: tuple[int, ...]
     weights: Tensor | None = None
+    list_weights: Tensor | None = None  # [B]
 
     @staticmethod
     def of(scores, labels, weights=None, dtype=torch.float64, label_dtype=None) -> Batch:
@@ -55,13 +56,14 @@ class Batch:
         """On another device, or with scores of another dtype."""
         if isinstance(target, torch.dtype):
             return replace(self, scores=self.scores.to(target))
-        moved = None if self.weights is None else self.weights.to(target)
-        return Batch(self.scores.to(target), self.labels.to(target), self.sizes, moved)
+        weights = (self.weights, self.list_weights)
+        moved = [None if tensor is None else tensor.to(target) for tensor in weights]
+        return Batch(self.scores.to(target), self.labels.to(target), self.sizes, *moved)
 
     def take(self, order: Tensor) -> Batch:
         """The items in another order (which must stay within lists)."""
         weights = None if self.weights is None else self.weights[order]
-        return Batch(self.scores[order], self.labels[order], self.sizes, weights)
+        return replace(self, scores=self.scores[order], labels=self.labels[order], weights=weights)
 
     def offsets(self, dtype: torch.dtype = torch.int64) -> Tensor:
         bounds = [0]
@@ -89,12 +91,14 @@ class Call(NamedTuple):
         return tensor.flatten()[inert]
 
 
-def _with_weights(options: dict[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:
-    return options if weights is None else {**options, "weights": weights}
+def _weights_of(batch: Batch, weights: Tensor | None) -> dict[str, Tensor]:
+    """The options; ``weights`` are those of the batch, shaped as the scores of the call."""
+    named = {"weights": weights, "list_weights": batch.list_weights}
+    return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
 def flat(batch: Batch, index_dtype: torch.dtype = torch.int64) -> Call:
-    options = _with_weights({"offsets": batch.offsets(index_dtype)}, batch.weights)
+    options = {"offsets": batch.offsets(index_dtype), **_weights_of(batch, batch.weights)}
     slots = torch.arange(len(batch.scores), device=batch.scores.device)
     return Call(batch.scores, batch.labels, options, slots)
 
@@ -102,7 +106,7 @@ def flat(batch: Batch, index_dtype: torch.dtype = torch.int64) -> Call:
 def one_list(batch: Batch) -> Call:
     assert len(batch.sizes) == 1
     slots = torch.arange(len(batch.scores), device=batch.scores.device)
-    return Call(batch.scores, batch.labels, _with_weights({}, batch.weights), slots)
+    return Call(batch.scores, batch.labels, _weights_of(batch, batch.weights), slots)
 
 
 def nested(batch: Batch) -> Call:
@@ -110,7 +114,7 @@ def nested(batch: Batch) -> Call:
         return torch.nested.nested_tensor_from_jagged(items, offsets)
 
     offsets = batch.offsets()
-    options = {} if batch.weights is None else {"weights": jag(batch.weights)}
+    options = _weights_of(batch, None if batch.weights is None else jag(batch.weights))
     slots = torch.arange(len(batch.scores), device=batch.scores.device)
     return Call(jag(batch.scores), jag(batch.labels), options, slots)
 
@@ -136,7 +140,7 @@ def _padded(batch: Batch, columns: list[list[int]], width: int, filler: float) -
     return Call(
         _scatter(batch.scores, slots, shape, filler),
         _scatter(batch.labels, slots, shape, filler),
-        _with_weights({}, weights),
+        _weights_of(batch, weights),
         slots,
     )
 
@@ -196,7 +200,8 @@ def flat_mask(batch: Batch, extra: int = 3, filler: float = 0.0) -> Call:
         if tensor is not None
     }
     scores, labels = spread.pop("scores"), spread.pop("labels")
-    call = _masked(Call(scores, labels, spread, slots))
+    options = _weights_of(batch, spread.get("weights"))
+    call = _masked(Call(scores, labels, options, slots))
     call.options["offsets"] = torch.tensor(bounds, device=device)
     return call
 

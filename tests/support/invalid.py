@@ -51,11 +51,16 @@ def meta(tensor: Tensor) -> Tensor:
 
 
 FLOATS = "expected scores of dtype float16, bfloat16, float32 or float64, got "
+AS_TENSOR = "; pass torch.as_tensor"
 SWAPPED = "; were scores and labels swapped? The order is (scores, labels)"
 SHAPES = "expected scores of shape [N], [B, N] or, with offsets, [T], got "
 
 SCORES = [
-    type_error("scores_list", "expected scores to be a tensor, got list", scores=[1.0]),
+    type_error(
+        "scores_list",
+        "expected scores to be a tensor, got list; pass torch.as_tensor(scores)",
+        scores=[1.0],
+    ),
     type_error("scores_none", "expected scores to be a tensor, got NoneType", scores=None),
     type_error("scores_int64", f"{FLOATS}torch.int64{SWAPPED}", scores=Y, labels=S),
     type_error("scores_bool", f"{FLOATS}torch.bool{SWAPPED}", scores=Y.bool(), labels=S),
@@ -72,7 +77,11 @@ SCORES = [
 ]
 
 LABELS = [
-    type_error("labels_list", "expected labels to be a tensor, got list", labels=[1, 0]),
+    type_error(
+        "labels_list",
+        "expected labels to be a tensor, got list; pass torch.as_tensor(labels)",
+        labels=[1, 0],
+    ),
     type_error(
         "labels_complex",
         "expected real labels, got dtype torch.complex64",
@@ -126,7 +135,11 @@ BOOL = "expected a mask of dtype torch.bool (True = real item), got "
 INDEX = "to be a tensor of int32 or int64, got "
 
 LISTS = [
-    type_error("mask_list", "expected mask to be a tensor, got list", mask=[True] * 4),
+    type_error(
+        "mask_list",
+        "expected mask to be a tensor, got list; pass torch.as_tensor(mask)",
+        mask=[True] * 4,
+    ),
     type_error("mask_uint8", f"{BOOL}torch.uint8", mask=MASK.byte()),
     type_error("mask_float", f"{BOOL}torch.float32", mask=MASK.float()),
     value_error(
@@ -141,7 +154,12 @@ LISTS = [
     value_error(
         "lengths_shape", "expected lengths of shape [2], got [1]", **ROWS, lengths=LENGTHS[:1]
     ),
-    type_error("lengths_list", f"expected lengths {INDEX}list", **ROWS, lengths=[1, 2]),
+    type_error(
+        "lengths_list",
+        f"expected lengths {INDEX}list; pass torch.as_tensor(lengths)",
+        **ROWS,
+        lengths=[1, 2],
+    ),
     type_error(
         "lengths_float",
         f"expected lengths {INDEX}a tensor of dtype torch.float32 and shape [2]",
@@ -167,7 +185,11 @@ LISTS = [
         offsets=OFFSETS,
         lengths=LENGTHS,
     ),
-    type_error("offsets_list", f"expected offsets {INDEX}list", offsets=[0, 4]),
+    type_error(
+        "offsets_list",
+        f"expected offsets {INDEX}list; pass torch.as_tensor(offsets)",
+        offsets=[0, 4],
+    ),
     type_error(
         "offsets_int16",
         f"expected offsets {INDEX}a tensor of dtype torch.int16 and shape [3]",
@@ -217,7 +239,7 @@ NESTED = [
     ),
     type_error(
         "nested_list_labels",
-        "expected labels to be a tensor, got list",
+        "expected labels to be a tensor, got list; pass torch.as_tensor(labels)",
         scores=jagged(S),
         labels=[1, 0, 1, 0],
     ),
@@ -244,7 +266,7 @@ OPTIONS = [
     type_error("margin_str", f"{NUMBER}str", margin="1"),
     type_error("margin_none", f"{NUMBER}NoneType", margin=None),
     type_error("margin_bool", f"{NUMBER}bool", margin=True),
-    type_error("margin_list", f"{NUMBER}list", margin=[1.0]),
+    type_error("margin_list", f"{NUMBER}list{AS_TENSOR}(margin)", margin=[1.0]),
     value_error("margin_nan", "expected a finite margin, got nan", margin=float("nan")),
     value_error("margin_inf", "expected a finite margin, got inf", margin=float("inf")),
     value_error("margin_negative_inf", "expected a finite margin, got -inf", margin=-float("inf")),

@@ -34,7 +34,11 @@ GAIN = "expected gain to be one of 'exponential', 'linear', got "
 CONSTANT = "that require no grad (they are constants of the loss), got "
 GAINS = [
     value_error("gain", f"{GAIN}'log'", gain="log"),
-    type_error("gains_list", "expected gains to be a tensor, got list", gains=[1.0]),
+    type_error(
+        "gains_list",
+        "expected gains to be a tensor, got list; pass torch.as_tensor(gains)",
+        gains=[1.0],
+    ),
     value_error("gains_shape", "expected gains of shape [4] (as scores), got [2]", gains=S[:2]),
     value_error("gains_device", "expected gains on cpu (as scores), got meta", gains=meta(S)),
     type_error(

@@ -30,7 +30,11 @@ UNSIGNED = "expected labels and ref_labels both signed or both unsigned where on
 TOGETHER = "expected ref_embeddings and ref_labels or neither, got only "
 
 EMBEDDINGS = [
-    type_error("embeddings_list", "expected embeddings to be a tensor, got list", [[1.0]]),
+    type_error(
+        "embeddings_list",
+        "expected embeddings to be a tensor, got list; pass torch.as_tensor(embeddings)",
+        [[1.0]],
+    ),
     type_error("embeddings_int64", f"expected embeddings {FLOATS}torch.int64", X.long()),
     type_error("embeddings_complex", f"expected embeddings {FLOATS}torch.complex64", X.cfloat()),
     value_error("embeddings_row", "expected embeddings of shape [N, D], got [3]", X[0]),
@@ -46,7 +50,11 @@ EMBEDDINGS = [
 ]
 
 LABELS = [
-    type_error("labels_list", "expected labels to be a tensor, got list", labels=[0, 0, 1, 1]),
+    type_error(
+        "labels_list",
+        "expected labels to be a tensor, got list; pass torch.as_tensor(labels)",
+        labels=[0, 0, 1, 1],
+    ),
     type_error("labels_float", f"expected labels {INTEGERS}torch.float32", labels=Y.float()),
     type_error("labels_half", f"expected labels {INTEGERS}torch.bfloat16", labels=Y.bfloat16()),
     type_error("labels_complex", f"expected labels {INTEGERS}torch.complex64", labels=Y.cfloat()),
@@ -62,7 +70,7 @@ REFERENCES = [
     value_error("only_ref_labels", f"{TOGETHER}ref_labels", ref_labels=RY),
     type_error(
         "refs_list",
-        "expected ref_embeddings to be a tensor, got list",
+        "expected ref_embeddings to be a tensor, got list; pass torch.as_tensor(ref_embeddings)",
         ref_embeddings=[[1.0]],
         ref_labels=RY,
     ),
@@ -138,7 +146,7 @@ OPTIONS = [
     value_error("margin_str", f"{KINDS}, got 'hard'", margin="hard"),
     type_error("margin_none", f"{KINDS}, got NoneType", margin=None),
     type_error("margin_bool", f"{KINDS}, got bool", margin=True),
-    type_error("margin_list", f"{KINDS}, got list", margin=[1.0]),
+    type_error("margin_list", f"{KINDS}, got list; pass torch.as_tensor(margin)", margin=[1.0]),
     value_error("margin_nan", "expected a finite margin, got nan", margin=float("nan")),
     value_error("margin_inf", "expected a finite margin, got inf", margin=float("inf")),
     value_error(
@@ -190,7 +198,11 @@ SHAPE = "expected anchor, positive and negative of shape"
 ONLY = "expected p and eps with distance='euclidean' only, got "
 
 ROWS = [
-    rows_type_error("anchor_list", "expected anchor to be a tensor, got list", anchor=[1.0]),
+    rows_type_error(
+        "anchor_list",
+        "expected anchor to be a tensor, got list; pass torch.as_tensor(anchor)",
+        anchor=[1.0],
+    ),
     rows_type_error(
         "negative_none", "expected negative to be a tensor, got NoneType", negative=None
     ),

@@ -37,7 +37,7 @@ void scale_chunk(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
       const double scale = args.list_scale[list], upstream = args.upstream(0, list);
       const Raw* raw = static_cast<const Raw*>(args.raw_grad);
       for (; slot < real_end; ++slot) {
-        out[slot] = round_to<Stored>(scale * (upstream * static_cast<double>(raw[slot])));
+        out[slot] = round_to<Stored>(weighted(scale, upstream * static_cast<double>(raw[slot])));
       }
     }
     for (; slot < real_end; ++slot) {

@@ -8,6 +8,7 @@
 
 #include "common/lists.h"
 #include "common/reduction.h"
+#include "common/weights.h"
 
 namespace fused_rankloss::cpu {
 
@@ -62,23 +63,36 @@ void poison_raw_grad(const Args& args, int64_t list) {
   });
 }
 
+// Stores the scale of each list's sum in the loss: NaN for a poisoned list, 0 for one that weighs
+// nothing.
+template <typename Args, typename Result>
+void store_list_scales(const Args& args, const std::vector<Result>& lists) {
+  double total = 0, lists_with_pairs = 0;
+  for (size_t b = 0; b < lists.size(); ++b) {
+    const double weight = args.list_weight(b);
+    if (!(lists[b].pairs > 0) || !is_weight(weight)) continue;
+    total += weight * lists[b].pairs;
+    lists_with_pairs += weight;
+  }
+  for (size_t b = 0; b < lists.size(); ++b) {
+    const Result& list = lists[b];
+    const double weight = args.list_weight(b);
+    const double scale = reduction_scale(args.reduction, list.pairs, total, lists_with_pairs,
+                                         static_cast<double>(lists.size()), list.unit);
+    args.list_scale[b] =
+        list.poisoned || !is_weight(weight) ? std::nan("") : weighted(weight, scale);
+  }
+}
+
 // The loss, and the scale of each list's sum in it.
 template <typename Real, typename Args>
 void reduce_results(const Args& args, const std::vector<ListResult>& results) {
-  double total = 0, lists_with_pairs = 0;
-  for (const ListResult& list : results) {
-    total += list.pairs;
-    lists_with_pairs += list.pairs > 0;
-  }
+  store_list_scales(args, results);
   Real* loss = static_cast<Real*>(args.loss);
   double sum = 0;
   for (size_t b = 0; b < results.size(); ++b) {
     const ListResult& list = results[b];
-    args.list_scale[b] = list.poisoned
-                             ? std::nan("")
-                             : reduction_scale(args.reduction, list.pairs, total, lists_with_pairs,
-                                               static_cast<double>(results.size()), list.unit);
-    const double term = args.list_scale[b] * (list.value / list.unit);
+    const double term = weighted(args.list_scale[b], list.value / list.unit);
     if (args.reduction == Reduction::kNone) loss[b] = static_cast<Real>(term);
     sum += term;
   }

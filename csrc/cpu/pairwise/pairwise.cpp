@@ -5,6 +5,7 @@
 
 #include "bind/list_checks.h"
 #include "cpu/lists/policy.h"
+#include "cpu/lists/results.h"
 #include "cpu/lists/tasks.h"
 #include "cpu/pairwise/list.h"
 
@@ -57,32 +58,22 @@ void solve_lists(const PairwiseCall& call, const ListReader<Score>& reader, Batc
 template <typename Real>
 void reduce(const PairwiseArgs& args, const BatchSums& sums) {
   const int64_t num_lists = args.lists.num_lists;
-  double total = 0, lists_with_pairs = 0;
-  for (const ListSums& list : sums.lists) {
-    total += list.pairs;
-    lists_with_pairs += list.pairs > 0;
-  }
-  for (int64_t b = 0; b < num_lists; ++b) {
-    const ListSums& list = sums.lists[b];
-    args.list_scale[b] = list.poisoned
-                             ? std::nan("")
-                             : reduction_scale(args.reduction, list.pairs, total, lists_with_pairs,
-                                               static_cast<double>(num_lists), list.unit);
-  }
+  store_list_scales(args, sums.lists);
   Real* loss = static_cast<Real*>(args.loss);
   for (int64_t k = 0; k < args.num_margins; ++k) {
     double sum = 0;
     for (int64_t b = 0; b < num_lists; ++b) {
-      const double unit = sums.lists[b].unit;
-      const double term = args.list_scale[b] * (sums.value[k * num_lists + b] / unit);
-      args.margin_slope[k * num_lists + b] /= unit;
+      const double scale = args.list_scale[b], unit = sums.lists[b].unit;
+      const double term = weighted(scale, sums.value[k * num_lists + b] / unit);
+      double& slope = args.margin_slope[k * num_lists + b];
+      slope = scale != 0 ? slope / unit : 0;
       if (args.reduction == Reduction::kNone) loss[k * num_lists + b] = static_cast<Real>(term);
       sum += term;
     }
     if (args.reduction != Reduction::kNone) loss[k] = static_cast<Real>(sum);
   }
   for (int64_t b = 0; b < num_lists; ++b) {
-    if (sums.lists[b].no_slope) args.list_scale[b] = std::nan("");
+    if (sums.lists[b].no_slope && args.list_scale[b] != 0) args.list_scale[b] = std::nan("");
   }
 }
 

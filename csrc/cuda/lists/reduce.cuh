@@ -12,8 +12,8 @@ namespace fused_rankloss::cuda {
 // Sums over the lists of a batch.
 struct BatchTotals {
   double scaled = 0;  // list sums, times the factors of their scale that depend on the list only
-  double pairs = 0;   // (weighted) number of pairs
-  double lists_with_pairs = 0;
+  double pairs = 0;   // (weighted) number of pairs, times the weight of their list
+  double lists_with_pairs = 0;  // their summed weights
 
   __device__ __forceinline__ void add(const BatchTotals& other) {
     scaled += other.scaled;
@@ -81,28 +81,38 @@ FRL_HD PairwiseArgs reduction_args(const Args& args) {
   return reduced;
 }
 
-// The results of a list from its sums. A list without pairs, or with pairs of weight 0 only, is
-// exactly 0 for every margin, even at infinite gaps. A poisoned list counts no pairs, so that the
-// scale of other lists does not depend on it.
+// The results of a list from its sums. A list without pairs, with pairs of weight 0 only, or with a
+// list weight of 0, is exactly 0 for every margin, even at infinite gaps. A poisoned list counts no
+// pairs, so that the scale of other lists does not depend on it.
 struct ListOutcome {
+  double weight;  // of the list, not in `value` and `slope`
   double value;
   double slope;
   double pairs;
   bool poisoned;  // its scale is NaN, and therefore all of its gradients
+
+  FRL_HD BatchTotals totals(const PairwiseArgs& args) const {
+    const double scale = reduction_scale(args.reduction, pairs, 1, 1, args.lists.num_lists);
+    if (!(pairs > 0)) return {value * scale, 0, 0};
+    return {weight * value * scale, weight * pairs, weight};
+  }
 };
 
-FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, bool is_poisoned,
+FRL_HD ListOutcome list_outcome(const PairwiseArgs& args, int64_t k, int64_t list, bool is_poisoned,
                                 const ListPartial& sum) {
   constexpr double kNone = kNan<double>;
-  if (is_poisoned || !is_finite(sum.pairs)) return {kNone, kNone, 0, true};
-  if (!(sum.pairs > 0)) return {0, 0, 0, false};
+  const double weight = args.list_weight(list);
+  if (is_poisoned || !is_weight(weight) || !is_finite(sum.pairs)) {
+    return {weight, kNone, kNone, 0, true};
+  }
+  if (!(sum.pairs > 0) || weight == 0) return {weight, 0, 0, 0, false};
   const double margin = args.margin_of(k);
   if (!is_finite(margin) && (margin != margin || sum.slope != sum.slope)) {
-    return {kNone, kNone, sum.pairs, false};
+    return {weight, kNone, kNone, sum.pairs, false};
   }
   const double value = sum.value.total();
   // Each counted pair adds at least 0: a negative sum is a rounding error.
-  return {args.counts && value < 0 ? 0 : value, sum.slope, sum.pairs, false};
+  return {weight, args.counts && value < 0 ? 0 : value, sum.slope, sum.pairs, false};
 }
 
 // If one margin has an undefined slope for a list, all gradients of the list are NaN. Gradients may
@@ -139,20 +149,17 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       const int64_t list = first + lane_index();
       if (list >= num_lists) continue;
 
-      const ListOutcome outcome = list_outcome(args, k, broken || !lists.valid(list), sum);
+      const ListOutcome outcome = list_outcome(args, k, list, broken || !lists.valid(list), sum);
       if (broken) poison_statistics(args, list);
       if (args.margin_slope != nullptr) {
         args.margin_slope[k * num_lists + list] = outcome.slope / args.unit(list);
       }
       if (args.reduction == Reduction::kNone) {
-        loss[k * num_lists + list] = static_cast<Real>(outcome.value);
+        loss[k * num_lists + list] = static_cast<Real>(outcome.weight * outcome.value);
       }
       // The thread that stores the pairs here is the one that turns them into the scale below.
       if (k == 0) args.list_scale[list] = outcome.poisoned ? kNan<double> : outcome.pairs;
-      totals.scaled +=
-          outcome.value * reduction_scale(args.reduction, outcome.pairs, 1, 1, num_lists);
-      totals.pairs += outcome.pairs;
-      totals.lists_with_pairs += outcome.pairs > 0;
+      totals.add(outcome.totals(args));
     }
     totals = sum_over_block<kThreads>(totals);
     if (threadIdx.x == 0 && args.reduction != Reduction::kNone) {
@@ -165,8 +172,9 @@ __device__ __forceinline__ void reduce_lists(const PairwiseArgs& args,
       const double pairs = args.list_scale[list];
       if (pairs == pairs) {
         args.list_scale[list] =
-            reduction_scale(args.reduction, pairs, totals.pairs, totals.lists_with_pairs, num_lists,
-                            args.unit(list));
+            weighted(args.list_weight(list),
+                     reduction_scale(args.reduction, pairs, totals.pairs, totals.lists_with_pairs,
+                                     num_lists, args.unit(list)));
       }
     }
   }

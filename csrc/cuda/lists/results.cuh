@@ -26,23 +26,24 @@ __device__ __forceinline__ BatchTotals store_list(const PairwiseArgs& args, int6
                                                   const ListPartial& sum) {
   const int64_t num_lists = args.lists.num_lists;
   const bool valid = args.lists.valid(list);
-  const ListOutcome outcome = list_outcome(args, k, !valid, sum);
+  const ListOutcome outcome = list_outcome(args, k, list, !valid, sum);
   const double pairs = outcome.pairs;
   const double unit = args.unit(list);
   if (args.margin_slope != nullptr) {
     args.margin_slope[k * num_lists + list] = outcome.slope / unit;
   }
   if (args.reduction == Reduction::kNone) {
-    static_cast<Real*>(args.loss)[k * num_lists + list] = static_cast<Real>(outcome.value);
+    static_cast<Real*>(args.loss)[k * num_lists + list] =
+        static_cast<Real>(outcome.weight * outcome.value);
   }
   if (k == 0) {
-    const double stored = scale_needs_batch(args.reduction)
-                              ? pairs
-                              : reduction_scale(args.reduction, pairs, 1, 1, num_lists, unit);
+    const double stored =
+        scale_needs_batch(args.reduction)
+            ? pairs
+            : outcome.weight * reduction_scale(args.reduction, pairs, 1, 1, num_lists, unit);
     args.list_scale[list] = outcome.poisoned ? kNan<double> : stored;
   }
-  const double scale = reduction_scale(args.reduction, pairs, 1, 1, num_lists);
-  BatchTotals totals{outcome.value * scale, pairs, pairs > 0 ? 1.0 : 0.0};
+  BatchTotals totals = outcome.totals(args);
   // Offsets are not checked before. If they do not partition the slots into lists, the list of a
   // slot is undefined: lists_with_pairs = NaN poisons the whole batch.
   if (args.lists.offsets && !valid) totals.lists_with_pairs = kNan<double>;
@@ -82,8 +83,10 @@ __device__ __forceinline__ void finish_batch(const PairwiseArgs& args,
 #pragma unroll 4
     for (int64_t list = threadIdx.x; list < num_lists; list += kThreads) {
       const double pairs = args.list_scale[list];
-      const double scale = reduction_scale(args.reduction, pairs, totals.pairs,
-                                           totals.lists_with_pairs, num_lists, args.unit(list));
+      const double scale =
+          weighted(args.list_weight(list),
+                   reduction_scale(args.reduction, pairs, totals.pairs, totals.lists_with_pairs,
+                                   num_lists, args.unit(list)));
       args.list_scale[list] = pairs == pairs ? scale : pairs;
     }
   }

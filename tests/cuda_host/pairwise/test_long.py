@@ -272,7 +272,7 @@ def test_invalid_lengths(crossover: int, long_host) -> None:
     good, bad = torch.tensor([50, 0, 20, 7]), torch.tensor([50, -1, 20, 51])
     results = [
         long_host.pairwise_forward(
-            *(scores, labels, None, None, lengths, None, None),
+            *(scores, labels, None, None, None, lengths, None, None),
             *(1.0, "hinge", "product", 1.0, "none", True),
         )
         for lengths in (good, bad)

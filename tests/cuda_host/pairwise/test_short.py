@@ -207,7 +207,7 @@ def test_invalid_lengths(short_host) -> None:
     good, bad = torch.tensor([150, 0, 20, 7]), torch.tensor([150, -1, 20, 151])
     results = [
         short_host.pairwise_forward(
-            *(scores, labels, None, None, lengths, None, None),
+            *(scores, labels, None, None, None, lengths, None, None),
             *(1.0, "hinge", "product", 1.0, "none", True),
         )
         for lengths in (good, bad)

@@ -75,7 +75,7 @@ def test_invalid_lengths(index_dtype: torch.dtype, host) -> None:
     good, bad = torch.tensor([50, 0, 20, 7]), torch.tensor([50, -1, 20, 51])
     results = [
         host.pairwise_forward(
-            *(scores, labels, None, None, lengths.to(index_dtype), None, None),
+            *(scores, labels, None, None, None, lengths.to(index_dtype), None, None),
             *(1.0, "hinge", "product", 1.0, "none", True),
         )
         for lengths in (good, bad)

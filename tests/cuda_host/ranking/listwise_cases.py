@@ -43,10 +43,13 @@ def load(cache: pytest.Cache) -> ListwiseHost:
     return ListwiseHost(host_build.library("launchers/listwise_host.cpp", cache))
 
 
+LISTS = ("weights", "list_weights", "gains", "mask", "lengths", "offsets")
+
+
 def forward(host: ListwiseHost, call: Call, ranking: Ranking, **options) -> dict[str, Tensor]:
     """The three results of the op itself."""
     arguments = {
-        **dict.fromkeys(("weights", "gains", "mask", "lengths", "offsets")),
+        **dict.fromkeys(LISTS),
         **{"reduction": "sum", "position_weights": None, "temperature": 1.0, "needs_grad": True},
         **ranking.options,
         **call.options,
@@ -57,7 +60,7 @@ def forward(host: ListwiseHost, call: Call, ranking: Ranking, **options) -> dict
     results = host.listwise_forward(
         call.scores,
         call.labels,
-        *(arguments[name] for name in ("weights", "gains", "mask", "lengths", "offsets")),
+        *(arguments[name] for name in LISTS),
         None if exponential else weights,
         ranking.oracle_options["loss"],
         "exponential" if exponential else "none",

@@ -23,7 +23,8 @@ NAN, INF = math.nan, math.inf
 def forward(host, call: Call, **options) -> dict[str, torch.Tensor]:
     """The four results of the op."""
     arguments = {
-        **dict.fromkeys(("weights", "gains", "mask", "lengths", "offsets", "discounts")),
+        **dict.fromkeys(("weights", "list_weights", "gains", "mask", "lengths", "offsets")),
+        **{"discounts": None},
         **{"scheme": "lambdarank", "pair_loss": "logistic", "sigma": 1.0, "margin": 1.0},
         **{"scale": 1.0, "mu": 10.0, "gain": "exponential", "k": 0, "truncation": "either"},
         **{"score_normalization": False, "list_normalization": False, "weighting": "product"},

@@ -83,11 +83,14 @@ def test_diagonal_of_an_infinite_score(on_lambda_host) -> None:
     assert not evaluate(PAIR["lambdarank"], one_list(batch)).grad.isnan().any()
 
 
+LISTS = ("weights", "list_weights", "gains", "mask", "lengths", "offsets")
+
+
 def arguments(call, **options) -> list:
     """What the op takes."""
     named = {
-        **{name: call.options.get(name) for name in ("weights", "gains", "mask", "lengths")},
-        **{"offsets": call.options.get("offsets"), "discounts": None},
+        **{name: call.options.get(name) for name in LISTS},
+        **{"discounts": None},
         **{"scheme": "lambdarank", "pair_loss": "logistic", "sigma": 1.0, "margin": 1.0},
         **{"scale": 1.0, "mu": 10.0, "gain": "exponential", "k": 0, "truncation": "either"},
         **{"score_normalization": False, "list_normalization": False, "weighting": "product"},

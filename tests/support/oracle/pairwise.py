@@ -125,19 +125,28 @@ def by_rows(
     return ListSums(totals.sum(), pairs.sum(), grad, slopes.sum(), bounds.sum(), grad_bound)
 
 
-def list_scales(sums: Sequence[ListSums], reduction: str) -> list[float]:
+def list_scales(
+    sums: Sequence[ListSums], reduction: str, list_weights: Sequence[float] | None = None
+) -> list[float]:
     """d loss / d total of each list."""
+    weights = [1.0] * len(sums) if list_weights is None else list(list_weights)
+    counted = [
+        (w, one.pairs) for w, one in zip(weights, sums, strict=True) if is_weight(w) and one.pairs
+    ]
     if reduction == "mean":
-        pairs = math.fsum(one.pairs for one in sums)
+        pairs = math.fsum(w * number for w, number in counted)
         scales = [1 / pairs if pairs > 0 else 0.0] * len(sums)
     elif reduction == "list_mean":
-        filled = sum(one.pairs > 0 for one in sums)
-        scales = [1 / (one.pairs * filled) if one.pairs > 0 else 0.0 for one in sums]
+        filled = math.fsum(w for w, _ in counted)
+        scales = [1 / (one.pairs * filled) if one.pairs > 0 and filled > 0 else 0.0 for one in sums]
     elif reduction == "batch_mean":
         scales = [1 / len(sums) for _ in sums]
     else:
         scales = [1.0] * len(sums)
-    return [math.nan if one.is_poisoned else s for one, s in zip(sums, scales, strict=True)]
+    return [
+        math.nan if one.is_poisoned or not is_weight(w) else w * s
+        for one, w, s in zip(sums, weights, scales, strict=True)
+    ]
 
 
 @dataclass
@@ -203,7 +212,8 @@ def assemble(
     batch: Batch, sums: list[ListSums], reduction: str, upstream: Tensor | None = None
 ) -> Exact:
     """The loss of a batch, out of the sums of its lists."""
-    scales = list_scales(sums, reduction)
+    weights = None if batch.list_weights is None else batch.list_weights.tolist()
+    scales = list_scales(sums, reduction, weights)
     upstream = torch.ones(()) if upstream is None else upstream.double().cpu()
     factors = (upstream * torch.tensor(scales, dtype=torch.float64)).tolist()
 

@@ -41,10 +41,13 @@ MUTANTS = [mutant for table in TABLES for mutant in table.MUTANTS]
 # Launchers, and the tests that use them.
 HOSTS = {
     "launchers/pairwise_host.cpp": ("pairwise/test_*.py",),
-    "launchers/lambda_host.cpp": ("ranking/test_lambda_short*.py", "ranking/test_lambda_long*.py"),
+    "launchers/lambda_host.cpp": (
+        *("ranking/test_lambda_short*.py", "ranking/test_lambda_long*.py"),
+        "ranking/test_list_weights.py",
+    ),
     "launchers/lambda_scan_host.cpp": ("ranking/test_lambda_scan.py",),
     "launchers/exponential_scan_host.cpp": ("ranking/test_exponential_scan.py",),
-    "launchers/listwise_host.cpp": ("ranking/test_listwise.py",),
+    "launchers/listwise_host.cpp": ("ranking/test_listwise.py", "ranking/test_list_weights.py"),
     "launchers/triplet_host.cpp": ("triplet/test_[!s]*.py", "triplet/test_sizes.py"),
     "launchers/schedule_host.cpp": ("triplet/test_schedule.py",),
     "experimental/hopper_search_host.cpp": ("experimental/test_hopper_search_host.py",),

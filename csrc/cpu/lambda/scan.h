@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -64,7 +65,7 @@ class LambdaScan {
         if (!last) take_merged(bounds);
       }
     }
-    if (!finite && infinite_loss(problem)) sums.value = std::numeric_limits<double>::infinity();
+    if (!finite) add_infinite_pairs(problem, sums);
     return sums;
   }
 
@@ -106,11 +107,11 @@ class LambdaScan {
     return scores_;
   }
 
-  // Whether a kept pair of positive weight is in the wrong order with an infinite gap: its less
-  // relevant item has the upper rank, in the top, and score +inf, or the other one has -inf. Equal
-  // infinities share a grade, or lie beyond the top.
-  static bool infinite_loss(const LambdaProblem& problem) {
-    const double infinity = std::numeric_limits<double>::infinity();
+  // Adds what finite_scores leaves out: the kept pairs of positive weight that are in the wrong
+  // order with an infinite gap. In these the less relevant item has the upper rank, in the top, and
+  // score +inf, or the other one has -inf. Equal infinities share a grade, or lie beyond the top.
+  static void add_infinite_pairs(const LambdaProblem& problem, LambdaSums& sums) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
     const bool has_gains = problem.weight != WeightLoop::kUnit;
     const bool has_discounts = problem.weight == WeightLoop::kDeltaNdcg;
     // Gains rise with grades and discounts fall, otherwise the list is not scanned.
@@ -123,19 +124,36 @@ class LambdaScan {
       if (problem.level[a] != problem.level[b]) return problem.level[a] < problem.level[b];
       return has_gains && problem.gain[a] < problem.gain[b];
     };
+    const auto is_far = [&](int64_t upper, int64_t lower) {
+      const double above = problem.score[upper], below = problem.score[lower];
+      return (above == kInfinity || below == -kInfinity) && above != below &&
+             !(has_discounts && !(problem.discount[upper] > problem.discount[lower]));
+    };
+    const int64_t top = std::min(problem.top, problem.size);
+    const bool infinite_slope = problem.loss == LossLoop::kSquaredHinge;
     int64_t least = -1;  // the least relevant of the items that are far above the rank
-    int64_t passed = 0;
-    for (int64_t r = 0; r < problem.size; ++r) {
-      for (; passed < std::min(r, problem.top); ++passed) {
-        const double above = problem.score[passed];
-        if (above == -infinity || (above != infinity && problem.score[r] != -infinity)) break;
-        if (has_discounts && !(problem.discount[passed] > problem.discount[r])) break;
+    for (int64_t r = 0, passed = 0; r < problem.size; ++r) {
+      for (; passed < std::min(r, top) && is_far(passed, r); ++passed) {
         if (problem.less_weight[passed] == 0) continue;
         if (least < 0 || is_less(passed, least)) least = passed;
       }
-      if (least >= 0 && problem.more_weight[r] != 0 && is_pair(r, least)) return true;
+      if (least < 0 || problem.more_weight[r] == 0 || !is_pair(r, least)) continue;
+      sums.value = kInfinity;
+      if (!infinite_slope) return;
+      sums.slope = kInfinity;
+      problem.grad[r] -= kInfinity;
     }
-    return false;
+    if (!infinite_slope || sums.value != kInfinity) return;
+    int64_t most = -1;  // the most relevant of the items that are far below the rank
+    for (int64_t r = top - 1, passed = problem.size - 1; r >= 0; --r) {
+      for (; passed > r && is_far(r, passed); --passed) {
+        if (problem.more_weight[passed] == 0) continue;
+        if (most < 0 || is_less(most, passed)) most = passed;
+      }
+      if (most >= 0 && problem.less_weight[r] != 0 && is_pair(most, r)) {
+        problem.grad[r] += kInfinity;
+      }
+    }
   }
 
   // Cuts the grades into runs, and sums the pairs within each.

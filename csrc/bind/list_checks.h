@@ -19,7 +19,7 @@ inline void check_lists(const Lists& lists, const std::string& op) {
     check(false, op, ": expected offsets that start at 0, never fall and end at ", lists.num_slots,
           " (the number of scores), got ", lists.offsets[b], " and ", lists.offsets[b + 1],
           " for list ", b,
-          "; from the sizes of lists, offsets are torch.cumsum(sizes, 0) behind a 0");
+          "; if these are the sizes of lists, pass F.pad(offsets.cumsum(0), (1, 0))");
   }
   check(!lists.offsets || lists.num_lists > 0 || lists.offsets[0] == 0, op,
         ": expected offsets that start at 0 and end at ", lists.num_slots,

@@ -73,6 +73,7 @@ def check_margin_tensor(name: str, margin: Tensor, what: str, model: Tensor) -> 
 
 
 def check_device(name: str, what: str, tensor: Tensor) -> None:
+    _refuse_transforms(name)
     kind = tensor.device.type
     if kind == "cuda":
         _extension.require_cuda(name)
@@ -80,6 +81,21 @@ def check_device(name: str, what: str, tensor: Tensor) -> None:
         raise NotImplementedError(
             f"{name}: expected {what} on a cpu or cuda device, got {tensor.device}; "
             f"impl='reference' runs on every device"
+        )
+
+
+def _refuse_transforms(name: str) -> None:
+    """Where torch itself would speak of the inside of this package."""
+    if torch.compiler.is_compiling():
+        return
+    if torch._C._are_functorch_transforms_active():  # what Function.apply of torch asks, too
+        raise NotImplementedError(
+            f"{name}: expected no torch.func transform (grad, vmap, jvp, ...), got one; use "
+            f"torch.autograd.grad, or impl='reference' under torch.func.grad"
+        )
+    if torch.jit.is_tracing():
+        raise NotImplementedError(
+            f"{name}: expected no torch.jit.trace, got one; use torch.compile or torch.export"
         )
 
 

@@ -310,7 +310,7 @@ def _offsets(offsets: list[int], bad: int) -> Refusal:
     text = (
         "expected offsets that start at 0, never fall and end at 4 (the number of scores), "
         f"got {offsets[bad]} and {offsets[bad + 1]} for list {bad}; "
-        "from the sizes of lists, offsets are torch.cumsum(sizes, 0) behind a 0"
+        "if these are the sizes of lists, pass F.pad(offsets.cumsum(0), (1, 0))"
     )
     return value_error(f"offsets_value_{offsets}", text, offsets=torch.tensor(offsets))
 

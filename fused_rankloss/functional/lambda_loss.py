@@ -102,6 +102,7 @@ def pairwise_logistic_loss(
 
     Shape:
         - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
@@ -253,6 +254,7 @@ def lambda_loss(
 
     Shape:
         - scores, labels, mask, weights, gains: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:

@@ -63,6 +63,7 @@ def listnet_loss(
 
     Shape:
         - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
@@ -136,6 +137,7 @@ def list_mle_loss(
 
     Shape:
         - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:
@@ -219,6 +221,7 @@ def approx_ndcg_loss(
 
     Shape:
         - scores, labels, mask, weights, gains: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``
 
     Returns:

@@ -82,6 +82,7 @@ def pairwise_hinge_loss(
 
     Shape:
         - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``, and
           K margins in front
 
@@ -164,6 +165,7 @@ def pairwise_squared_hinge_loss(
 
     Shape:
         - scores, labels, mask, weights: ``[N]``, ``[B, N]`` or ``[T]``, all the same
+        - list_weights: ``[B]``; of one list ``[N]``, ``[]`` or ``[1]``
         - result: ``[]``; with ``reduction="none"`` ``[B]``, for one list ``[N]`` still ``[]``, and
           K margins in front
 

@@ -104,6 +104,24 @@ MUTANTS = [
         "args.list_scale[list] = stored;",
     ),
     Mutant(
+        "gradients of means over short lists without list weights",
+        "lists/results.cuh",
+        "args.list_weight(list),",
+        "1,",
+    ),
+    Mutant(
+        "gradients of sums over short lists without list weights",
+        "lists/results.cuh",
+        "outcome.weight * reduction_scale(",
+        "reduction_scale(",
+    ),
+    Mutant(
+        "losses of short lists without list weights",
+        "lists/results.cuh",
+        "static_cast<Real>(outcome.weight * outcome.value)",
+        "static_cast<Real>(outcome.value)",
+    ),
+    Mutant(
         "broken offsets of short lists",
         "lists/results.cuh",
         "  if (args.lists.offsets && !valid) totals.lists_with_pairs = kNan<double>;\n",

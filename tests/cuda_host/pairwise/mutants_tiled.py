@@ -243,13 +243,43 @@ MUTANTS = [
     Mutant(
         "a sum of weights that overflows",
         "lists/reduce.cuh",
-        "if (is_poisoned || !is_finite(sum.pairs))",
-        "if (is_poisoned || sum.pairs != sum.pairs)",
+        "!is_weight(weight) || !is_finite(sum.pairs)",
+        "!is_weight(weight) || sum.pairs != sum.pairs",
+    ),
+    Mutant(
+        "what is no list weight is one",
+        "lists/reduce.cuh",
+        "!is_weight(weight) || !is_finite(sum.pairs)",
+        "!is_finite(sum.pairs)",
+    ),
+    Mutant(
+        "infinite lists that weigh nothing",
+        "lists/reduce.cuh",
+        "if (!(sum.pairs > 0) || weight == 0)",
+        "if (!(sum.pairs > 0))",
+    ),
+    Mutant(
+        "means divide by pairs without list weights",
+        "lists/reduce.cuh",
+        "weight * value * scale, weight * pairs, weight}",
+        "weight * value * scale, pairs, weight}",
+    ),
+    Mutant(
+        "means divide by lists without list weights",
+        "lists/reduce.cuh",
+        "weight * value * scale, weight * pairs, weight}",
+        "weight * value * scale, weight * pairs, 1}",
+    ),
+    Mutant(
+        "gradients without list weights",
+        "lists/reduce.cuh",
+        "weighted(args.list_weight(list),",
+        "weighted(1,",
     ),
     Mutant(
         "a NaN margin of a list without pairs",
         "lists/reduce.cuh",
-        "if (!(sum.pairs > 0)) return {0, 0, 0, false};",
+        "if (!(sum.pairs > 0) || weight == 0) return {weight, 0, 0, 0, false};",
         "",
     ),
     Mutant(

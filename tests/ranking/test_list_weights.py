@@ -21,6 +21,15 @@ pytestmark = pytest.mark.sanitize
 
 CASES = by_name(SMALL + MEDIUM)
 ALL = LOSSES | RANKING
+MODULES = {
+    "PairwiseHingeLoss": "pairwise_hinge_loss",
+    "PairwiseSquaredHingeLoss": "pairwise_squared_hinge_loss",
+    "PairwiseLogisticLoss": "pairwise_logistic_loss",
+    "LambdaLoss": "lambda_loss",
+    "ListNetLoss": "listnet_loss",
+    "ListMLELoss": "list_mle_loss",
+    "ApproxNDCGLoss": "approx_ndcg_loss",
+}
 # Those in which no item is paired with itself.
 WITHOUT_SELVES = [name for name in LOSSES | PAIR if name != "ndcg_loss1"]
 every_loss = pytest.mark.parametrize("name", ALL)
@@ -214,18 +223,12 @@ def test_compiled(name: str, device: str) -> None:
     assert evaluate(compiled, call).same_bits(evaluate(ALL[name], call))
 
 
-@every_loss
-def test_modules_take_them(name: str, device: str) -> None:
-    function = LOSSES[name] if name in LOSSES else RANKING[name].function
-    options = {} if name in LOSSES else RANKING[name].options
-    camel = "".join(part.capitalize() for part in function.__name__.split("_"))
-    camel = camel.replace("Mle", "MLE").replace("Ndcg", "NDCG").replace("Listnet", "ListNet")
-    camel = camel.replace("ListMle", "ListMLE")
-    module = getattr(fused_rankloss, camel)(**options).to(device)
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_take_them(module: str, device: str) -> None:
     call = flat(with_weights(sevens(device), 1, 0, 2, 0.5))
-    assert module(call.scores, call.labels, **call.options).equal(
-        function(call.scores, call.labels, **call.options, **options)
-    )
+    got = getattr(fused_rankloss, module)()(call.scores, call.labels, **call.options)
+    wanted = getattr(fused_rankloss, MODULES[module])(call.scores, call.labels, **call.options)
+    assert torch.equal(got, wanted)
 
 
 @every_loss

@@ -74,7 +74,7 @@ def test_same_as_the_function(name: str, form: str, device: str) -> None:
 @every_module
 def test_the_same_options_with_the_same_defaults(name: str) -> None:
     function, module, _ = MODULES[name]
-    batch = {"scores", "labels", "mask", "lengths", "offsets", "weights", "gains"}
+    batch = {"scores", "labels", "mask", "lengths", "offsets", "weights", "list_weights", "gains"}
 
     def defaults(of, without: set) -> dict:
         parameters = inspect.signature(of).parameters

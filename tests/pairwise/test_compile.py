@@ -75,6 +75,16 @@ def test_one_dynamic_graph_serves_every_size(form: str, device: str) -> None:
         assert got.same_bits(evaluate(LOSSES["hinge"], call))
 
 
+@every_loss
+def test_one_graph_serves_every_margin_tensor(loss: str, device: str) -> None:
+    function = compiled_function(loss)
+    call = flat(CASES["ragged"].batch(torch.float32).to(device))
+    for place, margin in enumerate([0.5, 1.0, 2.0]):
+        with torch._dynamo.config.patch(error_on_recompile=place > 0):
+            got = evaluate(function, call, margin=torch.tensor(margin, device=device))
+        assert got.same_bits(evaluate(LOSSES[loss], call, margin=margin))
+
+
 @pytest.mark.slow
 def test_inductor(device: str) -> None:
     """The default backend, with work around the loss for it to fuse."""

@@ -61,6 +61,11 @@ SCORES = [
         "expected scores to be a tensor, got list; pass torch.as_tensor(scores)",
         scores=[1.0],
     ),
+    type_error(
+        "scores_array",
+        "expected scores to be a tensor, got ndarray; pass torch.as_tensor(scores)",
+        scores=S.numpy(),
+    ),
     type_error("scores_none", "expected scores to be a tensor, got NoneType", scores=None),
     type_error("scores_int64", f"{FLOATS}torch.int64{SWAPPED}", scores=Y, labels=S),
     type_error("scores_bool", f"{FLOATS}torch.bool{SWAPPED}", scores=Y.bool(), labels=S),

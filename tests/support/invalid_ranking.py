@@ -104,6 +104,12 @@ LAMBDA = [
         "expected discount to be one of 'log2', a tensor, got 'linear'",
         discount="linear",
     ),
+    value_error(
+        "discount_array",
+        "expected discount to be one of 'log2', a tensor, got array([1., 1., 1., 1.]); "
+        "pass torch.as_tensor(discount)",
+        discount=torch.ones(4, dtype=torch.float64).numpy(),
+    ),
     value_error("discount_number", f"{DISCOUNT}[]", discount=torch.ones(())),
     value_error("discount_empty", f"{DISCOUNT}[0]", discount=torch.ones(0)),
     value_error("discount_matrix", f"{DISCOUNT}[2, 2]", discount=torch.ones(2, 2)),

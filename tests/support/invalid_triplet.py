@@ -31,6 +31,11 @@ TOGETHER = "expected ref_embeddings and ref_labels or neither, got only "
 
 EMBEDDINGS = [
     type_error(
+        "embeddings_array",
+        "expected embeddings to be a tensor, got ndarray; pass torch.as_tensor(embeddings)",
+        X.numpy(),
+    ),
+    type_error(
         "embeddings_list",
         "expected embeddings to be a tensor, got list; pass torch.as_tensor(embeddings)",
         [[1.0]],

@@ -60,7 +60,7 @@ def parse_sets(
             f"{name}: expected {what} of shape [{num_queries}], [{num_queries}, P] or, with "
             f"{its_offsets}, [P], got {list(sets.shape)}"
         )
-    return ItemSets(sets.reshape(num_queries, -1) if num_queries else sets[:, None], None)
+    return ItemSets(sets if sets.dim() == 2 else sets[:, None], None)
 
 
 def _check_index(name: str, what: str, tensor: object, queries: Tensor) -> None:

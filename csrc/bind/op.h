@@ -17,8 +17,8 @@
 
 namespace fused_rankloss {
 
-// The parameters of a schema: "Tensor scores, Tensor? mask, float margin". One that is written to has
-// the type "Tensor(a!)".
+// The parameters of a schema: "Tensor scores, Tensor? mask, float margin". One that is written to
+// has the type "Tensor(a!)".
 constexpr std::string_view parameters_of(std::string_view schema) {
   const std::size_t begin = schema.find('(') + 1;
   return schema.substr(begin, schema.find(") ->") - begin);

@@ -75,8 +75,9 @@ def catalogue_hinge_loss(
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
         list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
-        reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of their
-            means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the sum / B;
+        reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of
+            their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
+            sum / B;
             means are weighted by ``list_weights``.
         boundary_grad: the slope where ``s_i - s_j == margin`` exactly, in [0, 1]: 1 as ``clamp``
             has it, 0 as ``relu``.
@@ -158,8 +159,9 @@ def catalogue_squared_hinge_loss(
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
         list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
-        reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of their
-            means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the sum / B;
+        reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of
+            their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
+            sum / B;
             means are weighted by ``list_weights``.
         workspace: bytes of scores that are held at a time, at least those of one query.
         impl: ``"auto"``, or ``"reference"`` for the specification in plain PyTorch, which holds all
@@ -238,8 +240,9 @@ def catalogue_logistic_loss(
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
         list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
-        reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of their
-            means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the sum / B;
+        reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of
+            their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
+            sum / B;
             means are weighted by ``list_weights``.
         workspace: bytes of scores that are held at a time, at least those of one query.
         impl: ``"auto"``, or ``"reference"`` for the specification in plain PyTorch, which holds all
@@ -302,8 +305,9 @@ def catalogue_warp_loss(
     With scores ``s = queries @ items.T + item_bias``,
     for every positive i of a query, violated by r_i negatives
 
-    .. math:: \ell_i = \frac{\Phi(r_i)}{r_i} \sum_{j \text{ violates } i} \text{margin} - (s_i - s_j),
-        \qquad \Phi(r) = \sum_{t \le r} \alpha_t
+    .. math:: \ell_i = \frac{\Phi(r_i)}{r_i}
+        \sum_{j \text{ violates } i} \text{margin} - (s_i - s_j), \qquad
+        \Phi(r) = \sum_{t \le r} \alpha_t
 
     Args:
         queries: ``[B, D]``, float16, bfloat16, float32 or float64.
@@ -313,8 +317,8 @@ def catalogue_warp_loss(
             with ``offsets``, or a sparse CSR tensor ``[B, M]``, whose entries count whatever their
             values. Duplicates count once; a query without any has no term.
         margin: in units of the scores; a float, or a tensor ``[]``, which gets its gradient.
-        rank_weights: alpha_t, constants: ``"harmonic"``, 1 / t; ``"uniform"``, 1, which is the hinge;
-            or a tensor ``[R]``, not negative, beyond which they are 0.
+        rank_weights: alpha_t, constants: ``"harmonic"``, 1 / t; ``"uniform"``, 1, which is the
+            hinge; or a tensor ``[R]``, not negative, beyond which they are 0.
         offsets: int32 or int64 ``[B + 1]`` of flat positives.
         exclude: in the same forms, items that are no negatives; a positive among them stays one.
         exclude_offsets: int32 or int64 ``[B + 1]`` of flat ``exclude``.
@@ -323,8 +327,9 @@ def catalogue_warp_loss(
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
         list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
-        reduction: ``"mean"`` over the positives of the batch; ``"list_mean"``, over queries of their
-            means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the sum / B;
+        reduction: ``"mean"`` over the positives of the batch; ``"list_mean"``, over queries of
+            their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
+            sum / B;
             means are weighted by ``list_weights``.
         boundary_grad: 1, or 0 if a negative at exactly ``s_i - s_j == margin`` shall not count.
         workspace: bytes of scores that are held at a time, at least those of one query.
@@ -411,8 +416,9 @@ def catalogue_softmax_loss(
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
         list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
-        reduction: ``"mean"`` over the positives of the batch; ``"list_mean"``, over queries of their
-            means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the sum / B;
+        reduction: ``"mean"`` over the positives of the batch; ``"list_mean"``, over queries of
+            their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
+            sum / B;
             means are weighted by ``list_weights``.
         workspace: bytes of scores that are held at a time, at least those of one query.
         impl: ``"auto"``, or ``"reference"`` for the specification in plain PyTorch, which holds all
@@ -438,8 +444,8 @@ def catalogue_softmax_loss(
         >>> loss = catalogue_softmax_loss(queries, items, torch.tensor([3, 14, 15, 92]))
         >>> loss.backward()
 
-    Source: Liang et al., "Variational autoencoders for collaborative filtering" (2018); Khosla et al.,
-    "Supervised contrastive learning" (2020).
+    Source: Liang et al., "Variational autoencoders for collaborative filtering" (2018); Khosla
+    et al., "Supervised contrastive learning" (2020).
     """
     check_option("catalogue_softmax_loss", "denominator", denominator, DENOMINATORS)
     options = CatalogueOptions("softmax", denominator=denominator)

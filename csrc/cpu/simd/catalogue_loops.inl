@@ -4,28 +4,19 @@
 
 inline constexpr int64_t kLanes = 16;
 
-// A sum in fixed lanes, added in a fixed order.
+// The sum in fixed lanes, which are added in a fixed order. Of an array: compilers vectorise loops
+// that each do one thing.
 template <typename Real>
-struct LaneSum {
+inline double lane_sum(const Real* terms, int64_t size) {
   Real lanes[kLanes] = {};
-
-  double total() const {
-    double sum = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
-    return sum;
-  }
-};
-
-// Calls term(t) for t < size and sums the results.
-template <typename Real, typename Term>
-inline double lane_sum(int64_t size, const Term& term) {
-  LaneSum<Real> sum;
   const int64_t whole = size - size % kLanes;
   for (int64_t t = 0; t < whole; t += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) sum.lanes[lane] += term(t + lane);
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += terms[t + lane];
   }
-  for (int64_t t = whole; t < size; ++t) sum.lanes[t - whole] += term(t);
-  return sum.total();
+  for (int64_t t = whole; t < size; ++t) lanes[t - whole] += terms[t];
+  double sum = 0;
+  for (int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
 }
 
 template <typename Real>
@@ -120,10 +111,11 @@ double weigh(const Real* __restrict scores, int64_t size, double shift,
   } else {
     for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(weight[t]);
   }
-  return lane_sum<double>(size, [&](int64_t t) {
+  for (int64_t t = 0; t < size; ++t) {
     const double term = weight[t] * (scores[t] + shift);
-    return weight[t] > 0 ? term : 0.0;
-  });
+    weight[t] = weight[t] > 0 ? term : 0.0;
+  }
+  return lane_sum(weight, size);
 }
 
 template <typename Real>
@@ -137,7 +129,8 @@ double square(const Real* __restrict scores, int64_t size, double shift,
     gap[t] = places[t] > 0 ? distance : 0.0;
   }
   for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(2 * (places[t] * gap[t]));
-  return lane_sum<double>(size, [&](int64_t t) { return places[t] * gap[t] * gap[t]; });
+  for (int64_t t = 0; t < size; ++t) gap[t] = places[t] * gap[t] * gap[t];
+  return lane_sum(gap, size);
 }
 
 template <typename Real>
@@ -169,20 +162,17 @@ double logistic(const LogisticGroup<Real>& group, const Real* __restrict scores,
     Real sums[kPart] = {};
     for (int64_t i = 0; i < group.size; i += 2) {
       const Real f0 = group.factors[i], f1 = group.factors[i + 1];
-      LaneSum<Real> sum0, sum1;
-      for (int64_t t = 0; t < kPart; t += kLanes) {
-        for (int64_t lane = 0; lane < kLanes; ++lane) {
-          // With y = exp(sigma (s_j - s_i)): one division for two sigmoids y / (1 + y).
-          const Real y0 = narrow[t + lane] * f0, y1 = narrow[t + lane] * f1;
-          const Real a = 1 + y0, b = 1 + y1, inverse = 1 / (a * b);
-          const Real share0 = y0 * b * inverse, share1 = y1 * a * inverse;
-          sums[t + lane] += share0 + share1;
-          sum0.lanes[lane] += share0;
-          sum1.lanes[lane] += share1;
-        }
+      Real share0[kPart], share1[kPart];
+      for (int64_t t = 0; t < kPart; ++t) {
+        // With y = exp(sigma (s_j - s_i)): one division for two sigmoids y / (1 + y).
+        const Real y0 = narrow[t] * f0, y1 = narrow[t] * f1;
+        const Real a = 1 + y0, b = 1 + y1, inverse = 1 / (a * b);
+        share0[t] = y0 * b * inverse;
+        share1[t] = y1 * a * inverse;
       }
-      group.slopes[i] += sum0.total();
-      group.slopes[i + 1] += sum1.total();
+      for (int64_t t = 0; t < kPart; ++t) sums[t] += share0[t] + share1[t];
+      group.slopes[i] += lane_sum(share0, kPart);
+      group.slopes[i + 1] += lane_sum(share1, kPart);
       // growth becomes the product of all 1 + y, less 1; no term is negative.
       for (int64_t t = 0; t < kPart; ++t) {
         const double y0 = wide[t] * f0, y1 = wide[t] * f1;
@@ -191,13 +181,14 @@ double logistic(const LogisticGroup<Real>& group, const Real* __restrict scores,
       }
     }
     for (int64_t t = 0; t < part; ++t) slope[t] += sums[t];
-    value += lane_sum<double>(kPart, [&](int64_t t) {
+    for (int64_t t = 0; t < kPart; ++t) {
       // log(1 + growth), exact too where 1 + growth is rounded.
       const double sum = 1 + growth[t], seen = sum - 1;
-      const double log = log_of_positive<kLogTerms>(sum);
-      const double corrected = log * (growth[t] / (seen > 0 ? seen : 1.0));
-      return rest[t] + (seen > 0 ? corrected : growth[t]);
-    });
+      const double corrected =
+          log_of_positive<kLogTerms>(sum) * (growth[t] / (seen > 0 ? seen : 1.0));
+      rest[t] += seen > 0 ? corrected : growth[t];
+    }
+    value += lane_sum(rest, kPart);
   }
   return value;
 }
@@ -214,8 +205,9 @@ ExponentialSums exponentials(Real* __restrict scores, int64_t size, double top,
     value[t] = scores[t] == scores[t] ? e : 0.0;
   }
   for (int64_t t = 0; t < size; ++t) scores[t] = static_cast<Real>(value[t]);
-  return {lane_sum<double>(size, [&](int64_t t) { return value[t]; }),
-          lane_sum<double>(size, [&](int64_t t) { return value[t] * gaps[t]; })};
+  const double sum = lane_sum(value, size);
+  for (int64_t t = 0; t < size; ++t) gaps[t] *= value[t];
+  return {sum, lane_sum(gaps, size)};
 }
 
 template <typename Real>

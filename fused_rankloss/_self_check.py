@@ -121,6 +121,12 @@ def cases() -> list[Case]:
     def batch(mining: str, embeddings: Tensor, **options: Any) -> Case:
         return Case(f"batch_{mining}_triplet_loss", [embeddings], [classes], options)
 
+    towers = [lattice[:, :3], torch.randint(-2, 3, (700, 3), generator=generator).float()]
+    positives = torch.randint(-1, 700, (96, 5), generator=generator)
+
+    def catalogue(loss: str, **options: Any) -> Case:
+        return Case(f"catalogue_{loss}_loss", towers, [positives], options, loss in EXPONENTIAL)
+
     exact = {"distance": "sqeuclidean", "margin": 0.5}
     return [
         lists("pairwise_hinge_loss", False),
@@ -139,6 +145,11 @@ def cases() -> list[Case]:
         batch("semi_hard", points),
         batch("semi_hard", lattice, **exact),
         batch("all", lattice, **exact),
+        catalogue("hinge"),
+        catalogue("squared_hinge"),
+        catalogue("logistic"),
+        catalogue("warp"),
+        catalogue("softmax"),
     ]
 
 

@@ -54,7 +54,7 @@ def rows_of_block(name: str, num_queries: int, row_bytes: int, workspace: int) -
             f"got {workspace}"
         )
     blocks = -(-num_queries // most)
-    return -(-num_queries // max(blocks, 1))
+    return max(-(-num_queries // max(blocks, 1)), 1)
 
 
 @torch.library.impl("fused_rankloss::catalogue_forward", "CPU")

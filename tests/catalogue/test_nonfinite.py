@@ -1,4 +1,4 @@
-"""NaN and infinities: what they reach, and what they leave alone. As the reference, in every bit."""
+"""NaN and infinities: what they reach, and what they leave alone."""
 
 from __future__ import annotations
 

@@ -256,7 +256,9 @@ class RowSolver {
     deviations_.assign(size_ + 1, 0.0);
     for (int64_t k = 1; k <= size_; ++k) {
       const double from_mean = distance(k - 1) - weights_[k - 1];
-      weights_[k] = weights_[k - 1] + from_mean / static_cast<double>(k);
+      // A positive at -infinity keeps the mean there.
+      const double step = is_finite(weights_[k - 1]) ? from_mean / static_cast<double>(k) : 0;
+      weights_[k] = weights_[k - 1] + step;
       const double deviation = from_mean * (distance(k - 1) - weights_[k]);
       deviations_[k] = deviations_[k - 1] + (is_finite(deviation) ? deviation : 0);
     }

@@ -208,26 +208,29 @@ class RowSolver {
   }
 
   void hinge() {
+    if (args_.boundary_grad == 0 || args_.boundary_grad == 1) {
+      visit_places(
+          args_.boundary_grad == 1, [&](int64_t begin, int64_t size, const int32_t* places) {
+            Real slopes[kCatalogueChunk];
+            value_ += loops_.weigh_equally(row_ + begin, size, margin_ - centre_, places, slopes);
+            std::copy(slopes, slopes + size, row_ + begin);
+          });
+      return add_positives([](int64_t) { return 1.0; });
+    }
     // At the boundary, the slope is a weighted mean of its one-sided limits.
     const double parts[2] = {1 - args_.boundary_grad, args_.boundary_grad};
+    slopes_.resize(args_.num_items);  // both passes need the scores
     bool add = false;
     for (const bool inclusive : {true, false}) {
       const double part = parts[inclusive];
-      if (part == 0) continue;
       for (int64_t k = 0; k <= size_; ++k) weights_[k] = part * static_cast<double>(k);
-      // Both passes need the scores.
-      const bool in_place = part == 1;
-      if (!in_place) slopes_.resize(args_.num_items);
-      Real* out = in_place ? row_ : slopes_.data();
       visit_places(inclusive, [&](int64_t begin, int64_t size, const int32_t* places) {
-        weigh(begin, size, places, add, out);
+        weigh(begin, size, places, add, slopes_.data());
       });
       add_positives([&](int64_t) { return part; });
       add = true;
     }
-    if (args_.boundary_grad > 0 && args_.boundary_grad < 1) {
-      std::copy(slopes_.begin(), slopes_.end(), row_);
-    }
+    std::copy(slopes_.begin(), slopes_.end(), row_);
   }
 
   void weigh(int64_t begin, int64_t size, const int32_t* places, bool add, Real* out) {

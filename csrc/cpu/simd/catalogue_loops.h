@@ -66,6 +66,9 @@ struct CatalogueLoopsOf {
   // places[t] = the number of positives that s_t violates, which are the first ones.
   void (*find_places)(const Real* scores, int64_t size, double margin, bool inclusive,
                       const SortedPositives<Real>& positives, int32_t* places);
+  // slopes[t] = places[t]. Returns the sum of places[t] (s_t + shift).
+  double (*weigh_equally)(const Real* scores, int64_t size, double shift, const int32_t* places,
+                          Real* slopes);
   // slopes[t] = weights[places[t]], added to what is there if `add`. Returns the sum of
   // weights[places[t]] (s_t + shift).
   double (*weigh)(const Real* scores, int64_t size, double shift, const int32_t* places,

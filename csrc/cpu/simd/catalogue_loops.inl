@@ -101,6 +101,18 @@ void find_places(const Real* scores, int64_t size, double margin, bool inclusive
 }
 
 template <typename Real>
+double weigh_equally(const Real* __restrict scores, int64_t size, double shift,
+                     const int32_t* __restrict places, Real* __restrict slopes) {
+  double terms[kCatalogueChunk];
+  for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(places[t]);
+  for (int64_t t = 0; t < size; ++t) {
+    const double term = places[t] * (scores[t] + shift);
+    terms[t] = places[t] > 0 ? term : 0.0;
+  }
+  return lane_sum(terms, size);
+}
+
+template <typename Real>
 double weigh(const Real* __restrict scores, int64_t size, double shift,
              const int32_t* __restrict places, const double* __restrict weights, bool add,
              Real* __restrict slopes) {
@@ -212,6 +224,6 @@ ExponentialSums exponentials(Real* __restrict scores, int64_t size, double top,
 
 template <typename Real>
 constexpr CatalogueLoopsOf<Real> loops_of() {
-  return {add<Real>,    summarize<Real>, find_places<Real>,  weigh<Real>,
+  return {add<Real>,    summarize<Real>, find_places<Real>,  weigh_equally<Real>, weigh<Real>,
           square<Real>, logistic<Real>,  exponentials<Real>, multiply<Real>};
 }

@@ -103,12 +103,12 @@ void find_places(const Real* scores, int64_t size, double margin, bool inclusive
 template <typename Real>
 double weigh_equally(const Real* __restrict scores, int64_t size, double shift,
                      const int32_t* __restrict places, Real* __restrict slopes) {
-  double terms[kCatalogueChunk];
+  double counts[kCatalogueChunk], terms[kCatalogueChunk];
   for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(places[t]);
-  for (int64_t t = 0; t < size; ++t) {
-    const double term = places[t] * (scores[t] + shift);
-    terms[t] = places[t] > 0 ? term : 0.0;
-  }
+  for (int64_t t = 0; t < size; ++t) counts[t] = places[t];
+  for (int64_t t = 0; t < size; ++t) terms[t] = counts[t] * (scores[t] + shift);
+  // An array of its own: as a part of the product's loop it would become a branch.
+  for (int64_t t = 0; t < size; ++t) terms[t] = counts[t] > 0 ? terms[t] : 0.0;
   return lane_sum(terms, size);
 }
 
@@ -123,11 +123,10 @@ double weigh(const Real* __restrict scores, int64_t size, double shift,
   } else {
     for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(weight[t]);
   }
-  for (int64_t t = 0; t < size; ++t) {
-    const double term = weight[t] * (scores[t] + shift);
-    weight[t] = weight[t] > 0 ? term : 0.0;
-  }
-  return lane_sum(weight, size);
+  double terms[kCatalogueChunk];
+  for (int64_t t = 0; t < size; ++t) terms[t] = weight[t] * (scores[t] + shift);
+  for (int64_t t = 0; t < size; ++t) terms[t] = weight[t] > 0 ? terms[t] : 0.0;
+  return lane_sum(terms, size);
 }
 
 template <typename Real>

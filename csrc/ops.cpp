@@ -17,4 +17,6 @@ STABLE_TORCH_LIBRARY(fused_rankloss, m) {
   m.def(kTripletBackward);
   m.def(kBatchTripletForward);
   m.def(kBatchTripletBackward);
+  m.def(kCatalogueForward);
+  m.def(kCatalogueBlock);
 }

@@ -17,7 +17,15 @@ Losses over embeddings, at the cost of a matrix product:
     batch_semi_hard_triplet_loss, BatchSemiHardTripletLoss
     batch_all_triplet_loss, BatchAllTripletLoss
 
-``PKSampler`` draws the batches that the last three need. ``build_info()`` says what this
+Losses of queries over a whole catalogue of items, without sampling, at the cost of three products:
+
+    catalogue_hinge_loss, CatalogueHingeLoss
+    catalogue_squared_hinge_loss, CatalogueSquaredHingeLoss
+    catalogue_logistic_loss, CatalogueLogisticLoss   BPR against all negatives
+    catalogue_warp_loss, CatalogueWARPLoss           exact ranks
+    catalogue_softmax_loss, CatalogueSoftmaxLoss
+
+``PKSampler`` draws the batches that mining needs. ``build_info()`` says what this
 installation was built with and whether its CUDA kernels loaded.
 ``python -m fused_rankloss`` prints that, and compares every loss with its reference.
 """
@@ -30,6 +38,11 @@ from fused_rankloss.functional import (
     batch_all_triplet_loss,
     batch_hard_triplet_loss,
     batch_semi_hard_triplet_loss,
+    catalogue_hinge_loss,
+    catalogue_logistic_loss,
+    catalogue_softmax_loss,
+    catalogue_squared_hinge_loss,
+    catalogue_warp_loss,
     lambda_loss,
     list_mle_loss,
     listnet_loss,
@@ -43,6 +56,11 @@ from fused_rankloss.modules import (
     BatchAllTripletLoss,
     BatchHardTripletLoss,
     BatchSemiHardTripletLoss,
+    CatalogueHingeLoss,
+    CatalogueLogisticLoss,
+    CatalogueSoftmaxLoss,
+    CatalogueSquaredHingeLoss,
+    CatalogueWARPLoss,
     LambdaLoss,
     ListMLELoss,
     ListNetLoss,
@@ -60,6 +78,11 @@ __all__ = [
     "BatchAllTripletLoss",
     "BatchHardTripletLoss",
     "BatchSemiHardTripletLoss",
+    "CatalogueHingeLoss",
+    "CatalogueLogisticLoss",
+    "CatalogueSoftmaxLoss",
+    "CatalogueSquaredHingeLoss",
+    "CatalogueWARPLoss",
     "LambdaLoss",
     "ListMLELoss",
     "ListNetLoss",
@@ -75,6 +98,11 @@ __all__ = [
     "batch_hard_triplet_loss",
     "batch_semi_hard_triplet_loss",
     "build_info",
+    "catalogue_hinge_loss",
+    "catalogue_logistic_loss",
+    "catalogue_softmax_loss",
+    "catalogue_squared_hinge_loss",
+    "catalogue_warp_loss",
     "lambda_loss",
     "list_mle_loss",
     "listnet_loss",

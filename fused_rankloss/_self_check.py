@@ -13,6 +13,8 @@ the dtype under test. The floor is what the arithmetic of the kernels allows:
   argument of an exponential and e = 2^-23, or 2^-51 for float64 (csrc/losses/logistic_series.h).
   A gradient adds terms of both signs, whose sizes sum to at most ``SPREAD`` times the largest
   gradient; the tests hold the inputs here to that.
+- products of scores' gradients and rows sum up to ``roundings`` terms. Exponentials of catalogue
+  losses are in it with 2 (6 + |x|) roundings for |x| <= 36 (tests/support/catalogue.py).
 
 For float64 the reference has no exact one above it. Its error is the one of float32 times 2^-29,
 the ratio of the two precisions, and is allowed once more for ``exact`` itself.
@@ -97,6 +99,7 @@ class Case:
     others: list[Tensor]
     options: dict[str, Any] = field(default_factory=dict)
     exponential: bool = False
+    roundings: int = 0  # in the dtype of the loss, of sums beside those of exponentials
 
 
 def cases() -> list[Case]:
@@ -121,6 +124,15 @@ def cases() -> list[Case]:
     def batch(mining: str, embeddings: Tensor, **options: Any) -> Case:
         return Case(f"batch_{mining}_triplet_loss", [embeddings], [classes], options)
 
+    towers = [lattice[:, :3], torch.randint(-2, 3, (700, 3), generator=generator).float()]
+    positives = torch.randint(-1, 700, (96, 5), generator=generator)
+
+    def catalogue(loss: str, **options: Any) -> Case:
+        # Sums of integers, which are exact, but for exponentials.
+        roundings = 84 + 700 + 96 if loss in ("logistic", "softmax") else 0
+        options = {"reduction": "sum", **options}
+        return Case(f"catalogue_{loss}_loss", towers, [positives], options, roundings=roundings)
+
     exact = {"distance": "sqeuclidean", "margin": 0.5}
     return [
         lists("pairwise_hinge_loss", False),
@@ -139,6 +151,11 @@ def cases() -> list[Case]:
         batch("semi_hard", points),
         batch("semi_hard", lattice, **exact),
         batch("all", lattice, **exact),
+        catalogue("hinge"),
+        catalogue("squared_hinge"),
+        catalogue("logistic"),
+        catalogue("softmax"),
+        catalogue("warp", rank_weights="uniform"),
     ]
 
 
@@ -171,6 +188,7 @@ def floor(case: Case, exact: Tensor, dtype: torch.dtype, is_loss: bool) -> float
     size = exact.abs().max().item()
     stored = [loss_dtype(dtype)] if is_loss else [loss_dtype(dtype), dtype]
     total = sum(torch.finfo(kind).eps / 2 * size + torch.finfo(kind).tiny for kind in stored)
+    total += case.roundings * torch.finfo(loss_dtype(dtype)).eps / 2 * size
     if case.exponential:
         (scores,) = case.leaves
         largest = (scores.max() - scores.min()).item()

@@ -22,6 +22,10 @@ triplet_forward = torch.ops.fused_rankloss.triplet_forward.default
 triplet_backward = torch.ops.fused_rankloss.triplet_backward.default
 batch_triplet_forward = torch.ops.fused_rankloss.batch_triplet_forward.default
 batch_triplet_backward = torch.ops.fused_rankloss.batch_triplet_backward.default
+catalogue_forward = torch.ops.fused_rankloss.catalogue_forward.default
+# Called within catalogue_forward alone, where nothing is traced: torch takes neither shapes for a
+# compiler nor a refusal of derivatives of an op that writes to its argument.
+catalogue_block = torch.ops.fused_rankloss.catalogue_block.default
 
 # How the texts of csrc/bind/torch.h begin.
 _OUT_OF_MEMORY = "fused_rankloss: out of memory"
@@ -186,4 +190,17 @@ def _(a: SimpleNamespace) -> tuple[Tensor, Tensor]:
     return (
         a.embeddings.new_empty(a.embeddings.shape),
         a.embeddings.new_empty([0] if refs is None else refs.shape),
+    )
+
+
+@_shapes_of(catalogue_forward)
+def _(a: SimpleNamespace) -> tuple[Tensor, ...]:
+    x, dtype = a.queries, loss_dtype(a.queries)
+    none = [x.shape[0]] if a.reduction == "none" else []
+    made = (x, a.items, a.item_bias) if a.needs_grad else (None,) * 3
+    return (
+        x.new_empty(none, dtype=dtype),
+        _fp64(x, *none),
+        _fp64(x),
+        *(x.new_empty([0] if side is None else side.shape, dtype=dtype) for side in made),
     )

@@ -56,3 +56,15 @@ class BatchOptions(NamedTuple):
     mining: str
     distance: str
     boundary_grad: float
+
+
+class CatalogueOptions(NamedTuple):
+    """``margin`` or ``temperature`` count where there is no tensor; ``negatives`` = 0 is all."""
+
+    loss: str
+    margin: float = 1.0
+    sigma: float = 1.0
+    temperature: float = 1.0
+    boundary_grad: float = 1.0
+    denominator: str = "catalogue"
+    negatives: int = 0

@@ -17,10 +17,11 @@
 
 namespace fused_rankloss {
 
-// The parameters of a schema: "Tensor scores, Tensor? mask, float margin".
+// The parameters of a schema: "Tensor scores, Tensor? mask, float margin". One that is written to
+// has the type "Tensor(a!)".
 constexpr std::string_view parameters_of(std::string_view schema) {
   const std::size_t begin = schema.find('(') + 1;
-  return schema.substr(begin, schema.find(')') - begin);
+  return schema.substr(begin, schema.find(") ->") - begin);
 }
 
 constexpr std::size_t number_of_parameters(std::string_view schema) {
@@ -39,7 +40,7 @@ constexpr std::string_view type_of_parameter(std::string_view schema, std::size_
 template <class Call, std::size_t index>
 constexpr auto parameter() {
   constexpr std::string_view kType = type_of_parameter(Call::kSchema, index);
-  if constexpr (kType == "Tensor") {
+  if constexpr (kType == "Tensor" || kType == "Tensor(a!)") {
     return std::type_identity<const Tensor&>{};
   } else if constexpr (kType == "Tensor?") {
     return std::type_identity<const OptionalTensor&>{};

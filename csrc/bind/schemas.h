@@ -94,4 +94,36 @@ inline constexpr char kBatchTripletBackward[] =
     "Tensor distances, Tensor slope, Tensor anchor_scale) "
     "-> (Tensor grad_embeddings, Tensor grad_ref)";
 
+// Losses of queries [B, D] over a whole catalogue of items [M, D], whose scores are made in blocks
+// of queries; fused_rankloss/catalogue_blocks.py drives the blocks. Sets of items as the functions
+// take them: flat with offsets, or padded with -1. `parameter` ([], fp64) overrides the margin, or
+// the temperature of "softmax". Returns
+//   loss          [], or [B] with reduction "none"; fp32, or fp64 for fp64 queries
+//   slope         [], or [B], fp64: d loss / d parameter
+//   scale         [] fp64, by which the gradients are to be multiplied
+//   grad_queries, grad_items, grad_bias    of the dtype of the loss; [0] without needs_grad
+// With reduction "none", gradients are those of sum_q upstream_q loss_q.
+inline constexpr char kCatalogueForward[] =
+    "catalogue_forward(Tensor queries, Tensor items, Tensor? item_bias, Tensor positives, "
+    "Tensor? positive_offsets, Tensor? exclude, Tensor? exclude_offsets, Tensor? query_ids, "
+    "Tensor? item_ids, Tensor? list_weights, Tensor? parameter, Tensor? rank_sums, "
+    "Tensor? upstream, str loss, float margin, float sigma, float temperature, "
+    "float boundary_grad, str denominator, int negatives, str reduction, int workspace, "
+    "bool needs_grad) "
+    "-> (Tensor loss, Tensor slope, Tensor scale, Tensor grad_queries, Tensor grad_items, "
+    "Tensor grad_bias)";
+
+// One such block. The scores [B, M], fp32 or fp64, become d query_sum / d score; without
+// needs_grad they are undefined afterwards. Item numbers are int64, each once in a set, and no item
+// is in both sets of a query. Returns [B] fp64 each
+//   value  the query's sum; NaN for a query that holds NaN
+//   pairs  its number of pairs, of "warp" and "softmax" that of positives; 0 for one that holds NaN
+//   slope  d value / d parameter
+inline constexpr char kCatalogueBlock[] =
+    "catalogue_block(Tensor(a!) scores, Tensor? item_bias, Tensor positives, "
+    "Tensor positive_offsets, Tensor excluded, Tensor excluded_offsets, Tensor? query_weights, "
+    "Tensor? parameter, Tensor? rank_sums, str loss, float margin, float sigma, "
+    "float temperature, float boundary_grad, str denominator, int negatives, bool needs_grad) "
+    "-> (Tensor value, Tensor pairs, Tensor slope)";
+
 }  // namespace fused_rankloss

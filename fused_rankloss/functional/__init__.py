@@ -1,5 +1,12 @@
 """The losses as functions: argument checks, choice of implementation."""
 
+from fused_rankloss.functional.catalogue import (
+    catalogue_hinge_loss,
+    catalogue_logistic_loss,
+    catalogue_softmax_loss,
+    catalogue_squared_hinge_loss,
+    catalogue_warp_loss,
+)
 from fused_rankloss.functional.lambda_loss import (
     ListStatistics,
     lambda_loss,
@@ -22,6 +29,11 @@ __all__ = [
     "batch_all_triplet_loss",
     "batch_hard_triplet_loss",
     "batch_semi_hard_triplet_loss",
+    "catalogue_hinge_loss",
+    "catalogue_logistic_loss",
+    "catalogue_softmax_loss",
+    "catalogue_squared_hinge_loss",
+    "catalogue_warp_loss",
     "lambda_loss",
     "list_mle_loss",
     "listnet_loss",

@@ -65,11 +65,13 @@ def check_finite(name: str, what: str, value: object, kinds: str = "a float") ->
     return number
 
 
-def check_margin_tensor(name: str, margin: Tensor, what: str, model: Tensor) -> None:
+def check_margin_tensor(
+    name: str, margin: Tensor, what: str, model: Tensor, its_name: str = "margin"
+) -> None:
     """``model`` is the argument called ``what``, on whose device the margin must be."""
     if margin.dtype.is_complex or margin.dtype == torch.bool:
-        raise TypeError(f"{name}: expected a real margin, got dtype {margin.dtype}")
-    check_same_device(name, "margin", margin, what, model)
+        raise TypeError(f"{name}: expected a real {its_name}, got dtype {margin.dtype}")
+    check_same_device(name, its_name, margin, what, model)
 
 
 def check_device(name: str, what: str, tensor: Tensor) -> None:

@@ -23,14 +23,14 @@ class Loss(nn.Module):
 
 
 class ConstantLoss(nn.Module):
-    """Holds a loss function's options; tensors among them are buffers, which move with it."""
+    """Holds a loss function's options; tensors among them, but parameters, are its buffers."""
 
     def __init__(self, function, **options) -> None:
         super().__init__()
         self._function = function
         self._names = tuple(options)
         for name, value in options.items():
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 self.register_buffer(name, value)
             else:
                 setattr(self, name, value)

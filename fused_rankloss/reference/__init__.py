@@ -5,6 +5,7 @@ where asked to. They hold every pair in memory, so they are for checking and for
 training.
 """
 
+from fused_rankloss.reference.catalogue import catalogue
 from fused_rankloss.reference.lambda_loss import lambda_loss, statistics
 from fused_rankloss.reference.listwise import listwise
 from fused_rankloss.reference.pairwise import pairwise, pairwise_list_sums, reduce_lists
@@ -12,6 +13,7 @@ from fused_rankloss.reference.triplet import batch_triplet, triplet
 
 __all__ = [
     "batch_triplet",
+    "catalogue",
     "lambda_loss",
     "listwise",
     "pairwise",

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree bes
 
 CODE = {".h", ".cpp", ".inl", ".cu", ".cuh", ".py"}
 
-FAMILIES = ("pairwise", "lambda", "listwise", "triplet")
+FAMILIES = ("pairwise", "lambda", "listwise", "triplet", "catalogue")
 
 # What the files of a room may include beside those of their own: its entry, and nothing else. A
 # family never includes another one, the CPU's half never the CUDA half, and nothing an experiment.

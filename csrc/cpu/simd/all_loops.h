@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "cpu/simd/bucket_loops.h"
+#include "cpu/simd/catalogue_loops.h"
 #include "cpu/simd/lambda_loops.h"
 #include "cpu/simd/listwise_loops.h"
 #include "cpu/simd/pair_loops.h"

@@ -19,6 +19,9 @@ namespace lambda {
 namespace listwise {
 #include "cpu/simd/listwise_loops.inl"
 }
+namespace catalogue {
+#include "cpu/simd/catalogue_loops.inl"
+}
 namespace triplet {
 #include "cpu/simd/row_kernels.inl"
 #include "cpu/simd/tile_kernels.inl"
@@ -39,3 +42,6 @@ extern const ListwiseLoops kListwiseLoops;
 constinit const ListwiseLoops kListwiseLoops = listwise::make_listwise_loops();
 extern const TripletKernels kTripletKernels;
 constinit const TripletKernels kTripletKernels = triplet::kernels_for(FRL_ISA);
+extern const CatalogueLoops kCatalogueLoops;
+constinit const CatalogueLoops kCatalogueLoops{catalogue::loops_of<float>(),
+                                               catalogue::loops_of<double>()};

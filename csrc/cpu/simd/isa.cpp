@@ -69,6 +69,7 @@ FRL_LOOPS_OF_CHOSEN_ISA(PairLoops, kPairLoops, pair_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(BucketLoops, kBucketLoops, bucket_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(LambdaLoops, kLambdaLoops, lambda_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(ListwiseLoops, kListwiseLoops, listwise_loops)
+FRL_LOOPS_OF_CHOSEN_ISA(CatalogueLoops, kCatalogueLoops, catalogue_loops)
 FRL_LOOPS_OF_CHOSEN_ISA(TripletKernels, kTripletKernels, triplet_kernels)
 
 }  // namespace fused_rankloss::cpu

@@ -66,8 +66,8 @@ def pairwise_hinge_loss(
         weights: per item, shaped as ``scores``; constants of the loss. They are finite and not
             negative: any other makes its list NaN, whether or not the item is in a pair. A list
             whose pair weights sum to 0 has loss 0.
-        weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight equals so many
-            copies of the item), ``"preferred"`` is w_i, of the more relevant item.
+        weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight is equal to
+            that many copies of the item), ``"preferred"`` is w_i, of the more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
             ``"none"``, the sum of each list, ``[B]``; ``"list_mean"``, the mean over lists with
             pairs of each list's own mean; ``"batch_mean"``, the sum / B.

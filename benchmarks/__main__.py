@@ -127,7 +127,7 @@ def _run(arguments, selected, environment, path) -> int:
     providers = [provider for family in FAMILIES for provider in family.providers]
     if arguments.preset == "quick" and not arguments.providers:
         names -= {p.name for p in providers if p.compiles}  # seconds of compiling
-        names -= {"eager_loop"}  # seconds a call
+        names -= {"eager_loop"}  # seconds per call
     if not selected:
         sys.exit("no such case; `python -m benchmarks list --full` prints all")
     on_cuda = arguments.device == "cuda"

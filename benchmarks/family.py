@@ -93,12 +93,12 @@ class Provider:
     label: str  # for people
     prepare: Callable[[Any], Call]  # takes the family's batch
     applies: Callable[[Any, str], bool]  # to the family's case on a device
-    # Of those whose work grows faster than the input: the pairs they compute, the bytes a pair that
-    # they hold, and how many pairs they compute in the time that a preset allows for one.
+    # If the work grows faster than the input: the number of pairs computed, the bytes per pair,
+    # and the number of pairs that are computed in the time that a preset allows for a provider.
     pairs: Callable[[Any], int] | None = None
     pair_bytes: int = 0
     pair_speed: float = 1
-    has_loss: bool = True  # False: a yard-stick that computes none
+    has_loss: bool = True  # False: a yardstick that computes none
     checked: bool = True  # the loss is that of the case
     compiles: bool = False  # takes seconds before its first result
     captured: bool = False  # timed as the replay of a CUDA graph

@@ -28,7 +28,7 @@ Operation = Callable[[], tuple[Tensor, list[Tensor] | None]]
 
 
 def operations(provider: Provider, call: Call, mode: str, copies: int = 1) -> list[Operation]:
-    """What is timed, on so many copies of the input, to be used in turn.
+    """The timed call, on several copies of the input that are used in turn.
 
     ``full`` is what a training step does: the loss, then ``backward()`` into an empty ``.grad``.
     """
@@ -81,7 +81,7 @@ class CpuClock:
     copies = 1
 
     def sample(self, calls: Iterator[Operation], repeats: int) -> float:
-        """Seconds a call."""
+        """Seconds per call."""
         begin = time.perf_counter()
         for _ in range(repeats):
             next(calls)()
@@ -118,7 +118,7 @@ Clock = CpuClock | CudaClock
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds a call, one a round."""
+    """Seconds per call, one number per round."""
 
     seconds: list[float]
 

@@ -47,6 +47,6 @@ def _prepare():
             + (f"{found[0]} holds torch {found[1]}" if found else "no torch is installed")
             + ". Install it first, or build without --no-build-isolation."
         )
-    # setuptools packs whatever an earlier build left in build/lib*, deleted modules included.
+    # setuptools packs all files that an earlier build left in build/lib*, deleted modules included.
     for leftover in Path("build").glob("lib*"):
         shutil.rmtree(leftover)

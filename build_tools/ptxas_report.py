@@ -26,7 +26,7 @@ HOPPER = "-gencode=arch=compute_90a,code=sm_90a"
 
 
 class Usage(NamedTuple):
-    """What one kernel takes on one architecture; bytes but for registers and barriers."""
+    """Resources of one kernel on one architecture: bytes, or numbers of registers and barriers."""
 
     kernel: str  # mangled
     architecture: str  # "sm_90"
@@ -103,7 +103,7 @@ def is_outdated(compiled: Path) -> bool:
     listed = dependencies_beside(compiled)
     if not (listed.exists() and path_beside(compiled).exists()):
         return True
-    # As make has it: "kernel.o : kernel.cu \\", a file a line, spaces after a backslash.
+    # In make's format: "kernel.o : kernel.cu \\", one file per line, spaces escaped by a backslash.
     _, _, files = listed.read_text(encoding="utf-8").replace("\\\n", " ").partition(": ")
     paths = [Path(name.replace("\\ ", " ")) for name in re.findall(r"(?:\\ |\S)+", files)]
     made = compiled.stat().st_mtime_ns

@@ -1,8 +1,8 @@
-"""Loads the compiled half of the package and answers for what it can do.
+"""Loads the compiled half of the package and reports what it supports.
 
-`_C` must load: it brings the ops and their CPU kernels. `_cuda` may be missing: it is loaded only
-where this torch has CUDA, and why it is not loaded is kept until somebody needs it. Loading
-initialises no CUDA.
+`_C` is required: it has the ops and their CPU kernels. `_cuda` is optional, and loaded only if this
+torch has CUDA. The reason for which it was not loaded is kept for error messages. Loading does not
+initialise CUDA.
 """
 
 import importlib.util

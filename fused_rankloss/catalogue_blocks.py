@@ -71,7 +71,7 @@ def catalogue_forward(
     list_weights: Tensor | None,
     parameter: Tensor | None,
     rank_sums: Tensor | None,
-    upstream: Tensor | None,
+    grad_output: Tensor | None,
     loss: str,
     margin: float,
     sigma: float,
@@ -141,7 +141,7 @@ def catalogue_forward(
             factors[block] = query_factors(weights[block], sums[1, block], reduction)
             if not needs_grad:
                 continue
-            factor = factors[block] if upstream is None else factors[block] * upstream[block]
+            factor = factors[block] if grad_output is None else factors[block] * grad_output[block]
             factor = factor.to(dtype)[:, None]
             torch.mm(scores, y, out=grad_x[block])
             grad_x[block] *= factor

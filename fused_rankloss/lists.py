@@ -215,7 +215,7 @@ def _from_nested(name: str, lists: Lists) -> Lists:
     scores = lists.scores
     if scores.layout != torch.jagged or scores.dim() != 2 or scores.lengths() is not None:
         raise ValueError(
-            f"{name}: expected nested scores of layout torch.jagged with one number an item "
+            f"{name}: expected nested scores of layout torch.jagged with one number per item "
             f"[B, j] and no holes, got layout {scores.layout} with {scores.dim()} dimensions"
         )
     values = {}

@@ -39,7 +39,7 @@ class PKSampler(Sampler[list[int]]):
         samples_per_class: K; a positive pair needs two.
         min_samples: classes with fewer samples are left out. 2 leaves out those whose only positive
             pairs would be a sample with itself.
-        num_batches: batches in an epoch of one rank; by default as many as hold as many samples as
+        num_batches: batches in an epoch of one rank; by default as many as hold the samples of
             the classes that take part, over all ranks, rounded down, at least 1.
         num_replicas: of the distributed job; by default that of ``torch.distributed`` where it is
             initialized, else 1.

@@ -3,8 +3,8 @@
 losses     the losses, one row each
 cases      shape x data x dtype x mode
 data       the tensors of a case
-baselines  what people write today, and sorts as yard-sticks
-providers  who runs a case, and when
+baselines  common PyTorch code, and sorts as yardsticks
+providers  the implementations that are measured, and the cases that each one runs
 exact      the answer in float64
 """
 

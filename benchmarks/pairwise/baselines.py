@@ -1,4 +1,4 @@
-"""What the package is compared with: what people write in PyTorch, and sorts as yard-sticks.
+"""What the package is compared with: common PyTorch code, and sorts as yardsticks.
 
 Each is written to be fast for what it is. Data preparation that a user could do once, such as
 padding, is outside the timed part.

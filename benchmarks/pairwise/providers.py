@@ -1,4 +1,4 @@
-"""Who runs a case: the package, the baselines and the yard-sticks."""
+"""The implementations measured: the package, the baselines and the yardsticks."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 losses     the losses, one row each
 cases      shape x dtype x mode
 baselines  what libraries for learning to rank do
-providers  who runs a case, and when
+providers  the implementations that are measured, and the cases that each one runs
 exact      the answer in float64, from one_list and, for long lists, gap_sums
 
 Batches and the check of a provider's answer are those of ``lists``.

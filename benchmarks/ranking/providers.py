@@ -1,4 +1,4 @@
-"""Who runs a case: the package, the baselines and the yard-stick."""
+"""The implementations measured: the package, the baselines and a yardstick."""
 
 from __future__ import annotations
 

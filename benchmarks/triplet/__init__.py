@@ -3,9 +3,9 @@
 losses     the losses, one row each
 cases      shape x labels x data type x mode
 data       the tensors of a case
-baselines  what people write in PyTorch, and a matrix product as yard-stick
+baselines  common PyTorch code, and a matrix product as yardstick
 libraries  the same losses of other packages, imported
-providers  who runs a case, and when
+providers  the implementations that are measured, and the cases that each one runs
 exact      picks, loss and gradient in float64
 """
 

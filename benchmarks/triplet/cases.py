@@ -20,7 +20,7 @@ _WARM_UP_ROWS = 512
 class EmbeddingCase(Case):
     rows: int  # embeddings, or triplets of them
     dim: int
-    references: int = 0  # a memory bank of so many; 0: the batch among itself
+    references: int = 0  # size of a memory bank; 0: the batch is its own references
     loss: str = field(default=MAIN_LOSS, kw_only=True)
     data: str = field(default=DRAWN_DATA, kw_only=True)  # of PER_CLASS; "" for given triplets
 

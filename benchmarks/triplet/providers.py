@@ -1,4 +1,4 @@
-"""Who runs a case: the package, the baselines, other libraries and the yard-stick."""
+"""The implementations measured: the package, the baselines, other libraries and a yardstick."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ struct ListsBackwardArgs {
   // outputs
   void* grad_scores = nullptr;  // [N]
 
-  FRL_HD double upstream(int64_t k, int64_t list) const {
+  FRL_HD double grad_output(int64_t k, int64_t list) const {
     const int64_t at = per_list ? k * lists.num_lists + list : k;
     return grad_loss_is_double ? static_cast<const double*>(grad_loss)[at]
                                : static_cast<const float*>(grad_loss)[at];
@@ -42,7 +42,7 @@ struct ListsBackwardArgs {
     double sum = 0;
     for (int64_t k = 0; k < num_margins; ++k) {
       const Raw raw = static_cast<const Raw*>(raw_grad)[k * lists.num_slots + slot];
-      sum += upstream(k, list) * static_cast<double>(raw);
+      sum += grad_output(k, list) * static_cast<double>(raw);
     }
     return weighted(list_scale[list], sum);
   }

@@ -45,7 +45,7 @@ struct TripletTermArgs {
 };
 
 // grad_output: d result / d loss, one number or one per row.
-struct UpstreamGrad {
+struct GradOutput {
   const void* values = nullptr;  // [1] or [rows], fp32 or fp64
   bool per_row = false;
   bool is_double = false;
@@ -90,7 +90,7 @@ struct TripletArgs {
 
 struct TripletBackwardArgs {
   TripletRows rows;
-  UpstreamGrad grad_loss;
+  GradOutput grad_loss;
   const double* distances = nullptr;  // as above
   const double* slope = nullptr;      // [R]
 
@@ -144,7 +144,7 @@ struct BatchTripletArgs {
 struct BatchTripletBackwardArgs {
   TripletBatch batch;
   TripletTermArgs term;
-  UpstreamGrad grad_loss;
+  GradOutput grad_loss;
   const int64_t* positive = nullptr;  // the results of the forward pass
   const int64_t* negative = nullptr;
   const double* distances = nullptr;

@@ -9,6 +9,7 @@
 // them: an op of other types would read one argument as another.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -18,10 +19,11 @@
 namespace fused_rankloss {
 
 // The parameters of a schema: "Tensor scores, Tensor? mask, float margin". One that is written to
-// has the type "Tensor(a!)".
+// has the type "Tensor(a!)". GCC 12 with -fsanitize=undefined evaluates std::ranges::find at
+// compile time, but not std::string_view::find.
 constexpr std::string_view parameters_of(std::string_view schema) {
-  const std::size_t begin = schema.find('(') + 1;
-  return schema.substr(begin, schema.find(") ->") - begin);
+  const auto begin = std::ranges::find(schema, '(') + 1;
+  return {begin, std::ranges::search(schema, std::string_view(") ->")).begin()};
 }
 
 constexpr std::size_t number_of_parameters(std::string_view schema) {
@@ -32,9 +34,10 @@ constexpr std::size_t number_of_parameters(std::string_view schema) {
 
 // The type of one parameter, as the schema names it.
 constexpr std::string_view type_of_parameter(std::string_view schema, std::size_t index) {
-  std::string_view rest = parameters_of(schema);
-  for (; index > 0; --index) rest.remove_prefix(rest.find(", ") + 2);
-  return rest.substr(0, rest.find(' '));
+  const std::string_view parameters = parameters_of(schema);
+  auto begin = parameters.begin();
+  for (; index > 0; --index) begin = std::find(begin, parameters.end(), ',') + 2;
+  return {begin, std::find(begin, parameters.end(), ' ')};
 }
 
 template <class Call, std::size_t index>

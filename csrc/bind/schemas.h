@@ -102,12 +102,12 @@ inline constexpr char kBatchTripletBackward[] =
 //   slope         [], or [B], fp64: d loss / d parameter
 //   scale         [] fp64, by which the gradients are to be multiplied
 //   grad_queries, grad_items, grad_bias    of the dtype of the loss; [0] without needs_grad
-// With reduction "none", gradients are those of sum_q upstream_q loss_q.
+// With reduction "none", gradients are those of sum_q grad_output_q loss_q.
 inline constexpr char kCatalogueForward[] =
     "catalogue_forward(Tensor queries, Tensor items, Tensor? item_bias, Tensor positives, "
     "Tensor? positive_offsets, Tensor? exclude, Tensor? exclude_offsets, Tensor? query_ids, "
     "Tensor? item_ids, Tensor? list_weights, Tensor? parameter, Tensor? rank_sums, "
-    "Tensor? upstream, str loss, float margin, float sigma, float temperature, "
+    "Tensor? grad_output, str loss, float margin, float sigma, float temperature, "
     "float boundary_grad, str denominator, int negatives, str reduction, int workspace, "
     "bool needs_grad) "
     "-> (Tensor loss, Tensor slope, Tensor scale, Tensor grad_queries, Tensor grad_items, "

@@ -67,7 +67,7 @@ class TripletChecks {
     return term;
   }
 
-  UpstreamGrad take_grad(const Tensor& grad_loss, int64_t rows, const Tensor& model) {
+  GradOutput take_grad(const Tensor& grad_loss, int64_t rows, const Tensor& model) {
     const ScalarType dtype = grad_loss.scalar_type();
     check(dtype == ScalarType::Float || dtype == ScalarType::Double, op,
           ": expected grad_loss of dtype float32 or float64");

@@ -51,22 +51,22 @@ struct HingeCounts {
   }
 };
 
-// (1) for the t-th of `num_scores` distinct scores: calls store(level, gradient) for all grades.
-// below(level, t) is the number of the grade's items below the t-th score, for t <= num_scores.
+// (1) for the t-th of `num_scores` distinct scores: calls store(grade, gradient) for all grades.
+// below(grade, t) is the number of the grade's items below the t-th score, for t <= num_scores.
 template <typename Below, typename Store>
-FRL_HD HingeCounts count_violations(int num_levels, uint32_t num_scores, uint32_t t,
+FRL_HD HingeCounts count_violations(int num_grades, uint32_t num_scores, uint32_t t,
                                     ScoreReach reach, Below&& below, Store&& store) {
   int64_t more = 0, less = 0;
-  for (int level = 0; level < num_levels; ++level) more += below(level, reach.last);
+  for (int grade = 0; grade < num_grades; ++grade) more += below(grade, reach.last);
   HingeCounts counts;
-  for (int level = 0; level < num_levels; ++level) {
-    more -= below(level, reach.last);
+  for (int grade = 0; grade < num_grades; ++grade) {
+    more -= below(grade, reach.last);
     const int64_t gradient = more - less;
-    const int64_t items = below(level, t + 1) - below(level, t);
+    const int64_t items = below(grade, t + 1) - below(grade, t);
     counts.violations += items * less;
     counts.gradient += items * gradient;
-    store(level, gradient);
-    less += below(level, num_scores) - below(level, reach.first);
+    store(grade, gradient);
+    less += below(grade, num_scores) - below(grade, reach.first);
   }
   return counts;
 }

@@ -52,20 +52,20 @@ class Catalogue(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_loss: Tensor):
         slope, *saved = ctx.saved_tensors
-        upstream = grad_loss.to(torch.float64)
+        grad_output = grad_loss.to(torch.float64)
         grads: list[Tensor | None] = [None] * 4
         if any(ctx.needs_input_grad[:3]):
             if ctx.at_once:
                 scale, *made = saved
-                factor = upstream * scale
+                factor = grad_output * scale
             else:
                 _, _, factor, *made = ops.call(
-                    ops.catalogue_forward, *saved, upstream, *ctx.settings, True
+                    ops.catalogue_forward, *saved, grad_output, *ctx.settings, True
                 )
             for place, grad in enumerate(made):
                 if ctx.needs_input_grad[place]:
                     grads[place] = (grad * factor.to(grad.dtype)).to(ctx.dtypes[place])
         if ctx.needs_input_grad[3]:
-            grads[3] = (upstream * slope).sum().to(ctx.dtypes[3])
+            grads[3] = (grad_output * slope).sum().to(ctx.dtypes[3])
         sources = () if ctx.at_once else saved[:3]
         return *refuse_second(ctx, *grads, saved=sources), *[None] * 6

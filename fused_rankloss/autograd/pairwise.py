@@ -56,8 +56,8 @@ class Pairwise(torch.autograd.Function):
                 ops.lists_backward, grad_loss, raw_grad, list_scale, *description, ctx.dtype
             )
         if ctx.needs_input_grad[1]:
-            upstream = grad_loss.to(torch.float64).reshape(margin_slope.shape[0], -1)
-            grad_margins = (upstream * margin_slope * list_scale).sum(-1)
+            grad_output = grad_loss.to(torch.float64).reshape(margin_slope.shape[0], -1)
+            grad_margins = (grad_output * margin_slope * list_scale).sum(-1)
             shape, dtype = ctx.margins
             grad_margins = grad_margins.reshape(shape).to(dtype)
         return *refuse_second(ctx, grad_scores, grad_margins), *[None] * 4

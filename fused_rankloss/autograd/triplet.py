@@ -123,8 +123,8 @@ class BatchTriplet(torch.autograd.Function):
                 anchor_scale,
             )
         if needs_margin:
-            upstream = grad_loss.to(torch.float64) * anchor_scale
-            grad_margin = (upstream * slope).sum().to(ctx.margin_dtype)
+            grad_output = grad_loss.to(torch.float64) * anchor_scale
+            grad_margin = (grad_output * slope).sum().to(ctx.margin_dtype)
         grads = refuse_second(
             ctx,
             grad_embeddings if needs_embeddings else None,

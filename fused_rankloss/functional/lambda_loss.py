@@ -76,7 +76,7 @@ def pairwise_logistic_loss(
 
     .. math:: \ell_{ij} = w_{ij} \log(1 + \exp(-\sigma (s_i - s_j)))
 
-    Stable whatever the gap: scores 1e4 apart cost 1e4, with a slope of ``sigma``.
+    Numerically stable for any gap: at a score difference of -1e4 the loss is 1e4 ``sigma``.
 
     Args:
         scores: predicted scores ``[N]``, ``[B, N]``, ``[T]`` with ``offsets``, or nested jagged

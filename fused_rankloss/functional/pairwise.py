@@ -71,8 +71,8 @@ def pairwise_hinge_loss(
             multiplies its list's loss, and what the list adds to the divisor of a mean: with
             ``"mean"``, as if it multiplied the weights of all pairs of the list. A weight of 0
             leaves the list out, unless the list is NaN. One list ``[N]`` takes ``[]`` or ``[1]``.
-        weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight equals so many
-            copies of the item), ``"preferred"`` is w_i, of the more relevant item.
+        weighting: the pair weight w_ij: ``"product"`` is w_i w_j (an integer weight is equal to
+            that many copies of the item), ``"preferred"`` is w_i, of the more relevant item.
         reduction: ``"mean"``, the sum over all pairs of the batch / their summed weight; ``"sum"``;
             ``"none"``, the sum of each list, ``[B]``; ``"list_mean"``, the mean over lists with
             pairs of each list's own mean; ``"batch_mean"``, the sum / B.

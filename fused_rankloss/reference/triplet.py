@@ -159,7 +159,7 @@ def batch_triplet(
     # What takes part in no triplet gets gradient 0 whatever it holds, NaN included.
     anchors = torch.where(is_anchor[:, None], embeddings, 0)
     references = torch.where(is_anchor.any(), references, 0)
-    # One reference more, which is nobody's partner, so that there always is one to point at.
+    # An additional reference, positive or negative of no anchor, so that an index always exists.
     references, positive = pad(references, (0, 0, 0, 1)), pad(positive, (0, 1))
     negative = pad(negative, (0, 1))
 

@@ -67,9 +67,9 @@ class PairwiseHostOps(HostOps):
         """Which kernels solve a call; what is left out is as in the real op.
 
         ``kernel``: ``"tiles"`` or ``"short"``, for lists of up to ``crossover`` slots; longer ones
-        are sorted, none if it is left out. ``one_launch``: calls of up to so many slots sort within
-        their kernel.
-        ``blocks``: how many run side by side, at most, where blocks wait for each other.
+        are sorted, none if it is left out. ``one_launch``: calls of up to that many slots sort
+        within their kernel.
+        ``blocks``: the maximal number of concurrent blocks in cooperative launches.
         """
         self._ops.set_route(kernel, crossover, one_launch)
         self._ops.set_blocks(blocks)
@@ -168,7 +168,7 @@ def on_dispatch_host(on_pairwise_host: None, dispatch_host: PairwiseHostOps) -> 
 
 
 class LambdaHostOps(HostOps):
-    """The op of lambda_host.cpp: kernels as they ship, but for the paths that a test chooses."""
+    """The op of lambda_host.cpp: kernels as they ship, except for the paths that a test chooses."""
 
     def set(
         self, *, crossover: int | None = None, scans: bool = True, blocks: int = 2, seed: int = 0
@@ -245,6 +245,6 @@ def on_listwise_host(
 def listwise_kernel(
     request: pytest.FixtureRequest, on_listwise_host: listwise_cases.ListwiseHost
 ) -> str:
-    """That of short lists or that of long ones for every list, whatever its length."""
+    """The kernel of short lists, or that of long ones, for lists of any length."""
     on_listwise_host.set(crossover=listwise_cases.KERNELS[request.param])
     return request.param

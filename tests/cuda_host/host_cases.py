@@ -24,7 +24,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 sanitize = pytest.mark.sanitize
 
-# They cut 100 slots into no lists; nobody can check them on a GPU without waiting for it.
+# Invalid offsets of 100 slots: on a GPU they are not checked, which would synchronise.
 invalid_offsets = pytest.mark.parametrize(
     "offsets",
     [
@@ -66,9 +66,9 @@ def hold(case: Case, loss: str, dtype: torch.dtype, *, form=flat, **options) -> 
     batch = case.batch(dtype)
     reduction = options.get("reduction", "mean")
     shape = (len(case.sizes),) if reduction == "none" else ()
-    upstream = torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
-    fused = evaluate(LOSSES[loss], form(batch), upstream, **options)
-    wanted = exact(batch, loss, upstream=upstream, **options)
+    grad_output = torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
+    fused = evaluate(LOSSES[loss], form(batch), grad_output, **options)
+    wanted = exact(batch, loss, grad_output=grad_output, **options)
     check("loss", fused.loss, wanted.loss, loss_floor(wanted, dtype), case=case)
     check("grad", fused.grad, wanted.grad, grad_floor(wanted, dtype), case=case)
     assert (fused.padding_grad == 0).all()

@@ -10,7 +10,7 @@ from support.isolated import run_python
 
 pytestmark = pytest.mark.slow
 
-# What each level needs, as /proc/cpuinfo calls it.
+# The CPU features that each instruction set needs, as named in /proc/cpuinfo.
 NEEDS = {
     "baseline": set(),
     "avx2": {"avx2"},
@@ -28,7 +28,7 @@ for loss, function in LOSSES.items():
     for dtype in SCORE_DTYPES:
         digest = hashlib.sha256()
         batches = [case.batch(dtype) for case in SMALL + MEDIUM]
-        # One level is searched for in the other: 5,003 is no multiple of any vector.
+        # One class is searched for in the other: 5,003 is no multiple of any vector.
         batches += [draw("normal", 5003, 50, small_is, dtype) for small_is in (0, 1)]
         for batch in batches:
             for options in ({"reduction": "none"}, {"margin": 0.25, "weighting": "preferred"}):

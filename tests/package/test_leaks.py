@@ -76,7 +76,7 @@ print((mallinfo().uordblks - before) / {calls})
 )
 def test_calls_leave_nothing_behind(name: str) -> None:
     grown = float(run_python(MEASURE.format(name=name, calls=CALLS)))
-    assert grown < LEAK_BYTES, f"{grown:.1f} bytes a call"
+    assert grown < LEAK_BYTES, f"{grown:.1f} bytes per call"
 
 
 DROPS = """

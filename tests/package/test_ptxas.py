@@ -25,17 +25,16 @@ REGISTERS = 64 * 1024  # of a multiprocessor, since sm_70
 STATIC_SHARED = 48 * 1024
 ALL_BARRIERS = 16
 
-# Triplet kernels in which each warp has a row of its own, or each thread a number.
-A_ROW_A_WARP = """
+# Triplet kernels with one row per warp, or one number per thread.
+ROW_PER_WARP = """
 anchor_terms bounds centre convert hardest_choice hardest_scan inverse_norms label_keys
 mined_gradients mined_pairs most_positives no_triplets same_label
 scale_slopes semi_hard_pairs semi_hard_terms start_sweep store_gradients triplet_rows_backward
 triplet_rows weights
 """.split()
 
-# Threads a block, and blocks a multiprocessor that registers must do for: each kernel's
-# __launch_bounds__ once more, as the policy.h files of csrc/cuda have them. The first pattern
-# counts.
+# Each kernel's __launch_bounds__: threads per block, and minimum blocks per multiprocessor, as in
+# the policy.h files of csrc/cuda. The first pattern that matches counts.
 LAUNCH_BOUNDS = {
     "pairwise_kernel": (256, 2),
     "short_lists_kernelI.*(CountTermId|HingeEd)": (256, 1),  # fp64 scores
@@ -50,7 +49,7 @@ LAUNCH_BOUNDS = {
     "lambda_prepare_kernel": (256, 1),
     "lambda_rank_kernel": (256, 2),
     "lambda_pairs_kernel": (256, 2),
-    "lambda_pieces_kernel": (256, 1),
+    "lambda_chunks_kernel": (256, 1),
     "lambda_finish_kernel": (256, 2),
     "lambda_scan_kernel": (256, 1),
     "short_listwise_kernel": (256, 2),
@@ -60,7 +59,7 @@ LAUNCH_BOUNDS = {
     "hopper_search_kernel": (384, 1),
     "sweep_kernel": (128, 1),
     "sweep_gradients_kernel": (128, 1),
-    **{f"{name}_kernel": (256, 1) for name in A_ROW_A_WARP},
+    **{f"{name}_kernel": (256, 1) for name in ROW_PER_WARP},
 }
 
 

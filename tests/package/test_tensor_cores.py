@@ -53,7 +53,7 @@ def compile_source(source: str, output: Path, *flags: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-# A slab: 2 x 8 fragments, in 2 steps of one product or 1 step of three; sm_75 needs two
+# A slice: 2 x 8 fragments, in 2 steps of one product or 1 step of three; sm_75 needs two
 # instructions for 16 elements.
 @pytest.mark.parametrize(
     ("architecture", "instruction", "products", "copies"),
@@ -184,7 +184,7 @@ def count(code: list[str], pattern: str) -> int:
 def test_search_runs_on_tensor_cores(built, kernel: str, products: int) -> None:
     architecture, kernels = built
     code = of(kernels, f"hardest_search_kernel{kernel}")
-    # As many as in the PTX: the loop over slabs is not unrolled, and nothing is left out of it.
+    # The same number as in the PTX: ptxas neither unrolls the loop over slices nor removes any.
     if architecture == 75:
         assert count(code, r"HMMA\.1688\.F32") == 2 * products
     else:
@@ -195,7 +195,7 @@ def test_search_runs_on_tensor_cores(built, kernel: str, products: int) -> None:
 
 @pytest.mark.parametrize("kernel", ["ILi1EE", "ILi2EE"])
 def test_slabs_are_copied_by_16_bytes(built, kernel: str) -> None:
-    """Past the registers, but for sm_75; and no slab arrives in smaller pieces."""
+    """By cp.async without registers, except on sm_75; never in smaller copies."""
     architecture, kernels = built
     code = of(kernels, f"hardest_search_kernel{kernel}")
     copies = r"LDG\.E\.128\.SYS" if architecture == 75 else r"LDGSTS\.E\.BYPASS\.128"

@@ -65,7 +65,7 @@ def test_gradcheck_through_a_long_list(device: str) -> None:
         )
 
 
-UPSTREAM = {
+GRAD_OUTPUTS = {
     "random": lambda loss: torch.randn_like(loss),
     "zero": torch.zeros_like,
     "expanded": lambda loss: torch.full((), 0.75, dtype=loss.dtype, device=loss.device).expand(
@@ -79,39 +79,39 @@ UPSTREAM = {
 
 
 @every_loss
-@pytest.mark.parametrize("kind", UPSTREAM)
+@pytest.mark.parametrize("kind", GRAD_OUTPUTS)
 @pytest.mark.parametrize("form", FORMS)
-def test_upstream_gradients(loss: str, kind: str, form: str, device: str) -> None:
-    """``[K, B]`` upstream gradients of any layout equal the same numbers made contiguous."""
+def test_grad_outputs(loss: str, kind: str, form: str, device: str) -> None:
+    """``[K, B]`` grad_outputs of any layout equal the same numbers made contiguous."""
     torch.manual_seed(0)
     call = call_for("ragged", device, form=FORMS[form])
     scores = call.scores.detach().requires_grad_()
     margins = torch.tensor([0.5, 1.0, 2.0], device=device)
     value = run(loss, call, scores, margin=margins, reduction="none")
-    upstream = UPSTREAM[kind](value)
-    (grad,) = torch.autograd.grad(value, scores, upstream, retain_graph=True)
+    grad_output = GRAD_OUTPUTS[kind](value)
+    (grad,) = torch.autograd.grad(value, scores, grad_output, retain_graph=True)
     (again,) = torch.autograd.grad(
-        value, scores, upstream.clone(memory_format=torch.contiguous_format)
+        value, scores, grad_output.clone(memory_format=torch.contiguous_format)
     )
     assert same_bits(call.items(grad), call.items(again))
     if kind == "zero":
         assert not call.items(grad).count_nonzero()
-    # Against each margin's and list's own gradient, times its upstream number.
+    # Against each margin's and list's own gradient, times its grad_output.
     parts = torch.zeros(len(call.slots), dtype=torch.float64, device=device)
     owner = torch.repeat_interleave(
         torch.arange(len(CASES["ragged"].sizes)), torch.tensor(CASES["ragged"].sizes)
     ).to(device)
     for place, margin in enumerate(margins.tolist()):
         alone = evaluate(LOSSES[loss], call, margin=margin, reduction="none").grad.double()
-        parts += alone * upstream[place].double()[owner]
+        parts += alone * grad_output[place].double()[owner]
     torch.testing.assert_close(call.items(grad).double(), parts, rtol=1e-5, atol=1e-5)
 
 
-def test_nan_upstream_stays_in_its_list(device: str) -> None:
+def test_nan_grad_output_stays_in_its_list(device: str) -> None:
     batch = CASES["ragged"].batch(torch.float32).to(device)
-    upstream = torch.ones(len(batch.sizes))
-    upstream[3] = torch.nan
-    got = evaluate(LOSSES["hinge"], padded_mask(batch), upstream, reduction="none")
+    grad_output = torch.ones(len(batch.sizes))
+    grad_output[3] = torch.nan
+    got = evaluate(LOSSES["hinge"], padded_mask(batch), grad_output, reduction="none")
     for number, rows in enumerate(batch.split(got.grad)):
         assert rows.isnan().all() if number == 3 else rows.isfinite().all()
     assert not got.padding_grad.count_nonzero() and got.padding_grad.isfinite().all()

@@ -58,7 +58,7 @@ def test_double_backward_of_the_margin_is_refused(loss: str, device: str) -> Non
 
 
 @every_loss
-def test_double_backward_of_the_upstream_is_refused(loss: str, device: str) -> None:
+def test_double_backward_of_grad_output_is_refused(loss: str, device: str) -> None:
     """The graph of a gradient also leads to what scaled the loss."""
     call = call_for("ragged", device)
     scores = call.scores.detach().requires_grad_()

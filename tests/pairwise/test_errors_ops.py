@@ -1,4 +1,4 @@
-"""What the raw ops refuse: whatever would lead them out of bounds, as ValueError with a text."""
+"""Arguments that would lead the raw ops out of bounds raise ValueError with a message."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_names_are_those_of_python(name: str, option: str) -> None:
 @pytest.mark.parametrize("name", arguments_of_ops())
 def test_tensors_of_two_devices(name: str) -> None:
     """One meta tensor among others makes torch call the shape function, whose results would be
-    memory that nobody wrote."""
+    uninitialised memory."""
     arguments = arguments_of_ops()[name]
     op = getattr(ops, name)
     op(*arguments)

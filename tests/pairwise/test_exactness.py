@@ -80,9 +80,9 @@ def test_gradient_is_a_multiple_of_the_normaliser(case: Case, device: str) -> No
     batch = case.batch(torch.float32)
     wanted = exact(batch, "hinge", reduction="sum")
     pairs = sum(one.pairs for one in wanted.sums)
-    upstream = torch.tensor(-0.75, dtype=torch.float64)
-    grad = evaluate(HINGE, flat(batch.to(device)), upstream).grad.double().cpu()
-    counts = grad * pairs / upstream
+    grad_output = torch.tensor(-0.75, dtype=torch.float64)
+    grad = evaluate(HINGE, flat(batch.to(device)), grad_output).grad.double().cpu()
+    counts = grad * pairs / grad_output
     # fp32 tells apart counts up to 2^23; no list here comes near.
     assert torch.equal(counts.round(), wanted.grad), case
     check("counts", counts, wanted.grad, wanted.grad.abs() * 2**-23, case=case)
@@ -226,7 +226,7 @@ def test_boundary_is_decided_in_double_precision(margin: float, device: str) -> 
 def test_ties_of_large_scores_cost_the_margin(
     loss: str, boundary_grad: float, weighted: bool, n: int, device: str
 ) -> None:
-    """Even where the scores swallow it: the difference of equal scores is 0 whatever their size."""
+    """Even below the rounding of the scores: the difference of equal scores is 0 at any size."""
     options = {"boundary_grad": boundary_grad} if loss == "hinge" else {}
     for dtype in (torch.bfloat16, torch.float32, torch.float64):
         labels = torch.arange(n) % 3

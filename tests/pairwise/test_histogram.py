@@ -1,5 +1,5 @@
 """Long lists of 16-bit scores, which have few different values: the CPU counts them by score
-instead of sorting them, as long as gradients are counts and there are few levels of labels.
+instead of sorting them, as long as gradients are counts and there are few grades of labels.
 
 The same scores in fp32 are sorted. Both decide exactly which pairs violate the margin, so that
 gradients, slopes and numbers of pairs are the same to the bit.
@@ -29,13 +29,13 @@ halves = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=n
 boundaries = pytest.mark.parametrize("boundary_grad", [0.0, 1.0])
 
 
-def labels_of(levels: int, name: str = "labels") -> Tensor:
-    return torch.randint(0, levels, (N,), generator=generator_for(name))
+def labels_of(grades: int, name: str = "labels") -> Tensor:
+    return torch.randint(0, grades, (N,), generator=generator_for(name))
 
 
-def long_list(dtype: torch.dtype, scores: str = "normal", levels: int = 2) -> Batch:
-    batch = Case(f"{scores}_{levels}", (N,), "", scores=scores).batch(dtype)
-    return replace(batch, labels=labels_of(levels))
+def long_list(dtype: torch.dtype, scores: str = "normal", grades: int = 2) -> Batch:
+    batch = Case(f"{scores}_{grades}", (N,), "", scores=scores).batch(dtype)
+    return replace(batch, labels=labels_of(grades))
 
 
 def forward(
@@ -64,23 +64,23 @@ def hold_against_fp32(call, case: object = "", **options) -> tuple[Tensor, ...]:
 
 @halves
 @boundaries
-@pytest.mark.parametrize("levels", [1, 2, 8, 9])
+@pytest.mark.parametrize("grades", [1, 2, 8, 9])
 @pytest.mark.parametrize("scores", ["normal", "quarters"])
 def test_against_fp32(
-    dtype: torch.dtype, boundary_grad: float, levels: int, scores: str, device: str
+    dtype: torch.dtype, boundary_grad: float, grades: int, scores: str, device: str
 ) -> None:
-    call = one_list(long_list(dtype, scores, levels).to(device))
+    call = one_list(long_list(dtype, scores, grades).to(device))
     hold_against_fp32(call, boundary_grad=boundary_grad, margins=(1.0, -0.3, 0.0, 1e3))
 
 
 @halves
-@pytest.mark.parametrize("levels", [2, 5])
+@pytest.mark.parametrize("grades", [2, 5])
 @pytest.mark.parametrize("scores", ["normal", "quarters", "wide"])
 @pytest.mark.parametrize("margin", [1.0, 0.1, -0.3])
 def test_against_the_oracle(
-    dtype: torch.dtype, levels: int, scores: str, margin: float, device: str
+    dtype: torch.dtype, grades: int, scores: str, margin: float, device: str
 ) -> None:
-    batch = long_list(dtype, scores, levels)
+    batch = long_list(dtype, scores, grades)
     wanted = exact(batch, "hinge", margin=margin, reduction="sum")
     results = forward(one_list(batch.to(device)), (margin,))
     check("loss", results[LOSS][0], wanted.loss, loss_floor(wanted, dtype))
@@ -121,7 +121,7 @@ def test_offset_scores(dtype: torch.dtype, boundary_grad: float, device: str) ->
 @pytest.mark.parametrize("where", ["top", "bottom"])
 def test_infinite_scores(dtype: torch.dtype, where: str, device: str) -> None:
     infinity = math.inf if where == "top" else -math.inf
-    batch = long_list(dtype, levels=3)
+    batch = long_list(dtype, grades=3)
     for label, is_infinite in ((0, where == "top"), (2, where == "bottom")):
         scores, labels = batch.scores.clone(), batch.labels.clone()
         scores[5:90:3] = infinity
@@ -140,7 +140,7 @@ def test_infinite_scores(dtype: torch.dtype, where: str, device: str) -> None:
 def test_nan_poisons_its_list_only(
     dtype: torch.dtype, payload: int, reduction: str, device: str
 ) -> None:
-    batch = long_list(dtype, levels=5)
+    batch = long_list(dtype, grades=5)
     both = Batch.join([batch, Case("short", (30,), "", labels="grades").batch(dtype)])
     both.scores.view(torch.int16)[N // 2] = payload
     assert both.scores[N // 2].isnan()
@@ -165,7 +165,7 @@ def test_margin_that_is_not_finite(
 @halves
 @pytest.mark.parametrize("form", [name for name in FORMS if name not in ("flat", "nested")])
 def test_padding_takes_part_in_nothing(dtype: torch.dtype, form: str, device: str) -> None:
-    batch = long_list(dtype, levels=5).to(device)
+    batch = long_list(dtype, grades=5).to(device)
     alone = forward(one_list(batch))
     call = FORMS[form](batch, extra=700, filler=math.nan)
     padded = hold_against_fp32(call)
@@ -177,7 +177,7 @@ def test_padding_takes_part_in_nothing(dtype: torch.dtype, form: str, device: st
 
 @halves
 def test_a_list_is_the_same_in_a_batch(dtype: torch.dtype, device: str) -> None:
-    batch = long_list(dtype, levels=5)
+    batch = long_list(dtype, grades=5)
     others = Case("others", (90, N // 2), "", labels="signed").batch(dtype)
     together = Batch.join([others, batch]).to(device)
     options = {"reduction": "none"}
@@ -213,7 +213,7 @@ def test_extreme_labels(dtype: torch.dtype, device: str) -> None:
 
 @halves
 def test_without_gradient(dtype: torch.dtype, device: str) -> None:
-    batch = long_list(dtype, levels=5).to(device)
+    batch = long_list(dtype, grades=5).to(device)
     loss = LOSSES["hinge"](batch.scores.clone().requires_grad_(), batch.labels)
     assert same_bits(LOSSES["hinge"](batch.scores, batch.labels), loss.detach())
 

@@ -49,9 +49,9 @@ def test_several_margins_are_each_alone(case: Case, loss: str, reduction: str, d
     margins = torch.tensor(MARGINS, dtype=torch.float64, device=device)
     for place, margin in enumerate(MARGINS):
         alone = evaluate(LOSSES[loss], call, margin=margin, reduction=reduction)
-        upstream = torch.zeros((len(MARGINS), *alone.loss.shape))
-        upstream[place] = 1
-        together = evaluate(LOSSES[loss], call, upstream, margin=margins, reduction=reduction)
+        grad_output = torch.zeros((len(MARGINS), *alone.loss.shape))
+        grad_output[place] = 1
+        together = evaluate(LOSSES[loss], call, grad_output, margin=margins, reduction=reduction)
         assert same_bits(together.loss[place], alone.loss)
         # The other margins' gradients enter times 0, which may turn 0.0 into -0.0.
         assert torch.equal(together.grad, alone.grad)
@@ -62,11 +62,13 @@ def test_several_margins_are_each_alone(case: Case, loss: str, reduction: str, d
 def test_gradients_of_several_margins_add(loss: str, form: str, device: str) -> None:
     batch = CASES["ragged"].batch(torch.float64)
     margins = torch.tensor(MARGINS, dtype=torch.float64)
-    upstream = torch.randn(len(MARGINS), generator=generator_for("margins"), dtype=torch.float64)
-    got = evaluate(LOSSES[loss], FORMS[form](batch.to(device)), upstream, margin=margins.to(device))
+    grad_output = torch.randn(len(MARGINS), generator=generator_for("margins"), dtype=torch.float64)
+    got = evaluate(
+        LOSSES[loss], FORMS[form](batch.to(device)), grad_output, margin=margins.to(device)
+    )
     parts = [
-        exact(batch, loss, margin=margin, upstream=factor)
-        for margin, factor in zip(MARGINS, upstream, strict=True)
+        exact(batch, loss, margin=margin, grad_output=factor)
+        for margin, factor in zip(MARGINS, grad_output, strict=True)
     ]
     wanted = sum(part.grad for part in parts)
     allowed = sum(part.grad_bound for part in parts) * parts[0].roundings * 2**-53
@@ -77,10 +79,10 @@ def test_gradients_of_several_margins_add(loss: str, form: str, device: str) -> 
 # ---- Learned margins -----------------------------------------------------------------------------
 
 
-def margin_gradient(loss: str, call, margin, upstream, **options) -> torch.Tensor:
+def margin_gradient(loss: str, call, margin, grad_output, **options) -> torch.Tensor:
     given = margin.clone().requires_grad_()
     value = LOSSES[loss](call.scores, call.labels, margin=given, **call.options, **options)
-    (grad,) = torch.autograd.grad(value, given, upstream.to(value))
+    (grad,) = torch.autograd.grad(value, given, grad_output.to(value))
     return grad
 
 
@@ -94,26 +96,26 @@ def test_margin_gradient(
     batch = case.batch(torch.float64)
     options = {"reduction": reduction, "weighting": weighting}
     shape = [len(MARGINS)] + ([len(batch.sizes)] if reduction == "none" else [])
-    upstream = torch.randn(shape, generator=generator_for(case.name), dtype=torch.float64)
+    grad_output = torch.randn(shape, generator=generator_for(case.name), dtype=torch.float64)
     margins = torch.tensor(MARGINS, dtype=torch.float64, device=device)
     call = flat(batch.to(device))
-    got = margin_gradient(loss, call, margins, upstream, **options).cpu()
+    got = margin_gradient(loss, call, margins, grad_output, **options).cpu()
     for place, margin in enumerate(MARGINS):
         # d loss / d margin is minus the sum of what each pair sends to its more relevant item.
         unit = exact(batch, loss, margin=margin, **options)
         scales = [one.margin_slope for one in unit.sums]
         bounds = [float(torch.as_tensor(one.grad_bound).sum()) for one in unit.sums]
-        factors = factors_of(unit, reduction, upstream[place])
+        factors = factors_of(unit, reduction, grad_output[place])
         wanted = sum(f * s for f, s in zip(factors, scales, strict=True))
         bound = sum(abs(f) * b for f, b in zip(factors, bounds, strict=True))
         assert abs(got[place].item() - wanted) <= unit.roundings * 2**-53 * bound
 
 
-def factors_of(unit, reduction: str, upstream: torch.Tensor) -> list[float]:
+def factors_of(unit, reduction: str, grad_output: torch.Tensor) -> list[float]:
     from support.oracle.pairwise import list_scales
 
     scales = torch.tensor(list_scales(unit.sums, reduction), dtype=torch.float64)
-    return (scales * upstream).tolist()
+    return (scales * grad_output).tolist()
 
 
 @some_cases
@@ -121,9 +123,9 @@ def factors_of(unit, reduction: str, upstream: torch.Tensor) -> list[float]:
 def test_margin_gradient_against_the_reference(case: Case, loss: str, device: str) -> None:
     call = flat(case.batch(torch.float64).to(device))
     margins = torch.tensor(MARGINS[:4], dtype=torch.float64, device=device)
-    upstream = torch.tensor([1.0, -0.5, 2.0, 0.25])
-    fused = margin_gradient(loss, call, margins, upstream)
-    plain = margin_gradient(loss, call, margins, upstream, impl="reference")
+    grad_output = torch.tensor([1.0, -0.5, 2.0, 0.25])
+    fused = margin_gradient(loss, call, margins, grad_output)
+    plain = margin_gradient(loss, call, margins, grad_output, impl="reference")
     # Slopes of one sign: as many roundings as pairs, none of them cancelling.
     torch.testing.assert_close(fused, plain, rtol=1e-12, atol=1e-14)
 

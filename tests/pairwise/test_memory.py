@@ -27,7 +27,7 @@ def call(lists, width):
     torch.manual_seed(0)
     shape = (lists, width) if lists > 1 else (width,)
     scores = torch.randn(shape, dtype=torch.float32).requires_grad_()
-    labels = torch.empty(shape, dtype=torch.int8).random_(0, {levels})
+    labels = torch.empty(shape, dtype=torch.int8).random_(0, {grades})
     with open("/proc/self/clear_refs", "w") as control:
         control.write("5")
     before = peak()
@@ -41,20 +41,20 @@ print(call(lists, width), call(4 * lists, width) if lists > 1 else call(1, 4 * w
 """
 
 
-def measure(loss: str, levels: int, lists: int, width: int) -> tuple[int, int]:
-    code = MEASURE.format(loss=loss, levels=levels, lists=lists, width=width)
+def measure(loss: str, grades: int, lists: int, width: int) -> tuple[int, int]:
+    code = MEASURE.format(loss=loss, grades=grades, lists=lists, width=width)
     small, large = map(int, run_python(code).split())
     return small, large
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("levels", [2, 5, 100], ids=["binary", "grades", "levels"])
+@pytest.mark.parametrize("grades", [2, 5, 100], ids=["binary", "grades", "grades"])
 @pytest.mark.parametrize(
     ("lists", "width"), [(1, 1_000_000), (8_000, 125)], ids=["one_list", "short_lists"]
 )
-def test_peak_memory(loss: str, levels: int, lists: int, width: int) -> None:
+def test_peak_memory(loss: str, grades: int, lists: int, width: int) -> None:
     """Four times the scores may take three times as much more, and no other term with it."""
-    small, large = measure(loss, levels, lists, width)
+    small, large = measure(loss, grades, lists, width)
     scores = lists * width
     extra = (large - small) / (3 * scores)
     assert 0 < extra <= EXTRA_BYTES, f"{extra:.1f} bytes a score"

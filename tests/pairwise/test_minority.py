@@ -1,4 +1,4 @@
-"""Lists of two levels of which one is small: its items are sorted alone on the CPU, and the other
+"""Lists of two grades of which one is small: its items are sorted alone on the CPU, and the other
 one's searched for among them. Results are held against the oracle on both sides of every border at
 which that begins, and counts against those of the same scores solved another way."""
 
@@ -22,7 +22,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 every_dtype = pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 either_class = pytest.mark.parametrize("small_is", [0, 1], ids=["irrelevant", "relevant"])
 
-# csrc/cpu/pairwise/policy.h: from so many items on, where one class is at most this share of them.
+# csrc/cpu/pairwise/policy.h: the least number of items, and the largest share of the minority.
 ITEMS, SHARE = 4096, 8
 
 
@@ -167,7 +167,7 @@ def test_ends_of_the_range(small_is: int, far: float, loss: str, device: str) ->
 def test_counts_do_not_depend_on_the_path(
     name: str, boundary_grad: float, small_is: int, dtype: torch.dtype, device: str
 ) -> None:
-    """A third level far above forms pairs that violate nothing, and has all classes sorted."""
+    """A third grade far above forms pairs that violate nothing, and has all classes sorted."""
     batch = draw(name, 40_000, 500, small_is, dtype)
     top = torch.finfo(dtype).max
     batch = replace(batch, scores=batch.scores.clamp(-top / 4, top / 4))
@@ -188,9 +188,9 @@ def test_counts_do_not_depend_on_the_path(
 def test_one_search_a_margin(loss: str, small_is: int, device: str) -> None:
     batch = draw("quarters", 40_000, 300, small_is).to(device)
     margins = torch.tensor([0.25, -0.5, 3.0], dtype=torch.float64, device=device)
-    upstream = torch.eye(3)
+    grad_output = torch.eye(3)
     together = [
-        evaluate(LOSSES[loss], one_list(batch), upstream[k], margin=margins) for k in range(3)
+        evaluate(LOSSES[loss], one_list(batch), grad_output[k], margin=margins) for k in range(3)
     ]
     for k, margin in enumerate(margins.tolist()):
         alone = evaluate(LOSSES[loss], one_list(batch), margin=margin)

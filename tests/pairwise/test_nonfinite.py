@@ -107,7 +107,7 @@ def test_nan_in_one_list(
 def test_nan_in_lists_that_are_sorted(
     loss: str, where: str, sizes: tuple[int, ...], device: str
 ) -> None:
-    """So long, or so many of them, that a GPU sorts them."""
+    """Lists so long, or so many, that a GPU sorts them."""
     case = Case(
         "nan_sorted", sizes, "one NaN in the first list", labels="continuous", weighted=True
     )
@@ -194,7 +194,7 @@ def test_infinities_with_weights(name: str, copies: int, loss: str, device: str)
 def test_infinities_with_weights_of_zero(
     name: str, weightless: str, copies: int, loss: str, device: str
 ) -> None:
-    """A pair that weighs nothing counts nothing, but for equal infinities that poison."""
+    """A pair of weight 0 adds nothing, except equal infinities, which poison their list."""
     scores, labels = INFINITIES[name]
     scores, labels = scores + [0.25, -0.5] * copies, labels + [1, 0] * copies
     weighs = {

@@ -45,7 +45,7 @@ def backward_arguments(call: Call, dtype: torch.dtype, **options) -> tuple:
     return (torch.randn_like(loss), raw_grad, list_scale, *index, dtype)
 
 
-# A row a call: (case, form, dtype, options).
+# One row per call: (case, form, dtype, options).
 SAMPLES = [
     ("ragged", "flat", torch.float32, {}),
     ("ragged", "lengths", torch.float16, {"reduction": "none"}),
@@ -192,15 +192,15 @@ def test_list_scale(reduction: str, device: str) -> None:
 
 @pytest.mark.parametrize("dtype", SCORE_DTYPES, ids=name_of)
 def test_backward_rounds_once(dtype: torch.dtype, device: str) -> None:
-    """Counts of three margins, upstream numbers of single precision, one rounding at the end."""
+    """Counts of three margins, grad_outputs of single precision, one rounding at the end."""
     raw = torch.tensor([[3, -2, 0, 7], [1, 1, -1, 2], [0, 5, 0, -9]], dtype=torch.int32)
-    upstream = torch.tensor([[0.1, -0.7], [0.2, 0.3], [1.3, 0.6]])
+    grad_output = torch.tensor([[0.1, -0.7], [0.2, 0.3], [1.3, 0.6]])
     scale = torch.tensor([1 / 3, 1 / 7], dtype=torch.float64)
     offsets = torch.tensor([0, 2, 4])
     owner = torch.tensor([0, 0, 1, 1])
-    wanted = (scale * upstream.double())[:, owner] * raw.double()
+    wanted = (scale * grad_output.double())[:, owner] * raw.double()
     bound = wanted.abs().sum(0)
-    given = [t.to(device) for t in (upstream, raw, scale)]
+    given = [t.to(device) for t in (grad_output, raw, scale)]
     got = ops.lists_backward(*given, None, None, offsets.to(device), dtype).cpu()
     assert got.dtype == dtype
     # Single precision on the way to a half costs a second, much smaller rounding.
@@ -212,6 +212,6 @@ def test_backward_rounds_once(dtype: torch.dtype, device: str) -> None:
 def test_backward_of_one_list(device: str) -> None:
     raw = torch.tensor([[2, -1, -1]], dtype=torch.int32, device=device)
     scale = torch.tensor([0.5], dtype=torch.float64, device=device)
-    upstream = torch.tensor(3.0, device=device)
-    got = ops.lists_backward(upstream, raw, scale, None, None, None, torch.float32)
+    grad_output = torch.tensor(3.0, device=device)
+    got = ops.lists_backward(grad_output, raw, scale, None, None, None, torch.float32)
     assert same_bits(got.cpu(), torch.tensor([3.0, -1.5, -1.5]))

@@ -21,7 +21,7 @@ from support.tolerance import check, grad_floor, loss_floor
 
 pytestmark = pytest.mark.sanitize
 
-# Where loops, vectors, warps, direct pairs, sorts and stretches begin and end.
+# Where loops, vectors, warps, direct pairs, sorts and ranges begin and end.
 POWERS = [2**k + step for k in range(1, 12) for step in (-1, 0, 1)]
 SIZES = st.one_of(
     st.sampled_from([0, 1, 2, 31, 32, 33, 1023, 1024, 1025, *POWERS]), st.integers(0, 70)
@@ -42,9 +42,9 @@ def batches(draw, dtypes=(torch.float32,), weighted=None, max_lists: int = 5) ->
     numbers = np.random.default_rng(draw(seeds))
     total = sum(sizes)
     spread = draw(st.sampled_from([1, 8, 64, 500]))
-    levels = draw(st.sampled_from([1, 2, 3, 5, 100]))
+    grades = draw(st.sampled_from([1, 2, 3, 5, 100]))
     scores = torch.from_numpy(numbers.integers(-spread, spread + 1, total) / 8)
-    labels = torch.from_numpy(numbers.integers(0, levels, total))
+    labels = torch.from_numpy(numbers.integers(0, grades, total))
     weighted = draw(st.booleans()) if weighted is None else weighted
     weights = torch.from_numpy(numbers.integers(0, 4, total)).float() if weighted else None
     label_dtype = draw(st.sampled_from(LABEL_DTYPES))

@@ -12,7 +12,7 @@ from support.oracle.pairwise import exact
 from support.tolerance import check, grad_floor, loss_floor
 
 
-def _upstream(reduction: str, case: Case) -> torch.Tensor:
+def _grad_output(reduction: str, case: Case) -> torch.Tensor:
     shape = (len(case.sizes),) if reduction == "none" else ()
     return torch.randn(shape, generator=generator_for(case.name), dtype=torch.float64)
 
@@ -26,10 +26,10 @@ def test_reference(case: Case, loss: str, reduction: str, weighting: str, device
         return  # without weights there is nothing to choose
     batch = case.batch()
     options = {"reduction": reduction, "weighting": weighting}
-    upstream = _upstream(reduction, case)
+    grad_output = _grad_output(reduction, case)
     call = flat(batch.to(device))
-    outcome = evaluate(LOSSES[loss], call, upstream, impl="reference", **options)
-    wanted = exact(batch, loss, upstream=upstream, engine="loops", **options)
+    outcome = evaluate(LOSSES[loss], call, grad_output, impl="reference", **options)
+    wanted = exact(batch, loss, grad_output=grad_output, engine="loops", **options)
     check("loss", outcome.loss, wanted.loss, loss_floor(wanted, torch.float64), case=case)
     check("grad", outcome.grad, wanted.grad, grad_floor(wanted, torch.float64), case=case)
 

@@ -36,7 +36,7 @@ def cases(table: list[Case]):
     return pytest.mark.parametrize("case", table, ids=lambda case: case.name)
 
 
-def upstream_for(case: Case, reduction: str) -> Tensor:
+def grad_output_for(case: Case, reduction: str) -> Tensor:
     """A random d objective / d loss, of numbers that every dtype holds."""
     shape = (len(case.sizes),) if reduction == "none" else ()
     return torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
@@ -51,13 +51,13 @@ def hold_against_oracle(
 ) -> None:
     """The error budget of tolerance.py, for the loss and for the gradient of every item."""
     dtype = batch.scores.dtype
-    upstream = upstream_for(case, options.get("reduction", "mean"))
+    grad_output = grad_output_for(case, options.get("reduction", "mean"))
     call = flat(batch.to(device))
-    fused = evaluate(LOSSES[loss], call, upstream, **options)
-    wanted = exact(batch, loss, upstream=upstream, **options)
+    fused = evaluate(LOSSES[loss], call, grad_output, **options)
+    wanted = exact(batch, loss, grad_output=grad_output, **options)
     plain = None
     if max(batch.sizes, default=0) <= LONGEST_REFERENCE:
-        plain = evaluate(LOSSES[loss], call, upstream, impl="reference", **options)
+        plain = evaluate(LOSSES[loss], call, grad_output, impl="reference", **options)
     check(
         "loss",
         fused.loss,

@@ -26,7 +26,7 @@ def cases(*tables: list[Case] | list[TripletCase]):
     return pytest.mark.parametrize("case", table, ids=lambda case: case.name)
 
 
-def upstream_for(name: str, shape: tuple[int, ...]) -> Tensor:
+def grad_output_for(name: str, shape: tuple[int, ...]) -> Tensor:
     """A random d objective / d loss, of numbers that every dtype holds."""
     return torch.randint(-8, 9, shape, generator=generator_for(name)).double() / 4
 
@@ -35,9 +35,9 @@ def hold_pairwise(case: Case, loss: str, dtype: torch.dtype, *, form=flat, **opt
     """The error budget of tolerance.py for the loss and every gradient; padding gets gradient 0."""
     batch = case.batch(dtype)
     shape = (len(case.sizes),) if options.get("reduction") == "none" else ()
-    upstream = upstream_for(case.name, shape)
-    got = evaluate(LOSSES[loss], form(batch), upstream, **options)
-    wanted = exact(batch, loss, upstream=upstream, **options)
+    grad_output = grad_output_for(case.name, shape)
+    got = evaluate(LOSSES[loss], form(batch), grad_output, **options)
+    wanted = exact(batch, loss, grad_output=grad_output, **options)
     check("loss", got.loss, wanted.loss, loss_floor(wanted, dtype), case=case)
     check("grad", got.grad, wanted.grad, grad_floor(wanted, dtype), case=case)
     assert (got.padding_grad == 0).all()

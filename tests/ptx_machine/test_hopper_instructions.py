@@ -151,7 +151,7 @@ def test_a_phase_waits_for_exactly_its_bytes(copies: Machine, expected: int) -> 
 
 
 def test_a_phase_ends_once(copies: Machine) -> None:
-    """Whoever waits for a second one waits for ever."""
+    """A wait for a second end never returns."""
     tensor_map = copies.tensor_map(MATRIX, (8, 64), swizzle=True)
     failure = copies.run_text(
         kernel(copy_text(0, 0, 1024, waits=2), 1, SHARED),
@@ -198,7 +198,7 @@ def test_a_matrix_that_is_no_longer_there(copies: Machine) -> None:
     "columns, box, swizzle",
     [
         (68, (8, 64), True),  # strides are multiples of 16 bytes
-        (72, (8, 72), True),  # at most 128 bytes a row where it swizzles
+        (72, (8, 72), True),  # at most 128 bytes per row if it swizzles
         (72, (8, 12), False),  # a box's rows are multiples of 16 bytes
         (72, (257, 64), True),  # at most 256 numbers a side
         (72, (0, 64), True),

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from machine import Kernels
-from ptx_cases import cases, everywhere, upstream_for
+from ptx_cases import cases, everywhere, grad_output_for
 
 from support.batches import FORMS
 from support.cases import MEDIUM, REDUCTIONS, SMALL, Case, generator_for, name_of
@@ -55,8 +55,10 @@ def test_options(on_ptx: Kernels, case: Case, name: str, dtype: torch.dtype) -> 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_reductions(on_ptx: Kernels, case: Case, name: str, reduction: str) -> None:
     shape = (len(case.sizes),) if reduction == "none" else ()
-    upstream = upstream_for(case.name, shape)
-    hold(RANKING[name], graded(case), "cpu", case=case, upstream=upstream, reduction=reduction)
+    grad_output = grad_output_for(case.name, shape)
+    hold(
+        RANKING[name], graded(case), "cpu", case=case, grad_output=grad_output, reduction=reduction
+    )
 
 
 @cases(SMALL, MEDIUM)
@@ -69,7 +71,7 @@ def test_forms(on_ptx: Kernels, case: Case, name: str, form: str) -> None:
 @every_ranking
 @pytest.mark.parametrize("sizes", [(6000,), (4100, 3, 0, 1030)], ids=str)
 def test_long_lists(on_ptx: Kernels, name: str, sizes: tuple[int, ...]) -> None:
-    case = Case(f"long{sizes}", sizes, "several blocks a list", labels="grades")
+    case = Case(f"long{sizes}", sizes, "several blocks per list", labels="grades")
     hold(RANKING[name], graded(case, torch.float32), "cpu", case=case)
 
 

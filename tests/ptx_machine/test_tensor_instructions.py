@@ -197,7 +197,7 @@ COPY:
 
 @pytest.mark.parametrize("late", [0, 1])
 def test_mbarrier(ptx_texts: Machine, late: int) -> None:
-    """Two arrivals end a phase; whoever waits for its parity sees what was stored before."""
+    """Two arrivals end a phase; a wait for its parity makes earlier stores visible."""
     body = f"""
     .shared .align 8 .b64 barrier;
     .shared .align 4 .b32 value;

@@ -8,7 +8,7 @@ from machine import Machine
 from ptx_text import kernel, lane_address, unsigned
 
 ALL = "0xffffffff"
-NOBODY = 0xDEADBEEF  # what the machine gives for a lane that does not take part
+INACTIVE = 0xDEADBEEF  # what the machine gives for a lane that does not take part
 
 
 def run(machine: Machine, body: str, *, threads: int = 32, values=None, expect: str = "") -> list:
@@ -56,7 +56,7 @@ def test_a_lane_that_does_not_take_part_has_nothing_to_give(ptx_texts: Machine) 
     mov.b32 %r2, 0;
     setp.lt.u32 %p1, %r1, 8;
     @%p1 shfl.sync.bfly.b32 %r2, %r1, 8, 31, 0xff;"""
-    assert run(ptx_texts, body) == [NOBODY] * 8 + [0] * 24
+    assert run(ptx_texts, body) == [INACTIVE] * 8 + [0] * 24
 
 
 VOTES = {

@@ -572,14 +572,14 @@ def test_gradcheck_of_options(name: str, device: str) -> None:
 
 
 @every_loss
-def test_upstream_gradients(name: str, device: str) -> None:
-    """Each list's own gradient, times its upstream number."""
+def test_grad_outputs(name: str, device: str) -> None:
+    """Each list's own gradient, times its grad_output."""
     batch = grades("ragged").to(device)
-    upstream = torch.randn(len(batch.sizes), generator=generator_for("upstream")).to(device)
-    together = evaluate(RANKING[name], flat(batch), upstream, reduction="none").grad
+    grad_output = torch.randn(len(batch.sizes), generator=generator_for("grad_output")).to(device)
+    together = evaluate(RANKING[name], flat(batch), grad_output, reduction="none").grad
     alone = evaluate(RANKING[name], flat(batch), reduction="none").grad
     owner = torch.repeat_interleave(torch.arange(len(batch.sizes)), torch.tensor(batch.sizes))
-    wanted = alone.double() * upstream.double()[owner.to(device)]
+    wanted = alone.double() * grad_output.double()[owner.to(device)]
     torch.testing.assert_close(together.double(), wanted, rtol=2**-22, atol=1e-30)
 
 

@@ -33,10 +33,10 @@ def long_list(n: int, scores: str, labels: str, dtype: torch.dtype) -> Batch:
     drawn = torch.randn(n, generator=generator, dtype=torch.float64)
     if scores == "ties":
         drawn = (drawn * 4).round() / 4
-    levels = {"grades": 5, "binary": 2}.get(labels)
+    grades = {"grades": 5, "binary": 2}.get(labels)
     y = torch.rand(n, generator=generator) * 4
-    if levels:
-        y = (torch.rand(n, generator=generator) ** 3 * levels).long()
+    if grades:
+        y = (torch.rand(n, generator=generator) ** 3 * grades).long()
     return Batch(drawn.to(dtype), y, (n,))
 
 

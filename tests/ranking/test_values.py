@@ -45,7 +45,7 @@ def cases(*names: str):
     return pytest.mark.parametrize("case", [CASES[n] for n in names], ids=lambda case: case.name)
 
 
-def upstream_for(case: Case, reduction: str) -> Tensor:
+def grad_output_for(case: Case, reduction: str) -> Tensor:
     """A random d objective / d loss, of numbers that every dtype holds."""
     shape = (len(case.sizes),) if reduction == "none" else ()
     return torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
@@ -68,9 +68,9 @@ def test_dtypes(case: Case, name: str, dtype: torch.dtype, device: str) -> None:
 @pytest.mark.parametrize("name", RANKING)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_reductions(case: Case, name: str, reduction: str, device: str) -> None:
-    upstream = upstream_for(case, reduction)
+    grad_output = grad_output_for(case, reduction)
     batch = graded(case, torch.float32)
-    hold(RANKING[name], batch, device, case=case, upstream=upstream, reduction=reduction)
+    hold(RANKING[name], batch, device, case=case, grad_output=grad_output, reduction=reduction)
 
 
 @cases("ragged", "weighted_boundary", "n129")
@@ -90,8 +90,8 @@ def test_options_in_double_precision(case: Case, name: str, device: str) -> None
 def test_reference(case: Case, name: str, device: str) -> None:
     """Alone against the oracle, in double precision."""
     for reduction in ("mean", "none"):
-        upstream = upstream_for(case, reduction)
-        options = {"reduction": reduction, "impl": "reference", "upstream": upstream}
+        grad_output = grad_output_for(case, reduction)
+        options = {"reduction": reduction, "impl": "reference", "grad_output": grad_output}
         hold(ALL[name], graded(case), device, case=case, **options)
 
 

@@ -40,7 +40,7 @@ class Batch:
         )
 
     def split(self, items: Tensor | None) -> list[Tensor | None]:
-        """Cuts a tensor ``[T]`` into one tensor a list."""
+        """Cuts a tensor ``[T]`` into one tensor per list."""
         if items is None:
             return [None] * len(self.sizes)
         return list(items.split(list(self.sizes)))
@@ -238,11 +238,11 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     return bool((nan | ((a == b) & (a.signbit() == b.signbit()))).all())
 
 
-def evaluate(function, call: Call, upstream: Tensor | None = None, **options) -> Outcome:
-    """Runs a loss forward and backward; ``upstream`` is d objective / d loss, ones by default."""
+def evaluate(function, call: Call, grad_output: Tensor | None = None, **options) -> Outcome:
+    """Runs a loss forward and backward, with a ``grad_output`` of ones by default."""
     scores = call.scores.detach().requires_grad_()
     loss = function(scores, call.labels, **call.options, **options)
-    upstream = torch.ones_like(loss) if upstream is None else upstream.to(loss)
-    (grad,) = torch.autograd.grad(loss, scores, upstream)
+    grad_output = torch.ones_like(loss) if grad_output is None else grad_output.to(loss)
+    (grad,) = torch.autograd.grad(loss, scores, grad_output)
     padding = torch.zeros(0) if grad.is_nested else call.padding(grad)
     return Outcome(loss.detach(), call.items(grad), padding)

@@ -1,9 +1,9 @@
 """The lists that the losses are tested on, as data: one row a regime, and why it is there.
 
 Lists are chosen where one way to compute ends and another begins: nothing to do (empty, one item,
-one label level), the lane counts of vector loops and warps (8, 16, 32) and their neighbours, the
+one grade), the lane counts of vector loops and warps (8, 16, 32) and their neighbours, the
 sizes of csrc/cpu/*/policy.h (256 and 512 items, where direct pair loops hand over to sorting; 256
-levels, where counted labels hand over to sorted ones; 2^15 items, where one list is worth several
+grades, where counted labels hand over to sorted ones; 2^15 items, where one list is worth several
 threads), and batches whose lists are nothing alike.
 """
 
@@ -73,10 +73,10 @@ def _wide(n: int, generator: torch.Generator) -> Tensor:
     return torch.exp2(exponents) * (torch.randint(0, 2, (n,), generator=generator) * 2 - 1)
 
 
-def _spanning(levels: int, n: int, generator: torch.Generator) -> Tensor:
-    """Integers in [-100, levels - 100), both ends among them."""
-    labels = torch.randint(0, levels, (n,), generator=generator)
-    labels[0], labels[1] = 0, levels - 1
+def _spanning(grades: int, n: int, generator: torch.Generator) -> Tensor:
+    """Integers in [-100, grades - 100), with both ends."""
+    labels = torch.randint(0, grades, (n,), generator=generator)
+    labels[0], labels[1] = 0, grades - 1
     return labels - 100
 
 
@@ -107,7 +107,7 @@ LABELS = {
     "half_constant": lambda n, g: torch.where(
         torch.arange(n) < n // 2, 0.25, torch.randint(0, 1000, (n,), generator=g) / 1000
     ),
-    # Integers but for one in the middle.
+    # Integers except one in the middle.
     "one_fraction": lambda n, g: (
         torch.randint(0, 9, (n,), generator=g) + (torch.arange(n) == n // 2) / 2
     ),
@@ -167,7 +167,7 @@ MEDIUM = [
     Case("n255", (255,), "one below 256", labels="grades"),
     Case("n256", (256,), "a power of two", scores="quarters"),
     Case("n257", (257,), "one above 256", labels="grades"),
-    # Compared pair by pair, and their levels counted, where those do not end one beyond the tables.
+    # Compared pair by pair, and their grades counted, where those do not end one beyond the tables.
     Case("n300_levels_255", (300,), "a span of 255 labels", labels="below_255"),
     Case("n300_levels_256", (300,), "a span of 256 labels", labels="below_256"),
     Case("n300_levels_257", (300,), "a span of 257 labels", labels="below_257"),
@@ -181,8 +181,8 @@ MEDIUM = [
     Case("n1025", (1025,), "one above 1024", labels="continuous"),
     Case("n2047", (2047,), "one below 2048", scores="quarters", labels="grades"),
     Case("n2049", (2049,), "one above 2048", scores="wide", labels="rare"),
-    Case("n3000_fraction", (3000,), "integer labels but for one", labels="one_fraction"),
-    Case("n4096_distinct", (4096,), "as many levels as items", labels="distinct"),
+    Case("n3000_fraction", (3000,), "integer labels except one", labels="one_fraction"),
+    Case("n4096_distinct", (4096,), "as many grades as items", labels="distinct"),
     Case("few_relevant", (5000,), "a hundred against five thousand", labels="rare"),
     Case("few_irrelevant", (5000,), "five thousand against a hundred", labels="common"),
     Case(
@@ -212,10 +212,10 @@ LARGE = [
     Case("n100001", (100_001,), "many threads on one list"),
     Case("n200000_ties", (200_000,), "1e10 pairs, 25 distinct scores", scores="quarters"),
     Case("n131073_grades", (131_073,), "one above 2^17, graded", labels="grades"),
-    Case("n70000_distinct", (70_000,), "more than 2^16 levels", labels="distinct"),
+    Case("n70000_distinct", (70_000,), "more than 2^16 grades", labels="distinct"),
     Case("n140000_fractions", (140_000,), "labels sorted by several threads", labels="thousandths"),
     Case("n140000_half", (140_000,), "nothing to sort in the first half", labels="half_constant"),
-    Case("n300000_equal", (300_000,), "a level of more than 2^17 equal scores", scores="equal"),
+    Case("n300000_equal", (300_000,), "a grade of more than 2^17 equal scores", scores="equal"),
     Case("n150000_rare", (150_000,), "unbalanced labels", scores="wide", labels="rare"),
     Case(
         "two_long",

@@ -87,8 +87,8 @@ def evaluate(function: Callable[..., Tensor], batch: Batch, **options) -> Outcom
         options["item_bias"] = options["item_bias"].clone().requires_grad_()
         leaves.append(options["item_bias"])
     loss = function(leaves[0], leaves[1], batch.positives, **options)
-    upstream = torch.arange(1, loss.numel() + 1, dtype=loss.dtype).view(loss.shape)
-    loss.backward(upstream)
+    grad_output = torch.arange(1, loss.numel() + 1, dtype=loss.dtype).view(loss.shape)
+    loss.backward(grad_output)
     return Outcome(loss.detach(), tuple(leaf.grad for leaf in leaves))
 
 

@@ -100,8 +100,8 @@ def shuffled_coordinates(n: int, dim: int, labels: Tensor, generator: torch.Gene
 
 
 def nudged(n: int, dim: int, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """One row far out, every number nudged by at most one step of single precision: whoever expands
-    |x - y|^2 sees nothing but rounding."""
+    """One row far out, every number nudged by at most one step of single precision: an expansion of
+    |x - y|^2 yields rounding errors alone."""
     row = normal(1, dim, labels, generator).sign() * 1000
     return row + torch.randint(-1, 2, (n, dim), generator=generator) * 2.0**-14
 
@@ -164,7 +164,7 @@ TRIPLET_CASES = [
     TripletCase("singletons", 30, 6, "anchors without a positive", labels="singletons"),
     TripletCase("one_stranger", 21, 5, "one negative for all", labels="one_stranger"),
     TripletCase("d0", 12, 0, "rows of no numbers", labels="few"),
-    TripletCase("d1", 33, 1, "one number a row", labels="few"),
+    TripletCase("d1", 33, 1, "one number per row", labels="few"),
     TripletCase("d3", 31, 3, "an odd few numbers", labels="few"),
     TripletCase("d32", 32, 32, "as many numbers as lanes", "clustered"),
     TripletCase("d127", 40, 127, "one below 128", "clustered"),
@@ -178,10 +178,10 @@ TRIPLET_CASES = [
     TripletCase("integers_fours", 64, 3, "ties and duplicates", "integers"),
     TripletCase("triples", 45, 10, "every row three times", "triples"),
     TripletCase("coincident", 16, 8, "all points in one place", "coincident"),
-    TripletCase("shuffled", 26, 24, "ties but for rounding", "shuffled_coordinates", "few"),
+    TripletCase("shuffled", 26, 24, "ties except for rounding", "shuffled_coordinates", "few"),
     TripletCase("zero_rows", 27, 5, "rows without a direction", "zero_rows"),
     TripletCase("offset", 48, 64, "far from the origin", "offset"),
-    TripletCase("nudged", 40, 20, "one place but for the last bits", "nudged"),
+    TripletCase("nudged", 40, 20, "one point except for the last bits", "nudged"),
     TripletCase("huge", 25, 6, "norms of 1e15", "huge", "few"),
     TripletCase("tiny", 25, 6, "norms of 1e-15", "tiny", "few"),
     TripletCase("sizes", 48, 12, "norms from 2^-12 to 2^12", "sizes", "few"),
@@ -223,22 +223,22 @@ class TripletOutcome:
         return all(same_bits(mine, theirs) for mine, theirs in pairs)
 
 
-def run_batch(function, batch: TripletBatch, upstream: Tensor | None = None, **options):
-    """Runs a loss forward and backward; ``upstream`` is d objective / d loss, ones by default."""
+def run_batch(function, batch: TripletBatch, grad_output: Tensor | None = None, **options):
+    """Runs a loss forward and backward, with a ``grad_output`` of ones by default."""
     embeddings = batch.embeddings.detach().requires_grad_()
     inputs, refs = [embeddings], dict(batch.refs)
     if refs:
         refs["ref_embeddings"] = batch.ref_embeddings.detach().requires_grad_()
         inputs.append(refs["ref_embeddings"])
     loss, mined = function(embeddings, batch.labels, **refs, return_mined=True, **options)
-    upstream = torch.ones_like(loss) if upstream is None else upstream.to(loss)
-    grads = torch.autograd.grad(loss, inputs, upstream)
+    grad_output = torch.ones_like(loss) if grad_output is None else grad_output.to(loss)
+    grads = torch.autograd.grad(loss, inputs, grad_output)
     return TripletOutcome(loss.detach(), grads[0], grads[1] if refs else None, mined)
 
 
-def run_rows(function, rows, upstream: Tensor | None = None, **options):
+def run_rows(function, rows, grad_output: Tensor | None = None, **options):
     """An explicit triplet loss and the gradients of its three tensors."""
     rows = [tensor.detach().requires_grad_() for tensor in rows]
     loss = function(*rows, **options)
-    upstream = torch.ones_like(loss) if upstream is None else upstream.to(loss)
-    return loss.detach(), torch.autograd.grad(loss, rows, upstream)
+    grad_output = torch.ones_like(loss) if grad_output is None else grad_output.to(loss)
+    return loss.detach(), torch.autograd.grad(loss, rows, grad_output)

@@ -231,7 +231,7 @@ NESTED = [
     ),
     value_error(
         "nested_features",
-        "expected nested scores of layout torch.jagged with one number an item [B, j] and no "
+        "expected nested scores of layout torch.jagged with one number per item [B, j] and no "
         "holes, got layout torch.jagged with 3 dimensions",
         scores=jagged(torch.zeros(4, 5)),
         labels=jagged(Y),

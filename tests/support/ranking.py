@@ -136,17 +136,17 @@ def hold(
     impl: str = "auto",
     case: object = "",
     form: Callable = flat,
-    upstream: Tensor | None = None,
+    grad_output: Tensor | None = None,
     **options,
 ) -> Outcome:
     """The error budget of tolerance.py, for the loss and for the gradient of every item."""
     dtype = batch.scores.dtype
     call = form(batch.to(device))
-    got = evaluate(ranking, call, upstream, impl=impl, **options)
-    wanted = ranking.exact(batch, upstream=upstream, **options)
+    got = evaluate(ranking, call, grad_output, impl=impl, **options)
+    wanted = ranking.exact(batch, grad_output=grad_output, **options)
     plain = None
     if impl == "auto" and max(batch.sizes, default=0) <= LONGEST_REFERENCE:
-        plain = evaluate(ranking, call, upstream, impl="reference", **options)
+        plain = evaluate(ranking, call, grad_output, impl="reference", **options)
     floors = loss_floor(wanted, dtype), grad_floor(wanted, dtype)
     check("loss", got.loss, wanted.loss, floors[0], plain and plain.loss, case=case)
     check("grad", got.grad, wanted.grad, floors[1], plain and plain.grad, case=case)

@@ -3,14 +3,14 @@
     |fused - exact| <= 2 |reference - exact| + floor
 
 ``exact`` comes from the oracle in double precision on the very same numbers, ``reference`` is the
-plain PyTorch specification in the dtype under test: the fused loss may be no worse than twice what
-everybody computes today. Where that error happens to be 0, ``floor`` remains, which is derived:
+plain PyTorch specification in the dtype under test: the fused loss may have at most twice the
+error of plain PyTorch. Where that error happens to be 0, ``floor`` remains, which is derived:
 
 - the result is rounded to its dtype once: u(dtype) |exact|, or half the smallest number;
 - a gradient passes through the raw gradient, stored in the dtype of the loss: u(loss) |exact|;
 - everything before that happens in double precision. ``roundings`` partial sums are rounded, each
   by at most u(fp64) times the bound that the oracle reports;
-- but for the terms of transcendental losses, each of which may be off by e (2 + |x|) of its size,
+- except the terms of transcendental losses, each of which may be off by e (2 + |x|) of its size,
   where x is the argument of its exponential (the oracle reports these sizes, summed). For fp32 and
   half scores e = 2 u(fp32) = 2^-23. The gap is rounded, and so is its product with sigma: x is off
   by 2 u |x|, which moves exp(x), log(1 + exp(x)) and their slopes by no more than that, relatively.

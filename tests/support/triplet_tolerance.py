@@ -3,7 +3,7 @@
 The floor is derived from the oracle's bounds: one rounding to the dtype of the result; everything
 before that in double precision, as many additions as the oracle counts; and, for the sweeps over
 all pairs, the slack of distances that come from single-precision matrix products. A gradient that
-is made in the forward pass has been rounded to the dtype of the loss before the upstream gradient
+is made in the forward pass has been rounded to the dtype of the loss before grad_output
 multiplies it: one rounding more, and another one where that product is rounded to 16 bits in turn.
 """
 

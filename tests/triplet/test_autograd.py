@@ -96,7 +96,7 @@ def test_gradcheck_of_norms(p: float, device: str) -> None:
 
 # ---- Upstream gradients --------------------------------------------------------------------------
 
-UPSTREAM = {
+GRAD_OUTPUTS = {
     "random": lambda loss: torch.randn_like(loss),
     "zero": torch.zeros_like,
     "expanded": lambda loss: torch.full((), 0.75, dtype=loss.dtype, device=loss.device).expand(
@@ -106,41 +106,41 @@ UPSTREAM = {
         ..., 0
     ],
 }
-every_upstream = pytest.mark.parametrize("kind", UPSTREAM)
+every_grad_output = pytest.mark.parametrize("kind", GRAD_OUTPUTS)
 
 
 @every_mining
-@every_upstream
+@every_grad_output
 @pytest.mark.parametrize("reduction", ["none", "mean"])
-def test_upstream_gradients(mining: str, kind: str, reduction: str, device: str) -> None:
+def test_grad_outputs(mining: str, kind: str, reduction: str, device: str) -> None:
     """Of any layout, each anchor's gradient times its number."""
     torch.manual_seed(0)
     batch = batch_for("refs", device)
     x, y = needing(batch.embeddings, batch.ref_embeddings)
     loss = run(mining, batch, x, ref_embeddings=y, margin=3.0, reduction=reduction)
-    upstream = UPSTREAM[kind](loss)
-    grads = torch.autograd.grad(loss, (x, y), upstream, retain_graph=True)
-    plain = upstream.clone(memory_format=torch.contiguous_format)
+    grad_output = GRAD_OUTPUTS[kind](loss)
+    grads = torch.autograd.grad(loss, (x, y), grad_output, retain_graph=True)
+    plain = grad_output.clone(memory_format=torch.contiguous_format)
     assert all(map(same_bits, grads, torch.autograd.grad(loss, (x, y), plain)))
     if kind == "zero":
         assert not any(grad.count_nonzero() for grad in grads)
     wanted = exact_batch(
-        batch, mining, margin=3.0, reduction=reduction, upstream=upstream, product_unit=2**-24
+        batch, mining, margin=3.0, reduction=reduction, grad_output=grad_output, product_unit=2**-24
     )
     for grad, side in zip(grads, (wanted.embeddings, wanted.refs), strict=True):
         allowed = 2**-23 * side.grad.abs() + side.slack + wanted.roundings * 2**-53 * side.bound
         assert ((grad.cpu().double() - side.grad).abs() <= allowed).all()
 
 
-@every_upstream
+@every_grad_output
 @pytest.mark.parametrize("reduction", ["none", "mean"])
-def test_upstream_gradients_of_rows(kind: str, reduction: str, device: str) -> None:
+def test_grad_outputs_of_rows(kind: str, reduction: str, device: str) -> None:
     torch.manual_seed(0)
     rows = needing(*rows_for(device, torch.float32))
     loss = triplet_loss(*rows, margin=3.0, reduction=reduction)
-    upstream = UPSTREAM[kind](loss)
-    grads = torch.autograd.grad(loss, rows, upstream)
-    wanted = exact_rows(*rows, margin=3.0, reduction=reduction, upstream=upstream)
+    grad_output = GRAD_OUTPUTS[kind](loss)
+    grads = torch.autograd.grad(loss, rows, grad_output)
+    wanted = exact_rows(*rows, margin=3.0, reduction=reduction, grad_output=grad_output)
     for grad, side in zip(grads, wanted.sides, strict=True):
         allowed = 2**-23 * side.grad.abs() + wanted.roundings * 2**-53 * side.bound
         assert ((grad.cpu().double() - side.grad).abs() <= allowed).all()
@@ -173,13 +173,13 @@ def test_scaled_half_gradients(mining: str, dtype: torch.dtype, device: str) -> 
 def test_margin_gradient(mining: str, distance: str, reduction: str, device: str) -> None:
     batch = batch_for("d3", device, torch.float64)
     shape = (len(batch.labels),) if reduction == "none" else ()
-    upstream = torch.randn(shape, generator=generator_for(reduction), dtype=torch.float64)
+    grad_output = torch.randn(shape, generator=generator_for(reduction), dtype=torch.float64)
     (margin,) = needing(torch.tensor(0.6, dtype=torch.float64, device=device))
     options = {"distance": distance, "reduction": reduction}
     loss = run(mining, batch, batch.embeddings, margin=margin, **options)
-    (grad,) = torch.autograd.grad(loss, margin, upstream.to(device))
-    wanted = exact_batch(batch, mining, margin=0.6, upstream=upstream, **options)
-    # Slopes of 0 and 1: the sums of slopes are whole numbers, the upstream numbers below 4.
+    (grad,) = torch.autograd.grad(loss, margin, grad_output.to(device))
+    wanted = exact_batch(batch, mining, margin=0.6, grad_output=grad_output, **options)
+    # Slopes of 0 and 1: the sums of slopes are whole numbers, grad_outputs below 4.
     assert abs(grad.item() - wanted.margin_grad) <= 64 * wanted.roundings * 2**-53
     assert wanted.margin_grad != 0
 
@@ -210,7 +210,7 @@ def test_margin_gradient_of_rows(device: str) -> None:
 @every_mining
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_margin_that_is_not_finite(mining: str, bad: float, device: str) -> None:
-    """As a tensor nobody can look at it in time; it reaches only who has a triplet."""
+    """The value of a tensor is not checked; it reaches only the anchors that have a triplet."""
     batch = batch_for("singletons", device)
     margin = torch.tensor(bad, device=device)
     loss = run(mining, batch, batch.embeddings, margin=margin, reduction="none")
@@ -415,7 +415,7 @@ def test_double_backward_of_rows_is_refused(device: str) -> None:
 
 
 @every_mining
-def test_double_backward_of_the_upstream_is_refused(mining: str, device: str) -> None:
+def test_double_backward_of_grad_output_is_refused(mining: str, device: str) -> None:
     batch = batch_for("d3", device)
     (x,) = needing(batch.embeddings)
     scale = torch.tensor(2.0, device=device, requires_grad=True)

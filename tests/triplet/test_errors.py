@@ -85,7 +85,7 @@ def test_other_devices() -> None:
         check_device("triplet_loss", "anchor", on("mps"))
 
 
-# ---- The raw ops: whatever would lead them out of bounds -----------------------------------------
+# ---- The raw ops: arguments that would lead them out of bounds -----------------------------------
 
 FORWARD = {
     "embeddings": X,

@@ -100,10 +100,10 @@ def test_options(
 ) -> None:
     rows = drawn("options", 30, 7)
     shape = (30,) if reduction == "none" else ()
-    upstream = torch.randn(shape, generator=generator_for(reduction), dtype=torch.float64)
+    grad_output = torch.randn(shape, generator=generator_for(reduction), dtype=torch.float64)
     options = {"distance": distance, "reduction": reduction, "margin": margin}
-    got = run_rows(triplet_loss, move(rows, device), upstream, impl=impl, **options)
-    check_rows(got, exact_rows(*rows, upstream=upstream, **options), torch.float64)
+    got = run_rows(triplet_loss, move(rows, device), grad_output, impl=impl, **options)
+    check_rows(got, exact_rows(*rows, grad_output=grad_output, **options), torch.float64)
 
 
 @every_norm

@@ -12,7 +12,8 @@ from support.isolated import run_python
 pytestmark = pytest.mark.gpu
 
 # Sizes from kHopperRows on (csrc/cuda/triplet/policy.h); one and several chunks of 64 or 32 numbers
-# a row; the half band with even and odd numbers of row blocks; classes within and beyond a tile.
+# per row; the symmetric schedule with even and odd numbers of row blocks; classes within and beyond
+# a tile.
 SEARCHES = """
     import faulthandler, hashlib
     import torch

@@ -8,8 +8,8 @@ from support.isolated import run_python
 
 pytestmark = pytest.mark.slow
 
-# Bytes an embedding beyond inputs, forward and backward together, for rows of DIM fp32 numbers:
-# copies of the rows for the search, the gradient, and a few numbers an anchor.
+# Bytes per embedding beyond inputs, forward and backward together, for rows of DIM fp32 numbers:
+# copies of the rows for the search, the gradient, and a few numbers per anchor.
 DIM = 16
 EXTRA_BYTES = 4 * DIM * 12 + 400
 # Tiles and buffers of the threads, whatever the batch.

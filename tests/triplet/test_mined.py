@@ -26,14 +26,14 @@ every_distance = pytest.mark.parametrize("distance", DISTANCES)
 
 
 def check_case(
-    case: TripletCase, mining: str, dtype: torch.dtype, device: str, upstream=None, **options
+    case: TripletCase, mining: str, dtype: torch.dtype, device: str, grad_output=None, **options
 ) -> None:
     batch = case.batch(dtype)
     function = BATCH_LOSSES[mining]
-    got = run_batch(function, batch.to(device), upstream, **options)
-    plain = run_batch(function, batch.to(device), upstream, impl="reference", **options)
+    got = run_batch(function, batch.to(device), grad_output, **options)
+    plain = run_batch(function, batch.to(device), grad_output, impl="reference", **options)
     unit = product_unit(mining, dtype)
-    wanted = exact_batch(batch, mining, upstream=upstream, product_unit=unit, **options)
+    wanted = exact_batch(batch, mining, grad_output=grad_output, product_unit=unit, **options)
     assert got.grad.dtype == dtype
     check_batch(got, wanted, dtype, plain, case=case)
 
@@ -70,9 +70,9 @@ def test_dtypes(name: str, dtype: torch.dtype, mining: str, distance: str, devic
 def test_options(name: str, mining: str, reduction: str, margin: float | str, device: str) -> None:
     case = CASES[name]
     shape = (case.n,) if reduction == "none" else ()
-    upstream = torch.randn(shape, generator=generator_for(name), dtype=torch.float32)
+    grad_output = torch.randn(shape, generator=generator_for(name), dtype=torch.float32)
     options = {"margin": margin, "reduction": reduction, "distance": "sqeuclidean"}
-    check_case(case, mining, torch.float32, device, upstream, boundary_grad=0.25, **options)
+    check_case(case, mining, torch.float32, device, grad_output, boundary_grad=0.25, **options)
 
 
 @pytest.mark.parametrize("name", ["integers", "integers_fours", "ref_ties"])

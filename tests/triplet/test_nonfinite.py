@@ -239,7 +239,7 @@ def test_a_nan_anchor_is_alone(mining: str, distance: str, device: str) -> None:
 @every_impl
 @pytest.mark.parametrize(("n", "refs"), [(12, None), (150, None), (8, 90)])
 @pytest.mark.parametrize("margin", [0.5, "soft"])
-def test_nan_slopes_outlive_an_upstream_gradient_of_0(
+def test_nan_slopes_outlive_a_grad_output_of_0(
     mining: str,
     distance: str,
     impl: str,

@@ -66,7 +66,7 @@ def rows_backward_arguments(arguments: tuple) -> tuple:
     return (torch.randn_like(loss), anchor, positive, negative, distances, slope, *norm)
 
 
-# A row a call: (case, mining, dtype, options).
+# One row per call: (case, mining, dtype, options).
 SAMPLES = [
     ("d3", "hard", torch.float32, {}),
     ("d3", "semi_hard", torch.float16, {"reduction": "none", "distance": "sqeuclidean"}),
@@ -83,7 +83,7 @@ samples = pytest.mark.parametrize(
     SAMPLES,
     ids=[f"{name}-{mining}-{name_of(dtype)}" for name, mining, dtype, _ in SAMPLES],
 )
-# A row a call: (shape, dtype, options).
+# One row per call: (shape, dtype, options).
 ROW_SAMPLES = [
     ((9, 5), torch.float32, {}),
     ((9, 5), torch.float16, {"distance": "euclidean", "swap": True, "reduction": "none"}),

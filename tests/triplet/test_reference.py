@@ -51,8 +51,8 @@ def test_options(name: str, mining: str, reduction: str, margin: float | str, de
     options = {"reduction": reduction, "margin": margin, "boundary_grad": 0.25}
     options["distance"] = "sqeuclidean"
     shape = (len(batch.labels),) if reduction == "none" else ()
-    upstream = torch.randn(shape, generator=generator_for(name), dtype=torch.float64)
+    grad_output = torch.randn(shape, generator=generator_for(name), dtype=torch.float64)
     function = BATCH_LOSSES[mining]
-    got = run_batch(function, batch.to(device), upstream, impl="reference", **options)
-    wanted = exact_batch(batch, mining, upstream=upstream, **options)
+    got = run_batch(function, batch.to(device), grad_output, impl="reference", **options)
+    wanted = exact_batch(batch, mining, grad_output=grad_output, **options)
     check_batch(got, wanted, torch.float64, case=name)

@@ -83,10 +83,10 @@ class LambdaDirect {
     };
     more_.size = less_.size = 0;
     int64_t num_pairs = 0;
-    for (int64_t level = begin; level < end; ++level) {
+    for (int64_t grade = begin; grade < end; ++grade) {
       const int64_t below = less_.size;
-      for (int64_t t = problem.level_starts[level]; t < problem.level_starts[level + 1]; ++t) {
-        const int32_t rank = problem.by_level[t];
+      for (int64_t t = problem.grade_starts[grade]; t < problem.grade_starts[grade + 1]; ++t) {
+        const int32_t rank = problem.by_grade[t];
         if (within(column_ranks, rank)) append(problem, rank, problem.less_weight, less_);
         if (!within(row_ranks, rank) || (below == 0 && !problem.all_pairs)) continue;
         counts_[more_.size] = static_cast<int32_t>(below);

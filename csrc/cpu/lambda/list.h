@@ -76,9 +76,9 @@ class LambdaList {
     if (!std::isfinite(result.pairs)) return poison(b, statistics);
     if (args_.weights != nullptr) result.unit = weight_unit(result.pairs);
     LambdaSums sums;
-    if (problem.num_levels > 1 || problem.all_pairs) {
+    if (problem.num_grades > 1 || problem.all_pairs) {
       sums = use_scan(problem) ? scan_.solve(problem, direct_, list_.finite, team)
-                               : direct_.solve(problem, 0, problem.num_levels, team);
+                               : direct_.solve(problem, 0, problem.num_grades, team);
     }
     double factor = args_.scale;
     if (args_.list_normalization) {
@@ -126,7 +126,7 @@ class LambdaList {
     for (int64_t begin = 0, next = 0; begin < end; begin = next) {
       bool differ = all_pairs();
       for (next = begin; next < end && list_.score[next] == list_.score[begin]; ++next) {
-        differ |= list_.level[next] != list_.level[begin];
+        differ |= list_.grade[next] != list_.grade[begin];
       }
       if (std::isinf(list_.score[begin]) && differ && begin < top()) return true;
     }
@@ -188,10 +188,10 @@ class LambdaList {
     problem.more_weight = more_weight_;
     problem.less_weight = less_weight_;
     problem.grad = list_.grad;
-    problem.level = list_.level;
-    problem.by_level = list_.by_level;
-    problem.level_starts = list_.level_starts;
-    problem.num_levels = list_.num_levels;
+    problem.grade = list_.grade;
+    problem.by_grade = list_.by_grade;
+    problem.grade_starts = list_.grade_starts;
+    problem.num_grades = list_.num_grades;
     problem.all_pairs = all_pairs();
     problem.loss = loss_loop();
     problem.weight = weight_loop();
@@ -205,14 +205,14 @@ class LambdaList {
   // Removes the items of ranks beyond the top from the grades.
   void keep_top(int64_t top) {
     int32_t kept = 0;
-    for (int64_t level = 0; level < list_.num_levels; ++level) {
-      const int32_t begin = list_.level_starts[level], end = list_.level_starts[level + 1];
-      list_.level_starts[level] = kept;
+    for (int64_t grade = 0; grade < list_.num_grades; ++grade) {
+      const int32_t begin = list_.grade_starts[grade], end = list_.grade_starts[grade + 1];
+      list_.grade_starts[grade] = kept;
       for (int32_t t = begin; t < end; ++t) {
-        if (list_.by_level[t] < top) list_.by_level[kept++] = list_.by_level[t];
+        if (list_.by_grade[t] < top) list_.by_grade[kept++] = list_.by_grade[t];
       }
     }
-    list_.level_starts[list_.num_levels] = kept;
+    list_.grade_starts[list_.num_grades] = kept;
   }
 
   LossLoop loss_loop() const {
@@ -245,24 +245,24 @@ class LambdaList {
   double sum_pair_weights(const LambdaProblem& problem) {
     // Items of the top and of the rest.
     double more[2] = {}, less[2] = {}, pairs = 0;
-    const auto take_level = [&](const double (&more)[2]) {
+    const auto take_grade = [&](const double (&more)[2]) {
       pairs += more[0] * (less[0] + less[1]) + more[1] * less[0];
     };
-    for (int64_t level = 0; level < problem.num_levels; ++level) {
+    for (int64_t grade = 0; grade < problem.num_grades; ++grade) {
       double own_less[2] = {};
       if (!all_pairs()) more[0] = more[1] = 0;
-      for (int64_t t = problem.level_starts[level]; t < problem.level_starts[level + 1]; ++t) {
-        const int32_t r = problem.by_level[t];
+      for (int64_t t = problem.grade_starts[grade]; t < problem.grade_starts[grade + 1]; ++t) {
+        const int32_t r = problem.by_grade[t];
         const bool rest = r >= problem.top;
         more[rest] += more_weight_[r];
         own_less[rest] += less_weight_[r];
       }
-      if (!all_pairs()) take_level(more);
+      if (!all_pairs()) take_grade(more);
       less[0] += own_less[0];
       less[1] += own_less[1];
     }
     if (all_pairs()) {
-      take_level(more);
+      take_grade(more);
       for (int64_t r = 0; r < problem.size; ++r) {
         more_weight_[r] *= list_.gain[r] * tables_.weight_discount[r];
       }

@@ -20,10 +20,10 @@ struct LambdaProblem {
   const double* less_weight = nullptr;
   double* grad = nullptr;  // accumulates d list_sum / d score, over sigma for the logistic loss
 
-  const int32_t* level = nullptr;
-  const int32_t* by_level = nullptr;      // ranks in ascending order of grade, then of rank
-  const int32_t* level_starts = nullptr;  // [num_levels + 1], in by_level
-  int64_t num_levels = 0;
+  const int32_t* grade = nullptr;
+  const int32_t* by_grade = nullptr;      // ranks in ascending order of grade, then of rank
+  const int32_t* grade_starts = nullptr;  // [num_grades + 1], in by_grade
+  int64_t num_grades = 0;
   bool all_pairs = false;  // for any labels, and also each item with itself
 
   LossLoop loss{};

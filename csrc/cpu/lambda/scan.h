@@ -117,11 +117,11 @@ class LambdaScan {
     // Gains rise with grades and discounts fall, otherwise the list is not scanned.
     const auto is_pair = [&](int64_t more, int64_t less) {
       if (problem.all_pairs) return true;
-      return problem.level[more] > problem.level[less] &&
+      return problem.grade[more] > problem.grade[less] &&
              !(has_gains && problem.gain[more] == problem.gain[less]);
     };
     const auto is_less = [&](int64_t a, int64_t b) {
-      if (problem.level[a] != problem.level[b]) return problem.level[a] < problem.level[b];
+      if (problem.grade[a] != problem.grade[b]) return problem.grade[a] < problem.grade[b];
       return has_gains && problem.gain[a] < problem.gain[b];
     };
     const auto is_far = [&](int64_t upper, int64_t lower) {
@@ -160,16 +160,16 @@ class LambdaScan {
   LambdaSums solve_leaves(const LambdaProblem& problem, LambdaDirect& direct,
                           std::vector<int64_t>& bounds, const ThreadTeam& team) {
     LambdaSums sums;
-    const int32_t* starts = problem.level_starts;
+    const int32_t* starts = problem.grade_starts;
     bounds.push_back(0);
-    for (int64_t begin = 0, end = 0; begin < problem.num_levels; begin = end) {
+    for (int64_t begin = 0, end = 0; begin < problem.num_grades; begin = end) {
       while (end == begin ||
-             (end < problem.num_levels && starts[end + 1] - starts[begin] <= kLeafItems)) {
+             (end < problem.num_grades && starts[end + 1] - starts[begin] <= kLeafItems)) {
         ++end;
       }
       if (starts[end] == starts[begin]) continue;
       if (end - begin > 1) sums.add(direct.solve(problem, begin, end, team));
-      std::copy(problem.by_level + starts[begin], problem.by_level + starts[end],
+      std::copy(problem.by_grade + starts[begin], problem.by_grade + starts[end],
                 runs_ + starts[begin]);
       if (end - begin > 1) std::sort(runs_ + starts[begin], runs_ + starts[end]);
       bounds.push_back(starts[end]);

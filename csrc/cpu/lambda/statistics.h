@@ -15,30 +15,30 @@
 
 namespace fused_rankloss::cpu::lambda {
 
-// `tree` is scratch for [levels + 1]. Writes the first two of the list's statistics.
+// `tree` is scratch for [grades + 1]. Writes the first two of the list's statistics.
 template <typename Score>
 void count_ordered_pairs(const RankedList<Score>& list, int64_t* tree, double* statistics) {
   double pairs = 0;
-  for (int64_t level = 1; level < list.num_levels; ++level) {
-    pairs += static_cast<double>(list.level_starts[level]) *
-             (list.level_starts[level + 1] - list.level_starts[level]);
+  for (int64_t grade = 1; grade < list.num_grades; ++grade) {
+    pairs += static_cast<double>(list.grade_starts[grade]) *
+             (list.grade_starts[grade + 1] - list.grade_starts[grade]);
   }
-  std::fill(tree, tree + list.num_levels + 1, 0);
-  const auto add = [&](int64_t level) {
-    for (int64_t at = level + 1; at <= list.num_levels; at += at & -at) ++tree[at];
+  std::fill(tree, tree + list.num_grades + 1, 0);
+  const auto add = [&](int64_t grade) {
+    for (int64_t at = grade + 1; at <= list.num_grades; at += at & -at) ++tree[at];
   };
   // The number of items in the tree of this grade or a lower one.
-  const auto up_to = [&](int64_t level) {
+  const auto up_to = [&](int64_t grade) {
     int64_t count = 0;
-    for (int64_t at = level + 1; at > 0; at -= at & -at) count += tree[at];
+    for (int64_t at = grade + 1; at > 0; at -= at & -at) count += tree[at];
     return count;
   };
   int64_t twice_ordered = 0;
   for (int64_t begin = 0, end = 0; begin < list.size; begin = end) {
     while (end < list.size && list.score[end] == list.score[begin]) ++end;
-    for (int64_t r = begin; r < end; ++r) twice_ordered += begin - up_to(list.level[r]);
-    for (int64_t r = begin; r < end; ++r) add(list.level[r]);
-    for (int64_t r = begin; r < end; ++r) twice_ordered += end - up_to(list.level[r]);
+    for (int64_t r = begin; r < end; ++r) twice_ordered += begin - up_to(list.grade[r]);
+    for (int64_t r = begin; r < end; ++r) add(list.grade[r]);
+    for (int64_t r = begin; r < end; ++r) twice_ordered += end - up_to(list.grade[r]);
   }
   statistics[0] = pairs;
   statistics[1] = static_cast<double>(twice_ordered) / 2;

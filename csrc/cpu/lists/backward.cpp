@@ -34,10 +34,10 @@ void scale_chunk(const ListsBackwardArgs& args, int64_t begin, int64_t end) {
     const int64_t real_end = std::clamp(slots.end, slot, end);
     if (args.num_margins == 1 && lists.mask == nullptr) {
       // grad() with all that does not depend on the slot hoisted out of the loop.
-      const double scale = args.list_scale[list], upstream = args.upstream(0, list);
+      const double scale = args.list_scale[list], grad_output = args.grad_output(0, list);
       const Raw* raw = static_cast<const Raw*>(args.raw_grad);
       for (; slot < real_end; ++slot) {
-        out[slot] = round_to<Stored>(weighted(scale, upstream * static_cast<double>(raw[slot])));
+        out[slot] = round_to<Stored>(weighted(scale, grad_output * static_cast<double>(raw[slot])));
       }
     }
     for (; slot < real_end; ++slot) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Brings the items of a list into the order of their labels, and cuts the ascending order into
-// leaves. A grade (`level` in identifiers) is the set of items with one label. A leaf is one grade,
-// or several small ones whose pairs are cheaper to compare directly than to sort and sweep.
+// leaves. A grade is the set of items with one label. A leaf is one grade, or several small ones
+// whose pairs are cheaper to compare directly than to sort and sweep.
 #pragma once
 
 #include <algorithm>
@@ -61,48 +61,48 @@ struct ListSummary {
   uint64_t label_span() const {
     return static_cast<uint64_t>(max_label) - static_cast<uint64_t>(min_label);
   }
-  int64_t num_levels() const { return static_cast<int64_t>(label_span()) + 1; }
-  bool countable() const { return integers && label_span() < kCountedLevels; }
+  int64_t num_grades() const { return static_cast<int64_t>(label_span()) + 1; }
+  bool countable() const { return integers && label_span() < kCountedGrades; }
 };
 
-// A range of whole grades: `num_levels` of them from `first_level` on.
+// A range of whole grades: `num_grades` of them from `first_grade` on.
 struct Leaf {
   int64_t begin;
   int64_t end;
-  int64_t first_level;
-  int64_t num_levels;
+  int64_t first_grade;
+  int64_t num_grades;
 };
 
 // Where every grade starts, the leaves that grades form (as many grades as `direct` items hold, or
-// one), and the segments (`pieces`) in which leaves are sorted by score.
+// one), and the segments in which leaves are sorted by score.
 template <typename Key>
-class LevelTable {
+class GradeTable {
  public:
-  explicit LevelTable(int64_t direct) : direct_(direct) {}
+  explicit GradeTable(int64_t direct) : direct_(direct) {}
 
-  // Adds a grade of `num_pieces` segments [starts[p], starts[p + 1]). All scores of a segment are
+  // Adds a grade of `num_segments` segments [starts[p], starts[p + 1]). All scores of a segment are
   // below those of the next one.
-  void add_level(const int64_t* starts, int64_t num_pieces) {
-    const int64_t begin = starts[0], end = starts[num_pieces];
+  void add_grade(const int64_t* starts, int64_t num_segments) {
+    const int64_t begin = starts[0], end = starts[num_segments];
     if (begin == end) return;
     if (!leaves.empty() && end - leaves.back().begin <= direct_) {
       leaves.back().end = end;
-      ++leaves.back().num_levels;
-      pieces.back().end = end;
+      ++leaves.back().num_grades;
+      segments.back().end = end;
     } else {
-      leaves.push_back({begin, end, static_cast<int64_t>(level_starts.size()), 1});
+      leaves.push_back({begin, end, static_cast<int64_t>(grade_starts.size()), 1});
       if (end - begin <= direct_) {
-        pieces.push_back({begin, end});
+        segments.push_back({begin, end});
       } else {
-        for (int64_t p = 0; p < num_pieces; ++p) pieces.push_back({starts[p], starts[p + 1]});
+        for (int64_t p = 0; p < num_segments; ++p) segments.push_back({starts[p], starts[p + 1]});
       }
     }
-    level_starts.push_back(static_cast<Key>(begin));
+    grade_starts.push_back(static_cast<Key>(begin));
   }
 
-  std::vector<Key> level_starts;
+  std::vector<Key> grade_starts;
   std::vector<Leaf> leaves;
-  std::vector<Range> pieces;
+  std::vector<Range> segments;
 
  private:
   int64_t direct_;
@@ -112,7 +112,7 @@ class LevelTable {
 class PairCounter {
  public:
   // The count becomes NaN with a NaN weight, and infinite or NaN if weights overflow.
-  void add_level(double more_weight, double less_weight) {
+  void add_grade(double more_weight, double less_weight) {
     pairs_ += more_weight * below_;
     below_ += less_weight;
   }
@@ -188,10 +188,10 @@ class ScoreBins {
  public:
   using Key = decltype(ordered_key(Score{}));
 
-  static ScoreBins sample(const ListReader<Score>& reader, Range slots, int64_t levels) {
+  static ScoreBins sample(const ListReader<Score>& reader, Range slots, int64_t grades) {
     ScoreBins bins;
     const int64_t wanted =
-        std::min(slots.size() / (levels * kBinItems), kMaxStreams / std::max<int64_t>(levels, 1));
+        std::min(slots.size() / (grades * kBinItems), kMaxStreams / std::max<int64_t>(grades, 1));
     if (wanted < 2) return bins;
     std::vector<Key> keys;
     const int64_t step = std::max<int64_t>(slots.size() / (wanted * kSamplesPerBin), 1);
@@ -236,7 +236,7 @@ enum class LabelOrder { kAscending, kDescending };
 // Counting sort by label, and within a label by score bin, of a list with few grades. `items`
 // receives (score key, slot in the list). `buckets` is scratch for [slots]: the first pass writes
 // the bucket of each item, so that the second pass needs neither labels nor bins. Returns where
-// each bin of each grade starts, [levels * bins + 1].
+// each bin of each grade starts, [grades * bins + 1].
 template <typename Score, typename Key>
 std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range slots,
                                        const ListSummary& summary, const ScoreBins<Score>& bins,
@@ -244,7 +244,7 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
                                        LabelOrder order = LabelOrder::kAscending) {
   const bool descending = order == LabelOrder::kDescending;
   constexpr uint16_t kPadding = UINT16_MAX;
-  const int64_t num_buckets = summary.num_levels() * bins.count();
+  const int64_t num_buckets = summary.num_grades() * bins.count();
   const int64_t tasks = num_chunks(slots.size());
   std::vector<int64_t> position(tasks * num_buckets);
   team.run(tasks, [&](int64_t task, int) {
@@ -255,10 +255,10 @@ std::vector<int64_t> order_by_counting(const ListReader<Score>& reader, Range sl
                [&](const Block<Score>& block, int64_t slot) {
                  for (int64_t t = 0; t < block.size; ++t) {
                    const int64_t label = block.label[t];
-                   const int64_t level =
+                   const int64_t grade =
                        descending ? summary.max_label - label : label - summary.min_label;
                    const int64_t bin = bins.count() == 1 ? 0 : bins(ordered_key(block.score[t]));
-                   const int64_t bucket = level * bins.count() + bin;
+                   const int64_t bucket = grade * bins.count() + bin;
                    buckets[slot + block.position[t]] = static_cast<uint16_t>(bucket);
                    ++counts[bucket];
                  }

@@ -9,7 +9,7 @@
 namespace fused_rankloss::cpu {
 
 // Integer labels that span at most this many values are counted into grades; others are sorted.
-inline constexpr int64_t kCountedLevels = 256;
+inline constexpr int64_t kCountedGrades = 256;
 
 // Lists of at least this many slots are solved by all threads together, shorter ones by one thread
 // each.

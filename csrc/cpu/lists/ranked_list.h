@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A list in the order of its ranks: by score descending, then by position. All arrays are indexed
-// by rank, from 0, and hold real items only. Grades (`level` in identifiers: the different labels,
-// in ascending order) are numbered from 0.
+// by rank, from 0, and hold real items only. Grades (the different labels, in ascending order) are
+// numbered from 0.
 //
 // Time O(n log n), memory O(n).
 #pragma once
@@ -29,10 +29,10 @@ class RankedList {
         gain(workspace.take<double>(slots)),
         grad(workspace.take<double>(slots)),
         position(workspace.take<int32_t>(slots)),
-        level(workspace.take<int32_t>(slots)),
-        by_level(workspace.take<int32_t>(slots)),
-        level_starts(workspace.take<int32_t>(slots + 1)),
-        level_label(workspace.take<double>(slots)),
+        grade(workspace.take<int32_t>(slots)),
+        by_grade(workspace.take<int32_t>(slots)),
+        grade_starts(workspace.take<int32_t>(slots + 1)),
+        grade_label(workspace.take<double>(slots)),
         items_(workspace.take<Item<Key>>(slots)),
         scratch_(workspace.take<Item<Key>>(slots)),
         keys_(workspace.take<int64_t>(slots)),
@@ -42,7 +42,7 @@ class RankedList {
   bool read(const ListReader<Score>& reader, Range slots, LabelType type, const ThreadTeam& team) {
     size = 0;
     finite = true;
-    num_levels = 0;
+    num_grades = 0;
     bool has_nan = false;
     ListSummary summary;
     for_blocks(reader, slots.begin, 0, slots.size(), LabelKeys::kIntegers,
@@ -75,7 +75,7 @@ class RankedList {
       score[r] = value_of_key(static_cast<Key>(~sorted[r].key));
       grad[r] = 0;
     }
-    find_levels(summary, type);
+    find_grades(summary, type);
     bool valid = true;
     for (int64_t r = 0; r < size; ++r) {
       weight[r] = reader.more_weight(slots.begin + position[r]);
@@ -88,13 +88,13 @@ class RankedList {
   bool read_gains(Gain kind, const double* given, int64_t first_slot) {
     bool all_finite = true;
     rising = true;
-    const double top = num_levels > 0 ? level_label[num_levels - 1] : 0;
+    const double top = num_grades > 0 ? grade_label[num_grades - 1] : 0;
     double below = -std::numeric_limits<double>::infinity();
-    for (int64_t t = 0; t < num_levels; ++t) {
-      const double own = given == nullptr ? gain_of(kind, level_label[t], top) : 0;
+    for (int64_t t = 0; t < num_grades; ++t) {
+      const double own = given == nullptr ? gain_of(kind, grade_label[t], top) : 0;
       double highest = below;
-      for (int64_t at = level_starts[t]; at < level_starts[t + 1]; ++at) {
-        const int32_t r = by_level[at];
+      for (int64_t at = grade_starts[t]; at < grade_starts[t + 1]; ++at) {
+        const int32_t r = by_grade[at];
         gain[r] = given == nullptr ? own : given[first_slot + position[r]];
         all_finite &= std::isfinite(gain[r]);
         rising &= gain[r] >= below;
@@ -107,13 +107,13 @@ class RankedList {
 
   // Uses the labels as gains. False if one is infinite.
   bool read_labels_as_gains() {
-    for (int64_t r = 0; r < size; ++r) gain[r] = level_label[level[r]];
+    for (int64_t r = 0; r < size; ++r) gain[r] = grade_label[grade[r]];
     return size == 0 ||
-           (std::isfinite(level_label[0]) && std::isfinite(level_label[num_levels - 1]));
+           (std::isfinite(grade_label[0]) && std::isfinite(grade_label[num_grades - 1]));
   }
 
   int64_t size = 0;
-  int64_t num_levels = 0;
+  int64_t num_grades = 0;
   bool finite = true;  // no score is infinite
   bool rising = true;  // the gains that were read never fall as labels rise
   double* score;       // exact for fp32 and narrower types
@@ -121,49 +121,49 @@ class RankedList {
   double* gain;        // after read_gains or read_labels_as_gains
   double* grad;        // accumulator, 0 at first
   int32_t* position;   // slot in the list
-  int32_t* level;
-  int32_t* by_level;      // ranks in ascending order of grade, then of rank
-  int32_t* level_starts;  // [num_levels + 1], in by_level
-  double* level_label;    // [num_levels]
+  int32_t* grade;
+  int32_t* by_grade;      // ranks in ascending order of grade, then of rank
+  int32_t* grade_starts;  // [num_grades + 1], in by_grade
+  double* grade_label;    // [num_grades]
 
  private:
-  void find_levels(const ListSummary& summary, LabelType type) {
+  void find_grades(const ListSummary& summary, LabelType type) {
     if (size == 0) {
-      level_starts[0] = 0;
+      grade_starts[0] = 0;
       return;
     }
-    const auto add_level = [&](int64_t key) {
-      level_label[num_levels] =
+    const auto add_grade = [&](int64_t key) {
+      grade_label[num_grades] =
           summary.integers ? static_cast<double>(key) : label_value(key, type);
-      return static_cast<int32_t>(num_levels++);
+      return static_cast<int32_t>(num_grades++);
     };
     if (summary.countable()) {
-      int32_t level_of[kCountedLevels];
-      std::fill(level_of, level_of + summary.num_levels(), -1);
-      for (int64_t r = 0; r < size; ++r) level_of[keys_[position[r]] - summary.min_label] = 0;
-      for (int64_t t = 0; t < summary.num_levels(); ++t) {
-        if (level_of[t] == 0) level_of[t] = add_level(summary.min_label + t);
+      int32_t grade_of[kCountedGrades];
+      std::fill(grade_of, grade_of + summary.num_grades(), -1);
+      for (int64_t r = 0; r < size; ++r) grade_of[keys_[position[r]] - summary.min_label] = 0;
+      for (int64_t t = 0; t < summary.num_grades(); ++t) {
+        if (grade_of[t] == 0) grade_of[t] = add_grade(summary.min_label + t);
       }
       for (int64_t r = 0; r < size; ++r) {
-        level[r] = level_of[keys_[position[r]] - summary.min_label];
+        grade[r] = grade_of[keys_[position[r]] - summary.min_label];
       }
     } else {
       for (int64_t r = 0; r < size; ++r) distinct_[r] = keys_[position[r]];
       std::sort(distinct_, distinct_ + size);
       const int64_t count = std::unique(distinct_, distinct_ + size) - distinct_;
-      for (int64_t t = 0; t < count; ++t) add_level(distinct_[t]);
+      for (int64_t t = 0; t < count; ++t) add_grade(distinct_[t]);
       for (int64_t r = 0; r < size; ++r) {
-        level[r] = static_cast<int32_t>(
+        grade[r] = static_cast<int32_t>(
             std::lower_bound(distinct_, distinct_ + count, keys_[position[r]]) - distinct_);
       }
     }
     // Counting sort: counts, then where each grade ends, then filled from the back.
-    std::fill(level_starts, level_starts + num_levels + 1, 0);
-    for (int64_t r = 0; r < size; ++r) ++level_starts[level[r]];
-    for (int64_t t = 1; t < num_levels; ++t) level_starts[t] += level_starts[t - 1];
-    level_starts[num_levels] = static_cast<int32_t>(size);
+    std::fill(grade_starts, grade_starts + num_grades + 1, 0);
+    for (int64_t r = 0; r < size; ++r) ++grade_starts[grade[r]];
+    for (int64_t t = 1; t < num_grades; ++t) grade_starts[t] += grade_starts[t - 1];
+    grade_starts[num_grades] = static_cast<int32_t>(size);
     for (int64_t r = size - 1; r >= 0; --r) {
-      by_level[--level_starts[level[r]]] = static_cast<int32_t>(r);
+      by_grade[--grade_starts[grade[r]]] = static_cast<int32_t>(r);
     }
   }
 
@@ -181,7 +181,7 @@ double max_dcg(const RankedList<Score>& list, const double* discount, int64_t k,
   double sum = 0;
   if (gains_by_label) {
     for (int64_t r = 0; r < ranks; ++r) {
-      sum += list.gain[list.by_level[list.size - 1 - r]] * discount[r];
+      sum += list.gain[list.by_grade[list.size - 1 - r]] * discount[r];
     }
     return sum;
   }

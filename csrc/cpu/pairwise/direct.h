@@ -19,12 +19,12 @@ namespace fused_rankloss::cpu::pairwise {
 template <typename Score, int kCapacity>
 struct DirectItems {
   int size = 0;
-  int num_levels = 0;
+  int num_grades = 0;
   int32_t starts[kCapacity + 1];  // of the grades
   int64_t index[kCapacity];       // slot in the list
   Score score[kCapacity];
 
-  PairLevels levels() const { return {starts, num_levels}; }
+  PairGrades grades() const { return {starts, num_grades}; }
 };
 
 // Stable counting sort of a block by label, or a comparison sort if labels span many values.
@@ -33,7 +33,7 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
   ListSummary summary;
   summary.add(block);
   items.size = block.size;
-  items.num_levels = 0;
+  items.num_grades = 0;
   const auto place = [&](int32_t from, int32_t to) {
     items.index[to] = block.position[from];
     items.score[to] = block.score[from];
@@ -44,7 +44,7 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
     for (int t = 0; t < block.size; ++t) upper += block.label[t] == summary.min_label;
     items.starts[0] = 0;
     items.starts[1] = upper;
-    items.num_levels = 2;
+    items.num_grades = 2;
     for (int t = 0; t < block.size; ++t) {
       const int32_t is_upper = block.label[t] != summary.min_label;
       place(t, lower + ((upper - lower) & -is_upper));  // random: select without a branch
@@ -52,14 +52,14 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
       lower += 1 - is_upper;
     }
   } else if (block.size > 0 && summary.countable()) {
-    int32_t next[kCountedLevels];
+    int32_t next[kCountedGrades];
     const int span = static_cast<int>(summary.label_span());
     std::fill(next, next + span + 1, 0);
     for (int t = 0; t < block.size; ++t) ++next[block.label[t] - summary.min_label];
     int32_t start = 0;
-    for (int level = 0; level <= span; ++level) {
-      if (next[level] > 0) items.starts[items.num_levels++] = start;
-      start += std::exchange(next[level], start);
+    for (int grade = 0; grade <= span; ++grade) {
+      if (next[grade] > 0) items.starts[items.num_grades++] = start;
+      start += std::exchange(next[grade], start);
     }
     for (int t = 0; t < block.size; ++t) place(t, next[block.label[t] - summary.min_label]++);
   } else {
@@ -69,12 +69,12 @@ void order_by_label(const Block<Score>& block, DirectItems<Score, kCapacity>& it
                      [&](int a, int b) { return block.label[a] < block.label[b]; });
     for (int t = 0; t < block.size; ++t) {
       if (t == 0 || block.label[order[t]] != block.label[order[t - 1]]) {
-        items.starts[items.num_levels++] = t;
+        items.starts[items.num_grades++] = t;
       }
       place(order[t], t);
     }
   }
-  items.starts[items.num_levels] = block.size;
+  items.starts[items.num_grades] = block.size;
 }
 
 // Hinge without weights: gradients are counts, and the value follows from them. Calls store(t,
@@ -86,7 +86,7 @@ PairSums count_pairs_directly(const DirectItems<float, kCapacity>& items, double
   float reaches[kCapacity];
   int32_t counts[kCapacity];
   const int64_t violations = pair_loops().count_violations(items.score, margin, inclusive,
-                                                           items.levels(), reaches, counts);
+                                                           items.grades(), reaches, counts);
   // sum (margin + s_j - s_i) over the violated pairs. The counts sum to 0, so any centre may be
   // subtracted from the scores. One of the scores as centre removes an offset that all share.
   const double center = items.size > 0 ? items.score[0] : 0;
@@ -124,7 +124,7 @@ PairSums sum_pairs_directly(const DirectItems<Score, kCapacity>& items,
     grads[t] = 0;
   }
   const PairSums sums = pair_loops().sum_pairs_of<Loss>()(score, margin, more, less, boundary_grad,
-                                                          items.levels(), grads);
+                                                          items.grades(), grads);
   for (int t = 0; t < items.size; ++t) store(t, grads[t]);
   return sums;
 }

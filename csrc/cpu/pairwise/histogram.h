@@ -25,8 +25,8 @@ inline bool may_be_histogram_list(const PairwiseArgs& args, Range slots) {
   return is_half(args.score_type) && slots.size() >= kHistogramList;
 }
 
-inline bool has_histogram_levels(const ListSummary& summary) {
-  return summary.num_items > 0 && summary.countable() && summary.num_levels() <= kHistogramLevels;
+inline bool has_histogram_grades(const ListSummary& summary) {
+  return summary.num_items > 0 && summary.countable() && summary.num_grades() <= kHistogramGrades;
 }
 
 class Histogram {
@@ -38,7 +38,7 @@ class Histogram {
         scores_(static_cast<const Half*>(args.scores) + slots.begin),
         slots_(slots),
         lowest_label_(summary.min_label),
-        num_levels_(summary.num_levels()),
+        num_grades_(summary.num_grades()),
         masked_(args.lists.mask != nullptr),
         team_(team) {
     sum_scores(count_items(), args.score_type);
@@ -51,9 +51,9 @@ class Histogram {
 
   double pairs() const {
     PairCounter counter;
-    for (int64_t level = 0; level < num_levels_; ++level) {
-      const double items = static_cast<double>(below(level, num_scores()));
-      counter.add_level(items, items);
+    for (int64_t grade = 0; grade < num_grades_; ++grade) {
+      const double items = static_cast<double>(below(grade, num_scores()));
+      counter.add_grade(items, items);
     }
     return counter.pairs();
   }
@@ -61,7 +61,7 @@ class Histogram {
   // `grad` (or null) points at the gradient of the list's first slot.
   template <typename Count>
   PairSums solve(double margin, bool inclusive, Count* grad) const {
-    std::vector<Count> gradients(grad != nullptr ? num_levels_ * kHalfKeys : 0);
+    std::vector<Count> gradients(grad != nullptr ? num_grades_ * kHalfKeys : 0);
     std::vector<float> reached(num_scores());
     for (uint32_t t = 0; t < num_scores(); ++t) reached[t] = reach(score_[t], margin, inclusive);
     CompensatedSum value;
@@ -71,11 +71,11 @@ class Histogram {
       while (ends.first < num_scores() && !(score_[t] <= reached[ends.first])) ++ends.first;
       while (ends.last < num_scores() && score_[ends.last] <= reached[t]) ++ends.last;
       const HingeCounts counts = count_violations(
-          static_cast<int>(num_levels_), num_scores(), t, ends,
-          [&](int level, uint32_t score) { return below(level, score); },
-          [&](int level, int64_t gradient) {
+          static_cast<int>(num_grades_), num_scores(), t, ends,
+          [&](int grade, uint32_t score) { return below(grade, score); },
+          [&](int grade, int64_t gradient) {
             if (grad != nullptr) {
-              gradients[level * kHalfKeys + key_[t]] = static_cast<Count>(gradient);
+              gradients[grade * kHalfKeys + key_[t]] = static_cast<Count>(gradient);
             }
           });
       counts.add_value(margin, static_cast<double>(score_[t]), value);
@@ -88,7 +88,7 @@ class Histogram {
 
  private:
   uint32_t num_scores() const { return static_cast<uint32_t>(key_.size()); }
-  int64_t below(int64_t level, uint32_t score) const { return below_[score * num_levels_ + level]; }
+  int64_t below(int64_t grade, uint32_t score) const { return below_[score * num_grades_ + grade]; }
 
   // Calls body(first slot, block, cells of its items) for blocks of slots in a range of the list. A
   // cell of the histogram is a grade and a score.
@@ -115,7 +115,7 @@ class Histogram {
 
   // The number of items per cell.
   std::vector<uint32_t> count_items() const {
-    const int64_t cells = num_levels_ * kHalfKeys;
+    const int64_t cells = num_grades_ * kHalfKeys;
     // Clearing and adding up a table takes as long as counting one item per cell.
     const int64_t parts = std::clamp<int64_t>(slots_.size() / cells, 1, team_.size());
     std::vector<uint32_t> counts(parts * cells);
@@ -126,9 +126,9 @@ class Histogram {
         for (int t = 0; t < block.size; ++t) ++own[cell[t]];
       });
     });
-    team_.run(parts > 1 ? num_levels_ : 0, [&](int64_t level, int) {
+    team_.run(parts > 1 ? num_grades_ : 0, [&](int64_t grade, int) {
       for (int64_t part = 1; part < parts; ++part) {
-        for (int64_t cell = level * kHalfKeys; cell < (level + 1) * int64_t{kHalfKeys}; ++cell) {
+        for (int64_t cell = grade * kHalfKeys; cell < (grade + 1) * int64_t{kHalfKeys}; ++cell) {
           counts[cell] += counts[part * cells + cell];
         }
       }
@@ -139,18 +139,18 @@ class Histogram {
   // The distinct scores, and the number of items below each.
   void sum_scores(const std::vector<uint32_t>& counts, ScoreType type) {
     const uint32_t bottom = bottom_half_key(type), top = top_half_key(type);
-    below_.assign(num_levels_, 0);
+    below_.assign(num_grades_, 0);
     for (uint32_t key = 0; key < kHalfKeys; ++key) {
-      int levels = 0;
-      for (int64_t level = 0; level < num_levels_; ++level) {
-        levels += counts[level * kHalfKeys + key] != 0;
+      int grades = 0;
+      for (int64_t grade = 0; grade < num_grades_; ++grade) {
+        grades += counts[grade * kHalfKeys + key] != 0;
       }
-      if (levels == 0) continue;
-      poisoned_ |= key < bottom || key > top || (levels > 1 && (key == bottom || key == top));
+      if (grades == 0) continue;
+      poisoned_ |= key < bottom || key > top || (grades > 1 && (key == bottom || key == top));
       key_.push_back(key);
       score_.push_back(value_of_half_key(key, type));
-      for (int64_t level = 0; level < num_levels_; ++level) {
-        below_.push_back(below_[below_.size() - num_levels_] + counts[level * kHalfKeys + key]);
+      for (int64_t grade = 0; grade < num_grades_; ++grade) {
+        below_.push_back(below_[below_.size() - num_grades_] + counts[grade * kHalfKeys + key]);
       }
     }
   }
@@ -170,7 +170,7 @@ class Histogram {
   const Half* scores_;
   Range slots_;
   int64_t lowest_label_;
-  int64_t num_levels_;
+  int64_t num_grades_;
   bool masked_;
   bool poisoned_ = false;
   const ThreadTeam& team_;

@@ -23,7 +23,7 @@ int64_t index_of(const Item<ItemKey>& item) {
 
 // Adds a grade of items, or of their indices, to the number of pairs.
 template <class Weights, typename Index>
-void count_level(const Weights& weights, const Index* begin, const Index* end,
+void count_grade(const Weights& weights, const Index* begin, const Index* end,
                  PairCounter& counter) {
   double more = static_cast<double>(end - begin), less = more;
   if (weights.reader.weighted()) {
@@ -31,19 +31,19 @@ void count_level(const Weights& weights, const Index* begin, const Index* end,
     for (const Index* item = begin; item < end; ++item) more += weights.checked(index_of(*item));
     if (!weights.reader.preferred()) less = more;
   }
-  counter.add_level(more, less);
+  counter.add_grade(more, less);
 }
 
 template <typename Score, int kCapacity, typename Key>
-void gather_leaf(const Leaf& leaf, const LevelTable<Key>& table, const Item<Key>* items,
+void gather_leaf(const Leaf& leaf, const GradeTable<Key>& table, const Item<Key>* items,
                  DirectItems<Score, kCapacity>& direct) {
   direct.size = static_cast<int>(leaf.end - leaf.begin);
-  direct.num_levels = static_cast<int>(leaf.num_levels);
-  for (int level = 0; level < direct.num_levels; ++level) {
-    direct.starts[level] =
-        static_cast<int32_t>(table.level_starts[leaf.first_level + level] - leaf.begin);
+  direct.num_grades = static_cast<int>(leaf.num_grades);
+  for (int grade = 0; grade < direct.num_grades; ++grade) {
+    direct.starts[grade] =
+        static_cast<int32_t>(table.grade_starts[leaf.first_grade + grade] - leaf.begin);
   }
-  direct.starts[direct.num_levels] = direct.size;
+  direct.starts[direct.num_grades] = direct.size;
   for (int t = 0; t < direct.size; ++t) {
     direct.index[t] = items[leaf.begin + t].index;
     direct.score[t] = value_of_key(items[leaf.begin + t].key);
@@ -51,23 +51,24 @@ void gather_leaf(const Leaf& leaf, const LevelTable<Key>& table, const Item<Key>
 }
 
 template <typename Key>
-void sort_piece(const Range& piece, const Runs<Key>& runs, const ThreadTeam& team) {
-  Item<Key>* items = runs.items + piece.begin;
-  const Item<Key>* sorted = radix_sort(items, runs.scratch + piece.begin, piece.size(), team);
-  if (sorted != items) std::copy(sorted, sorted + piece.size(), items);
+void sort_segment(const Range& segment, const Runs<Key>& runs, const ThreadTeam& team) {
+  Item<Key>* items = runs.items + segment.begin;
+  const Item<Key>* sorted = radix_sort(items, runs.scratch + segment.begin, segment.size(), team);
+  if (sorted != items) std::copy(sorted, sorted + segment.size(), items);
 }
 
 // Long segments one after another by all threads together, the others by one thread each.
 template <typename Key>
-void sort_pieces(const std::vector<Range>& pieces, const Runs<Key>& runs, const ThreadTeam& team) {
-  const auto is_shared = [&](const Range& piece) {
-    return team.size() > 1 && piece.size() >= radix::kParallelSort;
+void sort_segments(const std::vector<Range>& segments, const Runs<Key>& runs,
+                   const ThreadTeam& team) {
+  const auto is_shared = [&](const Range& segment) {
+    return team.size() > 1 && segment.size() >= radix::kParallelSort;
   };
-  for (const Range& piece : pieces) {
-    if (is_shared(piece)) sort_piece(piece, runs, team);
+  for (const Range& segment : segments) {
+    if (is_shared(segment)) sort_segment(segment, runs, team);
   }
-  team.run(pieces.size(), [&](int64_t task, int) {
-    if (!is_shared(pieces[task])) sort_piece(pieces[task], runs, ThreadTeam::single());
+  team.run(segments.size(), [&](int64_t task, int) {
+    if (!is_shared(segments[task])) sort_segment(segments[task], runs, ThreadTeam::single());
   });
 }
 

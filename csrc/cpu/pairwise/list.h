@@ -113,12 +113,12 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     Direct items;
     order_by_label(block, items);
     PairCounter counter;
-    for (int level = 0; level < items.num_levels; ++level) {
-      count_level(weights(), items.index + items.starts[level],
-                  items.index + items.starts[level + 1], counter);
+    for (int grade = 0; grade < items.num_grades; ++grade) {
+      count_grade(weights(), items.index + items.starts[grade],
+                  items.index + items.starts[grade + 1], counter);
     }
     take_pairs(counter.pairs());
-    if (poisoned_ || items.num_levels < 2) return;
+    if (poisoned_ || items.num_grades < 2) return;
     for (int64_t k = 0; k < args_.num_margins; ++k) {
       add(k, solve_direct(items, k, [&](int t, auto sum) {
             if (wants_grad()) store(k, items.index[t], sum);
@@ -183,15 +183,15 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     }
     const int64_t half = slots_.size() * item_bytes(args_);
     std::byte* halves[2] = {workspace_, workspace_ + half};
-    LevelTable<Key> table(kDirect);
+    GradeTable<Key> table(kDirect);
     if (summary.countable()) {
-      take_counted_levels(summary, halves, table);
+      take_counted_grades(summary, halves, table);
     } else if (fits_32_bits(summary)) {
-      take_sorted_levels<uint32_t>(summary, halves, table);
+      take_sorted_grades<uint32_t>(summary, halves, table);
     } else {
-      take_sorted_levels<uint64_t>(summary, halves, table);
+      take_sorted_grades<uint64_t>(summary, halves, table);
     }
-    if (!poisoned_ && table.level_starts.size() > 1) {
+    if (!poisoned_ && table.grade_starts.size() > 1) {
       Runs<Key> runs{reinterpret_cast<Item<Key>*>(halves[0]),
                      reinterpret_cast<Item<Key>*>(halves[1]),
                      {},
@@ -205,7 +205,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
   // Returns false if there are too many grades.
   bool solve_histogram() {
     const ListSummary summary = summarize_labels(reader_, slots_, team_);
-    if (!has_histogram_levels(summary)) return false;
+    if (!has_histogram_grades(summary)) return false;
     const Histogram list(args_, reader_, slots_, summary, team_);
     poisoned_ = list.poisoned();
     finite_ = list.finite();
@@ -242,26 +242,26 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
                             : args_.label_type != LabelType::kDouble;
   }
 
-  void take_counted_levels(const ListSummary& summary, std::byte* const (&halves)[2],
-                           LevelTable<Key>& table) {
+  void take_counted_grades(const ListSummary& summary, std::byte* const (&halves)[2],
+                           GradeTable<Key>& table) {
     auto* items = reinterpret_cast<Item<Key>*>(halves[0]);
     auto* buckets = reinterpret_cast<uint16_t*>(halves[1]);
-    const auto bins = ScoreBins<Score>::sample(reader_, slots_, summary.num_levels());
+    const auto bins = ScoreBins<Score>::sample(reader_, slots_, summary.num_grades());
     const std::vector<int64_t> starts =
         order_by_counting(reader_, slots_, summary, bins, items, buckets, team_);
     PairCounter counter;
-    for (int64_t level = 0; level < summary.num_levels(); ++level) {
-      const int64_t* pieces = &starts[level * bins.count()];
-      table.add_level(pieces, bins.count());
-      count_level(weights(), items + pieces[0], items + pieces[bins.count()], counter);
+    for (int64_t grade = 0; grade < summary.num_grades(); ++grade) {
+      const int64_t* segments = &starts[grade * bins.count()];
+      table.add_grade(segments, bins.count());
+      count_grade(weights(), items + segments[0], items + segments[bins.count()], counter);
     }
     take_pairs(counter.pairs());
   }
 
   // Writes the items to halves[0], after swapping the two if necessary.
   template <typename LabelKey>
-  void take_sorted_levels(const ListSummary& summary, std::byte* (&halves)[2],
-                          LevelTable<Key>& table) {
+  void take_sorted_grades(const ListSummary& summary, std::byte* (&halves)[2],
+                          GradeTable<Key>& table) {
     const Item<LabelKey>* labels = order_by_sorting(
         reader_, slots_, summary, args_.label_type, reinterpret_cast<Item<LabelKey>*>(halves[0]),
         reinterpret_cast<Item<LabelKey>*>(halves[1]), team_);
@@ -272,9 +272,9 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
     PairCounter counter;
     for (int64_t begin = 0, end = 0; begin < summary.num_items; begin = end) {
       while (end < summary.num_items && labels[end].key == labels[begin].key) ++end;
-      const int64_t pieces[] = {begin, end};
-      table.add_level(pieces, 1);
-      count_level(weights(), labels + begin, labels + end, counter);
+      const int64_t segments[] = {begin, end};
+      table.add_grade(segments, 1);
+      count_grade(weights(), labels + begin, labels + end, counter);
     }
     take_pairs(counter.pairs());
     if (reinterpret_cast<const std::byte*>(labels) == halves[0]) std::swap(halves[0], halves[1]);
@@ -290,13 +290,13 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
 
   // The pairs within leaves of several grades; then sorts every leaf by score, which makes it a
   // run.
-  void solve_leaves(const LevelTable<Key>& table, Runs<Key>& runs) const {
+  void solve_leaves(const GradeTable<Key>& table, Runs<Key>& runs) const {
     const int64_t num_leaves = static_cast<int64_t>(table.leaves.size());
     const int64_t num_margins = args_.num_margins;
     std::vector<PairSums> parts(num_leaves * num_margins, PairSums{});
     team_.run(num_leaves, [&](int64_t task, int) {
       const Leaf& leaf = table.leaves[task];
-      if (leaf.num_levels > 1) {
+      if (leaf.num_grades > 1) {
         Direct items;
         gather_leaf(leaf, table, runs.items, items);
         for (int64_t k = 0; k < num_margins; ++k) {
@@ -308,7 +308,7 @@ class PairwiseList : private PairwiseOutput<Score, Sum> {
       }
     });
     for (int64_t t = 0; t < num_leaves * num_margins; ++t) add(t % num_margins, parts[t]);
-    sort_pieces(table.pieces, runs, team_);
+    sort_segments(table.segments, runs, team_);
     for (const Leaf& leaf : table.leaves) runs.bounds.push_back(leaf.begin);
     runs.bounds.push_back(table.leaves.back().end);
   }

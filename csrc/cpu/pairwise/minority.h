@@ -56,7 +56,7 @@ class Minority {
         summary_(summary),
         blocks_(reader, slots, summary.num_items, team),
         mirrored_(summary.num_lowest < summary.num_highest),
-        small_label_(mirrored_ ? summary.min_label : summary.max_label),
+        minority_label_(mirrored_ ? summary.min_label : summary.max_label),
         size_(std::min(summary.num_lowest, summary.num_highest)) {}
 
   // Summed pair weight: NaN if a weight is invalid.
@@ -65,7 +65,7 @@ class Minority {
                              static_cast<double>(summary_.num_highest)};
     PairCounter counter;
     if (!reader_.weighted()) {
-      for (const double count : items) counter.add_level(count, count);
+      for (const double count : items) counter.add_grade(count, count);
       return counter.pairs();
     }
     struct Weights {
@@ -83,7 +83,7 @@ class Minority {
     for (const bool high : {false, true}) {
       double weight = 0;
       for (const Weights& part : parts) weight += part.of[high];
-      counter.add_level(weight, reader_.preferred() ? items[high] : weight);
+      counter.add_grade(weight, reader_.preferred() ? items[high] : weight);
     }
     return counter.pairs();
   }
@@ -164,7 +164,7 @@ class Minority {
       for_blocks(reader_, slots_.begin, range.begin, range.end, LabelKeys::kIntegers,
                  [&](const Block<Score>& block, int64_t slot) {
                    for (int t = 0; t < block.size; ++t) {
-                     if (block.label[t] != small_label_) continue;
+                     if (block.label[t] != minority_label_) continue;
                      const Key key = ordered_key(block.score[t]) ^ flip();
                      const Key index = static_cast<Key>(slot + block.position[t]);
                      items_[range.begin + found[task]++] = {key, index};
@@ -197,7 +197,7 @@ class Minority {
       const int64_t end = chunks * (tile + 1) / num_tiles_;
       for (int64_t part = chunks * tile / num_tiles_; part < end; ++part) {
         blocks_.visit(part, [&](const Block<Score>& block, int64_t slot) {
-          const BucketQuery<Score> query{block.score, block.label, block.size, small_label_,
+          const BucketQuery<Score> query{block.score, block.label, block.size, minority_label_,
                                          margin,      inclusive,   mirrored_};
           loops.find(query, table, places.keys, places.place);
           loops.measure(query, places.place, scores_, places.gap);
@@ -299,7 +299,7 @@ class Minority {
   const ItemBlocks<Score> blocks_;
   const ListWeights<Score> weights_{reader_, slots_.begin};
   const bool mirrored_;  // the minority class is the less relevant one
-  const int64_t small_label_;
+  const int64_t minority_label_;
   const int64_t size_;  // of the minority class
 
   Item<Key>* items_ = nullptr;     // minority items in search order

@@ -13,7 +13,7 @@ inline constexpr int kDirectCounts = 512;
 inline constexpr int kDirectMoments = 256;
 
 // Lists of at least this many slots with 16-bit scores are counted by score instead of being
-// sorted, if they have at most kHistogramLevels grades, whose tables of 256 KB fit the L2 cache.
+// sorted, if they have at most kHistogramGrades grades, whose tables of 256 KB fit the L2 cache.
 // Measured on one thread of an AVX-512 Xeon, with other work beside it, with Gaussian scores and 2
 // and 5 grades. Time of sorting over time of counting:
 //
@@ -21,7 +21,7 @@ inline constexpr int kDirectMoments = 256;
 //   bf16     1.3, 1.6     3.0, 3.5     4.2, 8.4
 //   fp16     0.8, 1.1     2.1, 3.0     4.4, 6.9
 inline constexpr int64_t kHistogramList = 1 << 15;
-inline constexpr int64_t kHistogramLevels = 8;
+inline constexpr int64_t kHistogramGrades = 8;
 
 // Binary lists of at least kMinorityItems items have only the minority class sorted, and the items
 // of the majority class searched for in it (cpu/pairwise/minority.h). This holds if the minority

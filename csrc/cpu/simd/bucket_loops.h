@@ -59,7 +59,7 @@ struct BucketQuery {
   const Score* scores;
   const int64_t* labels;
   int64_t size;
-  int64_t small_label;
+  int64_t minority_label;
   double margin;
   bool inclusive;
   bool mirrored;  // the minority class is the less relevant one

@@ -13,7 +13,7 @@ template <typename Score, typename Key>
 void load_keys(const BucketQuery<Score>& query, Key* __restrict keys) {
   const Score* __restrict scores = query.scores;
   const int64_t* __restrict labels = query.labels;
-  const int64_t size = query.size, small_label = query.small_label;
+  const int64_t size = query.size, minority_label = query.minority_label;
   if (query.mirrored) {
     for (int64_t t = 0; t < size; ++t) keys[t] = ~ordered_key(scores[t]);
   } else {
@@ -21,7 +21,7 @@ void load_keys(const BucketQuery<Score>& query, Key* __restrict keys) {
     const bool inclusive = query.inclusive;
     for (int64_t t = 0; t < size; ++t) keys[t] = ordered_key(reach(scores[t], margin, inclusive));
   }
-  for (int64_t t = 0; t < size; ++t) keys[t] = labels[t] == small_label ? 0 : keys[t];
+  for (int64_t t = 0; t < size; ++t) keys[t] = labels[t] == minority_label ? 0 : keys[t];
   for (int64_t t = size; t < rounded_up(size); ++t) keys[t] = 0;
 }
 

@@ -16,9 +16,9 @@ namespace fused_rankloss::cpu {
 
 // Items in ascending label order; grade g is [starts[g], starts[g + 1]). Every item of a grade
 // forms a pair with every item of the grades before it, the less relevant one.
-struct PairLevels {
-  const int32_t* starts;  // [num_levels + 1]
-  int32_t num_levels;
+struct PairGrades {
+  const int32_t* starts;  // [num_grades + 1]
+  int32_t num_grades;
 };
 
 struct PairLoops {
@@ -29,7 +29,7 @@ struct PairLoops {
   int64_t (*count_violations)(const float* scores,  // [n]
                               double margin,
                               bool inclusive,  // whether s_i = s_j + margin is a violation
-                              PairLevels levels,
+                              PairGrades grades,
                               float* reaches,  // [n], scratch, see common/ordered.h
                               int32_t* counts  // [n]
   );
@@ -39,7 +39,7 @@ struct PairLoops {
                                 double margin,
                                 const double* more_weight,  // [n], as the more relevant item
                                 const double* less_weight,  // [n], as the less relevant item
-                                double boundary_grad, PairLevels levels, double* grads /* [n] */);
+                                double boundary_grad, PairGrades grades, double* grads /* [n] */);
   SumPairs sum_pairs[PairLosses::kSize];
 
   template <typename Loss>

@@ -7,17 +7,17 @@
 
 inline constexpr int64_t kLanes = 8;
 
-int64_t count_violations(const float* scores, double margin, bool inclusive, PairLevels levels,
+int64_t count_violations(const float* scores, double margin, bool inclusive, PairGrades grades,
                          float* __restrict reaches, int32_t* __restrict counts) {
-  const int64_t size = levels.starts[levels.num_levels];
+  const int64_t size = grades.starts[grades.num_grades];
   for (int64_t t = 0; t < size; ++t) {
     reaches[t] = reach(scores[t], margin, inclusive);
     counts[t] = 0;
   }
   int64_t violations = 0;
-  for (int64_t level = 1; level < levels.num_levels; ++level) {
-    const int64_t less = levels.starts[level];
-    const int64_t end = levels.starts[level + 1];
+  for (int64_t grade = 1; grade < grades.num_grades; ++grade) {
+    const int64_t less = grades.starts[grade];
+    const int64_t end = grades.starts[grade + 1];
     int64_t i = less;
     // Four more relevant items per step share the loads and stores of the less relevant ones.
     for (; i + 4 <= end; i += 4) {
@@ -55,7 +55,7 @@ int64_t count_violations(const float* scores, double margin, bool inclusive, Pai
 
 template <typename Loss>
 PairSums sum_pairs(const double* scores, double margin, const double* more_weight,
-                   const double* less_weight, double boundary_grad, PairLevels levels,
+                   const double* less_weight, double boundary_grad, PairGrades grades,
                    double* grads) {
   PairSums total;
   // A number whose sign is the decision of reach (common/ordered.h) on a pair.
@@ -63,10 +63,10 @@ PairSums sum_pairs(const double* scores, double margin, const double* more_weigh
     const double beyond = (scores[j] + margin) - scores[i];
     return beyond == 0 ? gap : beyond;
   };
-  for (int64_t level = 1; level < levels.num_levels; ++level) {
-    const int64_t less = levels.starts[level];
+  for (int64_t grade = 1; grade < grades.num_grades; ++grade) {
+    const int64_t less = grades.starts[grade];
     const int64_t whole = less - less % kLanes;
-    for (int64_t i = less; i < levels.starts[level + 1]; ++i) {
+    for (int64_t i = less; i < grades.starts[grade + 1]; ++i) {
       if (more_weight[i] == 0) continue;
       double value[kLanes] = {}, slope[kLanes] = {};
       const auto add = [&](int64_t j, int64_t lane) {

@@ -19,15 +19,15 @@ void forward(const BatchTripletArgs& args) {
 }
 
 // "hard": the pairs that the forward pass picked.
-template <typename Upstream>
+template <typename GradOutput>
 std::vector<MinedPair> picked_pairs(const BatchTripletBackwardArgs& args,
-                                    const Upstream& upstream) {
+                                    const GradOutput& grad_output) {
   const int64_t num_anchors = args.batch.num_anchors;
   std::vector<MinedPair> pairs;
   pairs.reserve(2 * num_anchors);
   for (int64_t a = 0; a < num_anchors; ++a) {
     if (args.positive[a] < 0 || args.negative[a] < 0) continue;
-    const double weight = upstream(a) * args.slope[a];
+    const double weight = grad_output(a) * args.slope[a];
     pairs.push_back({a, args.positive[a], args.distances[a], weight});
     pairs.push_back({a, args.negative[a], args.distances[num_anchors + a], -weight});
   }
@@ -39,7 +39,9 @@ void backward(const BatchTripletBackwardArgs& args) {
   using Real = row_t<Stored>;
   const TripletBatch& batch = args.batch;
   const ThreadTeam team = is_small(batch) ? ThreadTeam::single() : ThreadTeam::all();
-  const auto upstream = [&](int64_t anchor) { return args.grad_loss(anchor) * *args.anchor_scale; };
+  const auto grad_output = [&](int64_t anchor) {
+    return args.grad_loss(anchor) * *args.anchor_scale;
+  };
   if (batch.mining == Mining::kHard) {
     // Needs no label order.
     const Pairs<Real> pairs(batch.distance, batch.dim);
@@ -49,7 +51,7 @@ void backward(const BatchTripletBackwardArgs& args) {
     if (!batch.self) {
       refs.emplace(static_cast<const Stored*>(batch.refs), batch.num_refs, pairs, team);
     }
-    return gather<Stored>(pairs, anchors, refs ? *refs : anchors, picked_pairs(args, upstream),
+    return gather<Stored>(pairs, anchors, refs ? *refs : anchors, picked_pairs(args, grad_output),
                           team, args.grad_embeddings, args.grad_refs);
   }
   const Problem<Real> problem(std::type_identity<Stored>{}, batch, args.term.term(), team);
@@ -58,7 +60,7 @@ void backward(const BatchTripletBackwardArgs& args) {
       const PanelPair<Real> panels(problem, *frame);
       if (can_sweep(problem, *frame, panels)) {
         AllSweep<Real> sweep(problem, *frame, panels, {.results = false, .gradients = true});
-        sweep.set_upstream(upstream);
+        sweep.set_grad_output(grad_output);
         sweep.run();
         return sweep.finish(1, RowStore<Stored>{args.grad_embeddings, batch.dim},
                             RowStore<Stored>{args.grad_refs, batch.dim});
@@ -69,14 +71,14 @@ void backward(const BatchTripletBackwardArgs& args) {
       search_semi_hard(problem, *frame,
                        [&](int64_t t, const RowLayout& row, int64_t count, const Pick* positives,
                            const Pick* negatives) {
-                         pairs.add(problem, upstream(problem.labels.anchors[t]), t, row, count,
+                         pairs.add(problem, grad_output(problem.labels.anchors[t]), t, row, count,
                                    positives, negatives);
                        });
       return gather<Stored>(problem.pairs, problem.embeddings, problem.refs(), pairs.all(1), team,
                             args.grad_embeddings, args.grad_refs);
     }
   }
-  differentiate_directly<Stored>(problem, upstream, args.grad_embeddings, args.grad_refs);
+  differentiate_directly<Stored>(problem, grad_output, args.grad_embeddings, args.grad_refs);
 }
 
 // The picks are used as indices, so that they must be in range.

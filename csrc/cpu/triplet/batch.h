@@ -124,13 +124,14 @@ void gather(const Pairs<Real>& pairs, const Embeddings<Real>& anchors, const Emb
 }
 
 // Computes the gradients of all anchors directly.
-template <typename Stored, typename Real, typename Upstream>
-void differentiate_directly(const Problem<Real>& problem, const Upstream& upstream, void* grad,
+template <typename Stored, typename Real, typename GradOutput>
+void differentiate_directly(const Problem<Real>& problem, const GradOutput& grad_output, void* grad,
                             void* grad_refs) {
   const TripletBatch& batch = problem.batch;
   std::vector<double> grads(batch.num_anchors * batch.dim);
   std::vector<double> ref_grads(batch.self ? 0 : batch.num_refs * batch.dim);
-  backward_directly(problem, upstream, grads.data(), batch.self ? grads.data() : ref_grads.data());
+  backward_directly(problem, grad_output, grads.data(),
+                    batch.self ? grads.data() : ref_grads.data());
   const auto store = [&](void* to, const std::vector<double>& values) {
     const RowStore<Stored> row{to, batch.dim};
     for (size_t t = 0; t * batch.dim < values.size(); ++t) row(t, values.data() + t * batch.dim);

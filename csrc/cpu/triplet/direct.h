@@ -42,11 +42,11 @@ void forward_directly(const Problem<Real>& problem, AnchorTerms* terms /* [N], b
   });
 }
 
-// grads += upstream(a) * d anchor_sum_a, for all anchors in order. `anchor_grads` is [N, D],
+// grads += grad_output(a) * d anchor_sum_a, for all anchors in order. `anchor_grads` is [N, D],
 // `ref_grads` [M, D]; without references they are the same array.
-template <typename Real, typename Upstream>
-void backward_directly(const Problem<Real>& problem, const Upstream& upstream, double* anchor_grads,
-                       double* ref_grads) {
+template <typename Real, typename GradOutput>
+void backward_directly(const Problem<Real>& problem, const GradOutput& grad_output,
+                       double* anchor_grads, double* ref_grads) {
   const int64_t num_anchors = problem.batch.num_anchors, num_refs = problem.batch.num_refs;
   const int64_t dim = problem.batch.dim;
   RowSolver solver(problem.batch.distance, problem.term);
@@ -55,7 +55,7 @@ void backward_directly(const Problem<Real>& problem, const Upstream& upstream, d
     poll_interrupts();
     const RowLayout row = problem.layout(position);
     const int64_t anchor = problem.labels.anchors[position];
-    const double scale = upstream(anchor);
+    const double scale = grad_output(anchor);
     if (!row.has_triplet()) continue;
     std::fill(weights.begin(), weights.end(), 0.0);
     solve_directly(problem, solver, position, workspace.data(), weights.data());

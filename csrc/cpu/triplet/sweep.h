@@ -71,7 +71,7 @@ class AllSweep {
       nonzero_.resize(num_rows);
     }
     if (!wanted.gradients) return;
-    upstream_.assign(num_rows, 1);
+    grad_output_.assign(num_rows, 1);
     scale_.assign(num_rows, 1);
     anchors_.emplace(panels.anchors, problem.team);
     if (!problem.batch.self) references_.emplace(*panels.references, problem.team);
@@ -80,11 +80,11 @@ class AllSweep {
   const SortedPositives<Real>& positives() const { return positives_; }
 
   // Sets the factor of the sum of each anchor's terms, before tiles are added. Default: 1.
-  template <typename Upstream>
-  void set_upstream(const Upstream& upstream) {
+  template <typename GradOutput>
+  void set_grad_output(const GradOutput& grad_output) {
     for (int64_t t = 0; t < problem_.batch.num_anchors; ++t) {
-      upstream_[t] = upstream(problem_.labels.anchors[t]);
-      scale_[t] = static_cast<Real>(upstream_[t]);
+      grad_output_[t] = grad_output(problem_.labels.anchors[t]);
+      scale_[t] = static_cast<Real>(grad_output_[t]);
     }
   }
 
@@ -268,7 +268,7 @@ class AllSweep {
   // d weighted sum / d distance of an anchor to a reference of its label.
   double positive_weight(int64_t anchor, int64_t ref) const {
     if (positives_.count(anchor) == 0 || ref == problem_.layout(anchor).self) return 0;
-    return upstream_[anchor] * slopes_[positives_.slot(anchor, rank_of(anchor, ref))];
+    return grad_output_[anchor] * slopes_[positives_.slot(anchor, rank_of(anchor, ref))];
   }
 
   double positive_distance(int64_t anchor, int64_t ref) const {
@@ -316,8 +316,8 @@ class AllSweep {
   std::vector<double> slopes_;           // [slots], sums of d term / d gap
   std::vector<double> value_, nonzero_;  // [rows], by position; empty if not wanted
 
-  std::vector<double> upstream_;  // [rows]
-  std::vector<Real> scale_;       // [rows], the same for the kernels
+  std::vector<double> grad_output_;  // [rows]
+  std::vector<Real> scale_;          // [rows], the same for the kernels
   std::optional<RowSums<Real>> anchors_, references_;
   std::vector<int64_t> first_;  // [N + 1], start of an anchor's references with its label
   std::vector<int32_t> rank_;   // [first.back()], threshold index of such a reference

@@ -31,9 +31,9 @@ struct HopperSearchParams {
   TensorMap columns;
 };
 
-template <int kPieces>
+template <int kFp16Terms>
 class HopperSearch {
-  using Product = WgmmaProduct<kPieces>;
+  using Product = WgmmaProduct<kFp16Terms>;
   using Tiles = SearchTiles<Product>;
   static constexpr int kStages = kHopperStages;
 
@@ -63,7 +63,7 @@ class HopperSearch {
       : params_(params),
         shared_(shared),
         tiles_(params.search),
-        chunks_(num_chunks(params.search.data.num_slabs)),
+        chunks_(num_chunks(params.search.data.num_slices)),
         memory_((dynamic_shared_address() + kSwizzleBytes - 1) / kSwizzleBytes * kSwizzleBytes) {}
 
   __device__ __forceinline__ void run() {
@@ -135,7 +135,7 @@ class HopperSearch {
     for (int32_t index = range.begin + group; index < range.end; index += kHopperGroups, ++turn) {
       const typename Tiles::Tile tile = tiles_.tile(index);
       const typename Tiles::Limits limits(shared_.column_limits[group], turn);
-      if (params_.search.half_band) {
+      if (params_.search.symmetric) {
         tiles_.store_column_limits(tile, limits, static_cast<int>(threadIdx.x) % kGroupThreads);
         sync_group();
       }
@@ -179,12 +179,12 @@ class HopperSearch {
   uint32_t memory_;
 };
 
-template <int kPieces>
-__global__ void __launch_bounds__(HopperSearch<kPieces>::kThreads, 1)
+template <int kFp16Terms>
+__global__ void __launch_bounds__(HopperSearch<kFp16Terms>::kThreads, 1)
     hopper_search_kernel(const __grid_constant__ HopperSearchParams params) {
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  __shared__ typename HopperSearch<kPieces>::Shared shared;
-  HopperSearch<kPieces>(params, shared).run();
+  __shared__ typename HopperSearch<kFp16Terms>::Shared shared;
+  HopperSearch<kFp16Terms>(params, shared).run();
 #endif
 }
 
@@ -195,17 +195,17 @@ template <class Queue, class MakeMap>
 void run_hopper_search(Queue& queue, SearchParams& search, MakeMap make_map) {
   const SearchData& data = search.data;
   search.splits = splits_of(search, kTileRows, kHopperBlocks, kHopperTilesEach);
-  const int64_t row_halves = int64_t{data.num_slabs} * kSlabCells * 8;
+  const int64_t row_halves = int64_t{data.num_slices} * kSliceCells * 8;
   const HopperSearchParams params{
       search, make_map(data.anchors.cells, data.anchors.padded_rows, row_halves),
       make_map(data.refs.cells, data.refs.padded_rows, row_halves)};
   static_assert(kTileRows == kSearchTile.rows());
-  const auto launch = [&]<int kPieces>(void (*kernel)(HopperSearchParams)) {
-    using Search = HopperSearch<kPieces>;
+  const auto launch = [&]<int kFp16Terms>(void (*kernel)(HopperSearchParams)) {
+    using Search = HopperSearch<kFp16Terms>;
     queue.launch_with_memory(int64_t{search.num_row_blocks} * search.splits, Search::kThreads,
-                             Search::dynamic_bytes(num_chunks(data.num_slabs)), kernel, params);
+                             Search::dynamic_bytes(num_chunks(data.num_slices)), kernel, params);
   };
-  if (data.pieces == 2) {
+  if (data.fp16_terms == 2) {
     launch.template operator()<2>(hopper_search_kernel<2>);
   } else {
     launch.template operator()<1>(hopper_search_kernel<1>);

@@ -49,11 +49,11 @@ inline constexpr int64_t kHopperBlocks = 4 * 132;
 // ---- The hook -----------------------------------------------------------------
 
 // Chunks of 128 bytes per row.
-FRL_HD constexpr int num_chunks(int num_slabs) { return (num_slabs + 1) / 2; }
+FRL_HD constexpr int num_chunks(int num_slices) { return (num_slices + 1) / 2; }
 
 // Whether a block's rows fit into shared memory, and the batch has at least `least_rows` rows.
 inline bool hopper_search_fits(const SearchData& data, int64_t least_rows) {
-  return num_chunks(data.num_slabs) <= kHopperRowChunks && data.anchors.num_rows >= least_rows &&
+  return num_chunks(data.num_slices) <= kHopperRowChunks && data.anchors.num_rows >= least_rows &&
          data.refs.num_rows >= least_rows;
 }
 

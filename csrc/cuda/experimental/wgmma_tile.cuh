@@ -19,7 +19,7 @@
 
 namespace fused_rankloss::cuda {
 
-template <int kPieces>
+template <int kFp16Terms>
 class WgmmaProduct {
  public:
   static constexpr int kRows = kTileRows;
@@ -44,12 +44,12 @@ class WgmmaProduct {
     constexpr uint32_t kPart = 2 * kMmaDepth;  // bytes of 16 halves
     begin_products();
 #pragma unroll
-    for (uint32_t high = 0; high < kTileRowBytes; high += kPieces * kPart) {
+    for (uint32_t high = 0; high < kTileRowBytes; high += kFp16Terms * kPart) {
 #pragma unroll
       for (int m = 0; m < kRowTiles; ++m) {
         const uint32_t a = rows + m * kProductRows * kTileRowBytes + high, b = columns + high;
         multiply_tiles(sums[m], matrix_descriptor(a), matrix_descriptor(b));
-        if constexpr (kPieces == 2) {
+        if constexpr (kFp16Terms == 2) {
           multiply_tiles(sums[m], matrix_descriptor(a), matrix_descriptor(b + kPart));
           multiply_tiles(sums[m], matrix_descriptor(a + kPart), matrix_descriptor(b));
         }

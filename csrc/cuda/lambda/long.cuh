@@ -8,7 +8,7 @@
 //   lambda_rank_kernel      makes RankedLists (ranked_lists.cuh)
 //   the pairs               lambda_scan_kernel (scan.cuh) if weights factor, and to count the
 //                           pairs in the right order; otherwise lambda_pairs_kernel and
-//                           lambda_pieces_kernel
+//                           lambda_chunks_kernel
 //   lambda_finish_kernel    writes the results
 //
 // Memory  about 120 bytes per slot for fp32 scores, less if the scheme uses no gains. The pair
@@ -29,7 +29,7 @@ namespace fused_rankloss::cuda::lambda {
 template <typename Real>
 struct LambdaLongLayout {
   LambdaLongParams<Real> params;
-  int64_t zero_bytes;  // to be zeroed, from params.levels on
+  int64_t zero_bytes;  // to be zeroed, from params.grades on
 };
 
 // `most_lists`: upper bound on the number of long lists.
@@ -42,7 +42,7 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
   LambdaLongParams<Real>& params = layout.params;
   params.args = args;
   params.longest = longest_list(args.lists);
-  params.levels = workspace.take<LevelTable>(1);
+  params.grades = workspace.take<GradeTable>(1);
   params.table = workspace.take<LongListTable>(1);
   params.facts = workspace.take<LambdaListFacts>(args.lists.num_lists);
   params.sums = workspace.take<PairSums>(args.lists.num_lists);
@@ -76,9 +76,9 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
   params.label_changes = workspace.take<uint32_t>(slots / kScanTile + most_lists);
   if (args.raw_grad != nullptr) params.gradients = workspace.take<double>(size);
   if (scans) return layout;
-  params.piece_sums = workspace.take<PairSums>(PairPieces::most_pieces(slots, most_lists));
+  params.chunk_sums = workspace.take<PairSums>(PairChunks::most_chunks(slots, most_lists));
   if (args.raw_grad != nullptr) {
-    params.partial_gradients = workspace.take<double>(PairPieces::most_partials(slots));
+    params.partial_gradients = workspace.take<double>(PairChunks::most_partials(slots));
   }
   return layout;
 }
@@ -86,11 +86,11 @@ LambdaLongLayout<Real> lay_out_long_lambda(const LambdaArgs& args, int64_t most_
 // Launches the kernels that enumerate the pairs.
 template <class Queue, typename Real>
 void run_direct_pairs(Queue& queue, const LambdaLongParams<Real>& params, int64_t most_lists) {
-  const int64_t pieces = PairPieces::most_pieces(params.args.lists.num_slots, most_lists);
+  const int64_t chunks = PairChunks::most_chunks(params.args.lists.num_slots, most_lists);
   dispatch_lambda_term<Real>(params.args.pair_loss, [&](auto loss) {
-    queue.launch_resident(pieces, kPairThreads, lambda_pairs_kernel<decltype(loss), Real>, params);
+    queue.launch_resident(chunks, kPairThreads, lambda_pairs_kernel<decltype(loss), Real>, params);
   });
-  queue.launch_resident(most_lists, kPairThreads, lambda_pieces_kernel<Real>, params);
+  queue.launch_resident(most_lists, kPairThreads, lambda_chunks_kernel<Real>, params);
 }
 
 template <typename Real, class Queue>
@@ -104,7 +104,7 @@ void run_long_lambda_of(Queue& queue, const LambdaArgs& args, const uint32_t* we
   });
   params.weight_exponents = weight_exponents;
   params.partials = partials;
-  queue.zero(reinterpret_cast<char*>(params.levels), zero_bytes);
+  queue.zero(reinterpret_cast<char*>(params.grades), zero_bytes);
   queue.launch(tiles, kScanThreads, lambda_prepare_kernel<Real>, params);
   launch_slot_sorts(queue, params);
   queue.launch_cooperative(tiles, kScanThreads, lambda_rank_kernel<Real>, params);

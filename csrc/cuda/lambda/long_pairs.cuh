@@ -4,11 +4,11 @@
 // item is a row, and its partners are columns, so each pair is visited twice. A row accumulates its
 // own gradient; the row of the more relevant item also accumulates the loss.
 //
-// Mapping      One block per piece (long_table.cuh), in a grid-stride loop; one row per lane. Each
+// Mapping      One block per chunk (long_table.cuh), in a grid-stride loop; one row per lane. Each
 //              warp processes every kPairWarps-th column.
 // Memory       Columns pass through shared memory, 256 at once
 // Numerics     Weights and sums in fp64; the logistic term of fp32 scores in fp32
-// Determinism  Bitwise: pieces depend only on the list, and sums are combined in a fixed order
+// Determinism  Bitwise: chunks depend only on the list, and sums are combined in a fixed order
 #pragma once
 
 #include "common/weights.h"
@@ -58,22 +58,22 @@ class DirectPairs {
 
   // All threads of the block call this.
   __device__ __forceinline__ void solve(int64_t index) {
-    const LongList& list = list_with<&LongList::first_piece>(*ranked_.long_lists, index);
-    const PairPieces pieces(list, args_.both());
-    const PairPieces::Piece piece = pieces.at(index - list.first_piece);
+    const LongList& list = list_with<&LongList::first_chunk>(*ranked_.long_lists, index);
+    const PairChunks chunks(list, args_.both());
+    const PairChunks::Chunk chunk = chunks.at(index - list.first_chunk);
     begin_ = list.begin;
     normalized_ = args_.score_normalization &&
                   ranked_.scores[begin_] != ranked_.scores[begin_ + list.size - 1];
-    const RowSums own = meet_columns(piece.rows.begin + lane_index(), piece);
+    const RowSums own = meet_columns(chunk.rows.begin + lane_index(), chunk);
     shared_.rows.store(static_cast<int>(threadIdx.x), own);
     __syncthreads();
-    if (warp_index() == 0) {  // barriers of the next piece's columns precede its store to rows
+    if (warp_index() == 0) {  // barriers of the next chunk's columns precede its store to rows
       RowSums sums;
 #pragma unroll 1
       for (int warp = 0; warp < kPairWarps; ++warp) {
         sums.add(shared_.rows.load(warp * kPairRows + lane_index()));
       }
-      store_gradient(list, pieces, piece, sums.gradient);
+      store_gradient(list, chunks, chunk, sums.gradient);
       store_sums(index, sums.pairs);
     }
   }
@@ -90,13 +90,13 @@ class DirectPairs {
             ranked_.less_weights[position]};
   }
 
-  __device__ __forceinline__ RowSums meet_columns(int64_t row, const PairPieces::Piece& piece) {
-    const bool is_row = row < piece.rows.end;
-    const PairItem<Real> item = load(is_row ? row : piece.rows.begin);
+  __device__ __forceinline__ RowSums meet_columns(int64_t row, const PairChunks::Chunk& chunk) {
+    const bool is_row = row < chunk.rows.end;
+    const PairItem<Real> item = load(is_row ? row : chunk.rows.begin);
     RowSums sums;
 #pragma unroll 1
-    for (int64_t first = piece.columns.begin; first < piece.columns.end; first += kPairColumns) {
-      const int count = static_cast<int>(Lists::clamp(piece.columns.end - first, 0, kPairColumns));
+    for (int64_t first = chunk.columns.begin; first < chunk.columns.end; first += kPairColumns) {
+      const int count = static_cast<int>(Lists::clamp(chunk.columns.end - first, 0, kPairColumns));
       __syncthreads();  // all threads have read the previous columns
       const int own = static_cast<int>(threadIdx.x);
       if (own < count) shared_.columns.store(own, load(first + own));
@@ -151,13 +151,13 @@ class DirectPairs {
     }
   }
 
-  __device__ __forceinline__ void store_gradient(const LongList& list, const PairPieces& pieces,
-                                                 const PairPieces::Piece& piece,
+  __device__ __forceinline__ void store_gradient(const LongList& list, const PairChunks& chunks,
+                                                 const PairChunks::Chunk& chunk,
                                                  double gradient) const {
-    const int64_t row = piece.rows.begin + lane_index();
-    if (row >= piece.rows.end || ranked_.gradients == nullptr) return;
-    if (pieces.segments > 1 && row < pieces.top) {
-      params_.partial_gradients[list.first_partial + row * pieces.segments + piece.segment] =
+    const int64_t row = chunk.rows.begin + lane_index();
+    if (row >= chunk.rows.end || ranked_.gradients == nullptr) return;
+    if (chunks.segments > 1 && row < chunks.top) {
+      params_.partial_gradients[list.first_partial + row * chunks.segments + chunk.segment] =
           gradient;
     } else {
       ranked_.gradients[begin_ + row] += gradient;
@@ -171,7 +171,7 @@ class DirectPairs {
       sums.add({__shfl_down_sync(kAllLanes, sums.value, distance),
                 __shfl_down_sync(kAllLanes, sums.slope, distance)});
     }
-    if (lane_index() == 0) params_.piece_sums[index] = sums;
+    if (lane_index() == 0) params_.chunk_sums[index] = sums;
   }
 
   PairShared<Real>& shared_;
@@ -189,37 +189,37 @@ __global__ void __launch_bounds__(kPairThreads, kPairBlocks)
   __shared__ PairShared<Real> shared;
   DirectPairs<Loss, Real> pairs(shared, params);
 #pragma unroll 1
-  for (int64_t piece = blockIdx.x; piece < params.table->num_pieces; piece += gridDim.x) {
-    pairs.solve(piece);
+  for (int64_t chunk = blockIdx.x; chunk < params.table->num_chunks; chunk += gridDim.x) {
+    pairs.solve(chunk);
   }
 }
 
-// Sums each list's pieces, and the partial gradients of rows whose columns are in several segments.
+// Sums each list's chunks, and the partial gradients of rows whose columns are in several segments.
 // One block per list, in a grid-stride loop.
 template <typename Real>
 __global__ void __launch_bounds__(kPairThreads)
-    lambda_pieces_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
+    lambda_chunks_kernel(const __grid_constant__ LambdaLongParams<Real> params) {
   __shared__ SharedArray<ListPartial, kPairWarps> shared;
 #pragma unroll 1
   for (int64_t row = blockIdx.x; row < params.table->size; row += gridDim.x) {
     const LongList& list = params.table->lists[row];
-    const PairPieces pieces(list, params.args.both());
+    const PairChunks chunks(list, params.args.both());
     ListPartial sum;
 #pragma unroll 1
-    for (int64_t i = threadIdx.x; i < pieces.num_pieces(); i += kPairThreads) {
-      const PairSums& own = params.piece_sums[list.first_piece + i];
+    for (int64_t i = threadIdx.x; i < chunks.num_chunks(); i += kPairThreads) {
+      const PairSums& own = params.chunk_sums[list.first_chunk + i];
       sum.value.add(own.value);
       sum.slope += own.slope;
     }
     sum = sum_over_block<kPairThreads>(shared, sum);
     if (threadIdx.x == 0) params.sums[list.list] = {sum.value.total(), sum.slope};
-    if (params.args.raw_grad == nullptr || pieces.segments == 1) continue;
+    if (params.args.raw_grad == nullptr || chunks.segments == 1) continue;
 #pragma unroll 1
     for (int64_t rank = threadIdx.x; rank < list.top; rank += kPairThreads) {
       double gradient = 0;
 #pragma unroll 1
-      for (int64_t segment = 0; segment < pieces.segments; ++segment) {
-        gradient += params.partial_gradients[list.first_partial + rank * pieces.segments + segment];
+      for (int64_t segment = 0; segment < chunks.segments; ++segment) {
+        gradient += params.partial_gradients[list.first_partial + rank * chunks.segments + segment];
       }
       params.gradients[list.begin + rank] += gradient;
     }

@@ -14,7 +14,7 @@ namespace fused_rankloss::cuda::lambda {
 
 // Attributes of a long list, apart from the sums over its pairs. Unused for short lists.
 struct LambdaListFacts {
-  unsigned long long max_label;  // LevelTable::key
+  unsigned long long max_label;  // GradeTable::key
   double max_dcg;
   double ndcg;
   double pair_weights;   // sum over the pairs that truncation keeps
@@ -32,7 +32,7 @@ struct LambdaLongParams {
   ListPartials partials;
   int64_t longest;  // upper bound on the slots of a list
   // Workspace: zero-initialised
-  LevelTable* levels;
+  GradeTable* grades;
   LongListTable* table;
   LambdaListFacts* facts;  // [num_lists]
   PairSums* sums;          // [num_lists]
@@ -58,7 +58,7 @@ struct LambdaLongParams {
   ListTotals* tiles;        // of the table's tiles
   uint32_t* label_changes;  // per tile, in the order by label; after the scan, before each tile
   double* partial_gradients;
-  PairSums* piece_sums;
+  PairSums* chunk_sums;
 
   FRL_HD bool is_long(int64_t list) const {
     return cuda::is_long(args.lists, list, partials.crossover);

@@ -4,7 +4,7 @@
 //
 // Mapping      One thread per slot, for 8 slots in turn; the same threads write the tables by rank
 // Memory       Scores, labels, weights and gains are read once; keys and slots are written once
-// Determinism  Atomics set flags, bits, maxima and the entries of a LevelTable; no result depends
+// Determinism  Atomics set flags, bits, maxima and the entries of a GradeTable; no result depends
 //              on the order of its entries
 #pragma once
 

@@ -17,7 +17,7 @@
 // Determinism  Bitwise, for every grid and independent of other lists; integer atomics only
 #pragma once
 
-#include "cuda/lambda/label_levels.cuh"
+#include "cuda/lambda/label_grades.cuh"
 #include "cuda/lambda/long_table.cuh"
 
 namespace fused_rankloss::cuda::lambda {
@@ -25,7 +25,7 @@ namespace fused_rankloss::cuda::lambda {
 struct LambdaRankShared {
   LabelRanksShared labels;
   ScanShared<ListTotals, kScanThreads> totals;
-  ListLevelsShared levels;
+  ListGradesShared grades;
   LongTableShared table;
 };
 
@@ -48,17 +48,17 @@ class LambdaRanking {
     grid_.sync();
     const uint32_t* by_label = sort_by_label();
     const uint32_t* by_gain = sorts_gains() ? sort_by_gain() : nullptr;
-    ListLevels<Real> levels(shared_.levels, params_, by_label);
+    ListGrades<Real> grades(shared_.grades, params_, by_label);
     for_tiles([&](int64_t tile, const LongList& list, int64_t first) {
       const ListTotals total = sum_tile(list, first, by_label, by_gain);
       if (threadIdx.x == 0) params_.tiles[tile] = total;
-      levels.count_changes(tile, list, first);
+      grades.count_changes(tile, list, first);
     });
     grid_.sync();
-    sum_lists(levels);
+    sum_lists(grades);
     grid_.sync();
     for_tiles([&](int64_t tile, const LongList& list, int64_t first) {
-      levels.number(tile, list, first);
+      grades.number(tile, list, first);
       finish_items(list, first);
     });
   }
@@ -93,8 +93,8 @@ class LambdaRanking {
   // Returns the array with the ranks.
   __device__ __forceinline__ const uint32_t* rank_labels() const {
     const Order<Key>& order = params_.orders[0];
-    const LevelTable& levels = *params_.levels;
-    const bool sorted = levels.is_sorted_by();
+    const GradeTable& grades = *params_.grades;
+    const bool sorted = grades.is_sorted_by();
     for_positions([&](int64_t position) {
       // The sort by list has overwritten the score keys.
       const int64_t slot = order.slots[position];
@@ -102,13 +102,13 @@ class LambdaRanking {
       order.keys[position] = key;
       if (!sorted) {
         order.ranks[position] =
-            key == kInertKey<Key> ? kInertRank : levels.rank(LevelTable::key(args_, slot));
+            key == kInertKey<Key> ? kInertRank : grades.rank(GradeTable::key(args_, slot));
       }
     });
     grid_.sync();
     if (!sorted) return order.ranks;
     const LabelRanks<Key> ranks{order,         params_.places[0], params_.sort_keys,
-                                params_.words, params_.levels,    params_.segments.size,
+                                params_.words, params_.grades,    params_.segments.size,
                                 num_tiles()};
     return ranks.sort(grid_, shared_.labels, args_);
   }
@@ -159,7 +159,7 @@ class LambdaRanking {
     if (args_.gains != nullptr) return args_.gains[slot];
     const uint64_t highest = params_.facts[list].max_label;
     return gain_of(args_.gain, label_at(slot),
-                   label_value(LevelTable::label(highest), args_.label_type));
+                   label_value(GradeTable::label(highest), args_.label_type));
   }
 
   __device__ __forceinline__ double label_at(int64_t slot) const {
@@ -178,9 +178,9 @@ class LambdaRanking {
 
   // Inert positions sort after all grades of their list.
   __device__ __forceinline__ uint64_t label_sort_key(uint32_t label_rank, int64_t list) const {
-    const uint32_t num_levels = params_.levels->size();
-    const uint64_t level = label_rank == kInertRank ? num_levels : label_rank;
-    return list_sort_key(list) << bits_of(num_levels) | level;
+    const uint32_t num_grades = params_.grades->size();
+    const uint64_t grade = label_rank == kInertRank ? num_grades : label_rank;
+    return list_sort_key(list) << bits_of(num_grades) | grade;
   }
 
   // A single list needs no key.
@@ -203,7 +203,7 @@ class LambdaRanking {
   // Positions by list, then in ascending order of labels. store_item has written the keys.
   __device__ __forceinline__ const uint32_t* sort_by_label() const {
     return sort(params_.places[0], params_.places[1],
-                list_bits() + bits_of(params_.levels->size()));
+                list_bits() + bits_of(params_.grades->size()));
   }
 
   __device__ __forceinline__ bool sorts_gains() const {
@@ -282,7 +282,7 @@ class LambdaRanking {
   }
 
   // One warp per list, one range of its tiles per lane.
-  __device__ __forceinline__ void sum_lists(const ListLevels<Real>& levels) const {
+  __device__ __forceinline__ void sum_lists(const ListGrades<Real>& grades) const {
     constexpr int kWarps = kScanThreads / kWarpSize;
     const LongListTable& table = *params_.table;
 #pragma unroll 1
@@ -291,7 +291,7 @@ class LambdaRanking {
       const LongList list = table.lists[row];
       const int64_t tiles = num_list_tiles(list);
       const int64_t each = (tiles + kWarpSize - 1) / kWarpSize;
-      levels.scan_changes(list);
+      grades.scan_changes(list);
       ListTotals totals;
 #pragma unroll 1
       for (int64_t tile = lane_index() * each; tile < (lane_index() + 1) * each && tile < tiles;

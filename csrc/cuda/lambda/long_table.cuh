@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The table of a call's long lists. Each is cut into tiles of kScanTile items, and into pieces, the
+// The table of a call's long lists. Each is cut into tiles of kScanTile items, and into chunks, the
 // work items of long_pairs.cuh.
 #pragma once
 
@@ -9,13 +9,13 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-// ---- Pieces ----------------------------------------------------------------
+// ---- Chunks ----------------------------------------------------------------
 
-// The pairs of a list as rows times columns: each piece has kPairRows rows and a segment of the
+// The pairs of a list as rows times columns: each chunk has kPairRows rows and a segment of the
 // columns. Rows of the top (the first k ranks) have all columns, or for kBoth those of the top; the
 // other rows have the columns of the top. If a row has several segments, each stores a partial
 // gradient.
-struct PairPieces {
+struct PairChunks {
   int64_t size;
   int64_t top;
   int64_t columns;     // number of columns of the top rows
@@ -23,25 +23,25 @@ struct PairPieces {
   int64_t segments;    // segments of their columns
   int64_t rest_tiles;  // tiles of other rows
 
-  FRL_HD PairPieces(const LongList& list, bool both) : size(list.size), top(list.top) {
+  FRL_HD PairChunks(const LongList& list, bool both) : size(list.size), top(list.top) {
     columns = both ? top : size;
     top_tiles = (top + kPairRows - 1) / kPairRows;
     segments = top_tiles == 0 ? 1
-                              : Lists::clamp(kPairPieces / top_tiles, 1,
+                              : Lists::clamp(kPairChunks / top_tiles, 1,
                                              (columns + kPairSegment - 1) / kPairSegment);
     rest_tiles = both ? 0 : (size - top + kPairRows - 1) / kPairRows;
   }
 
-  FRL_HD int64_t num_pieces() const { return top_tiles * segments + rest_tiles; }
+  FRL_HD int64_t num_chunks() const { return top_tiles * segments + rest_tiles; }
   FRL_HD int64_t num_partials() const { return segments > 1 ? top * segments : 0; }
 
-  struct Piece {
+  struct Chunk {
     Range rows;
     Range columns;
     int64_t segment;
   };
 
-  FRL_HD Piece at(int64_t index) const {
+  FRL_HD Chunk at(int64_t index) const {
     const int64_t rest = index - top_tiles * segments;
     if (rest >= 0) {
       const int64_t begin = top + rest * kPairRows;
@@ -56,11 +56,11 @@ struct PairPieces {
   }
 
   // Upper bounds over all long lists of a call.
-  static int64_t most_pieces(int64_t num_slots, int64_t most_lists) {
-    return num_slots / kPairRows + 2 * most_lists + num_slots / kPairSegment * kPairPieces;
+  static int64_t most_chunks(int64_t num_slots, int64_t most_lists) {
+    return num_slots / kPairRows + 2 * most_lists + num_slots / kPairSegment * kPairChunks;
   }
   static int64_t most_partials(int64_t num_slots) {
-    return num_slots / kPairSegment * kPairPieces * kPairRows;
+    return num_slots / kPairSegment * kPairChunks * kPairRows;
   }
 };
 
@@ -103,22 +103,22 @@ __device__ __forceinline__ void poison_long_lists(const LambdaLongParams<Real>& 
 template <typename Real>
 __device__ __forceinline__ void make_long_table(const LambdaLongParams<Real>& params,
                                                 LongTableShared& shared) {
-  // Lists that overlap would have more tiles and pieces than the workspace has.
+  // Lists that overlap would have more tiles and chunks than the workspace has.
   if (offsets_are_broken(params.args.lists)) return poison_long_lists(params);
   const LongListCounts all = number_long_lists<LongList>(
       shared, params.args.lists, params.partials.crossover,
       [&](int64_t list, LongList& own) -> LongListCounts {
         own = long_list(params, list);
-        const PairPieces pieces(own, params.args.both());
-        return {1, num_list_tiles(own), pieces.num_pieces(), pieces.num_partials()};
+        const PairChunks chunks(own, params.args.both());
+        return {1, num_list_tiles(own), chunks.num_chunks(), chunks.num_partials()};
       },
       [&](LongList& own, const LongListCounts& earlier) {
         own.first_tile = earlier.tiles;
-        own.first_piece = earlier.pieces;
+        own.first_chunk = earlier.chunks;
         own.first_partial = earlier.partials;
         params.lists[earlier.lists] = own;
       });
-  if (threadIdx.x == 0) *params.table = {params.lists, all.lists, all.tiles, all.pieces, 0};
+  if (threadIdx.x == 0) *params.table = {params.lists, all.lists, all.tiles, all.chunks, 0};
 }
 
 }  // namespace fused_rankloss::cuda::lambda

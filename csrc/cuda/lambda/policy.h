@@ -40,9 +40,9 @@ inline constexpr int kPairColumns = kPairThreads;  // in shared memory at once
 inline constexpr int64_t kDirectTop = 128;
 
 // The top rows of a truncated list are few, but have all columns. The columns are cut into segments
-// of at least kPairSegment, until there are kPairPieces blocks: two per multiprocessor of an H100.
+// of at least kPairSegment, until there are kPairChunks blocks: two per multiprocessor of an H100.
 inline constexpr int64_t kPairSegment = 4096;
-inline constexpr int64_t kPairPieces = 256;
+inline constexpr int64_t kPairChunks = 256;
 
 // minBlocksPerMultiprocessor of __launch_bounds__: leaves 128 registers per thread.
 inline constexpr int kPairBlocks = 2;

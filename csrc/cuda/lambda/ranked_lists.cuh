@@ -19,10 +19,10 @@ struct LongList {
   int64_t size;   // items; 0 for a poisoned list, which is in no pair
   int64_t top;    // number of top ranks: a kept pair has one item there, or both for kBoth
 
-  // Totals of the lists before it: tiles of kScanTile items; pieces and partial gradients of
+  // Totals of the lists before it: tiles of kScanTile items; chunks and partial gradients of
   // long_pairs.cuh.
   int64_t first_tile;
-  int64_t first_piece;
+  int64_t first_chunk;
   int64_t first_partial;
 };
 
@@ -31,8 +31,8 @@ struct LongListTable {
   LongList* lists;
   int64_t size;
   int64_t num_tiles;
-  int64_t num_pieces;
-  uint32_t most_levels;  // maximal number of grades of a list
+  int64_t num_chunks;
+  uint32_t most_grades;  // maximal number of grades of a list
 };
 
 // Counts of the pairs of a list with different labels, at any ranks.
@@ -52,7 +52,7 @@ struct PairSums {
   }
 };
 
-// The list of a tile or piece that is in the table.
+// The list of a tile or chunk that is in the table.
 template <int64_t LongList::* kFirst>
 FRL_HD const LongList& list_with(const LongListTable& table, int64_t index) {
   return record_with<kFirst>(table.lists, table.size, index);

@@ -67,8 +67,8 @@ class LambdaScan {
 
   // All threads of the grid call this.
   __device__ __forceinline__ void solve() {
-    const uint32_t levels = lists_.most_levels;
-    const int rounds = levels < 2 ? 1 : 32 - __clz(static_cast<int>(levels - 1));
+    const uint32_t grades = lists_.most_grades;
+    const int rounds = grades < 2 ? 1 : 32 - __clz(static_cast<int>(grades - 1));
     make_events();
     ScanRound round{params_.orders[0].events, items_.label_ranks, rounds - 1};
     ScanOrder next = params_.orders[1], other = params_.orders[0];

@@ -2,9 +2,8 @@
 //
 // The shared memory of a list in short.cuh, and sums over all threads of a group.
 //
-// Cells         Each warp has its own slice of the cells, a block has all
-// (WarpOrBlock::first_cell). Determinism   The bits of a result depend only on the list's items.
-// Each lane first sums the
+// Cells         Each warp has its own slice of the cells, a block has all (WarpOrBlock::first_cell)
+// Determinism   The bits of a result depend only on the list's items. Each lane first sums the
 //               threads with its lane index: 32 threads with several rows each add in the same
 //               order as 256 threads with one row.
 #pragma once
@@ -18,7 +17,7 @@ namespace fused_rankloss::cuda::lambda {
 struct CellPlace {
   uint32_t slot : 10;   // relative to the list's first slot
   uint32_t rank : 10;   // from 0
-  uint32_t level : 10;  // the grade, as the number of the list's items with lower labels
+  uint32_t grade : 10;  // the grade, as the number of the list's items with lower labels
 };
 static_assert(kShortLambda <= 1024, "a CellPlace holds 10 bits of a slot");
 

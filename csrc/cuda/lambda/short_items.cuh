@@ -4,7 +4,7 @@
 //
 //   1. sort by (score descending, slot), which gives the ranks
 //   2. if gains are given, sort by gain, which gives the maximal DCG
-//   3. stable sort by label: an item's level is the first cell with its label; gains
+//   3. stable sort by label: an item's grade is the first cell with its label; gains
 //   4. with a truncation, the items of the top ranks come first, in the order of their labels, then
 //      the remaining items in the order of theirs
 //
@@ -161,7 +161,7 @@ class LambdaItemsReader {
     group_.sync();
   }
 
-  // Puts the items into their cells, those of the top first, with levels and unnormalised gains.
+  // Puts the items into their cells, those of the top first, with grades and unnormalised gains.
   // Sums over the group the maximal DCG (value), the DCG (slope), and the number of pairs of
   // different labels.
   __device__ __forceinline__ void rank_labels(const ShortItems& items, GroupSums& dcg) {
@@ -187,9 +187,9 @@ class LambdaItemsReader {
       CellPlace place = cells_.places.load(first_ + cell);
       const int64_t slot = slots_.begin + place.slot;
       const uint64_t key = cells_.words.load(first_ + cell);
-      const int level =
+      const int grade =
           first_that(0, cell, [&](int other) { return cells_.words.load(first_ + other) >= key; });
-      place.level = static_cast<uint32_t>(level);
+      place.grade = static_cast<uint32_t>(grade);
       double gain = label_of(cell);
       if (needs_gains()) {
         const double label = gain;
@@ -200,7 +200,7 @@ class LambdaItemsReader {
         if (rank < items.top) dcg.slope += gain * args_.discount(rank);
         if (args_.scheme == Scheme::kArp) gain = label;
       }
-      dcg.pairs += level;
+      dcg.pairs += grade;
       cells_.items.store(first_ + target,
                          {load_score<Real>(args_, slot), load_weight<Real>(args_, slot), gain});
       // Other threads still read `places` in the old order.

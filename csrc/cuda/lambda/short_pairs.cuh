@@ -156,12 +156,12 @@ class LambdaRows {
     int twice = 0;
 #pragma unroll 1
     for (int cell = group_.thread(); cell < items_.n; cell += group_.size()) {
-      const int level = static_cast<int>(cells_.places.load(first_ + cell).level);
+      const int grade = static_cast<int>(cells_.places.load(first_ + cell).grade);
       const Real score = cells_.items.load(first_ + cell).score;
 #pragma unroll 1
       for (int part = 0; part < 2; ++part) {
         const int begin = part == 0 ? 0 : items_.top;
-        const int end = first_of_level(begin, part == 0 ? items_.top : items_.n, level);
+        const int end = first_of_grade(begin, part == 0 ? items_.top : items_.n, grade);
 #pragma unroll 4
         for (int column = begin; column < end; ++column) {
           const Real other = cells_.items.load(first_ + column).score;
@@ -242,14 +242,14 @@ class LambdaRows {
                                             RoleSums& sums) const {
     const Real score = cells_.items.load(first_ + cell).score;
     const Member row = member<Weight>(cell);
-    const int level = static_cast<int>(cells_.places.load(first_ + cell).level);
+    const int grade = static_cast<int>(cells_.places.load(first_ + cell).grade);
     const int parts = cell < items_.top && items_.top < items_.size ? 2 : 1;
 #pragma unroll 1
     for (int part = 0; part < parts; ++part) {
       const int begin = part == 0 ? 0 : items_.top;
       const int end = part == 0 ? items_.top : items_.size;
-      const int lower = args_.all_pairs() ? end : first_of_level(begin, end, level);
-      const int higher = args_.all_pairs() ? begin : first_of_level(lower, end, level + 1);
+      const int lower = args_.all_pairs() ? end : first_of_grade(begin, end, grade);
+      const int higher = args_.all_pairs() ? begin : first_of_grade(lower, end, grade + 1);
 #pragma unroll 2
       for (int column = begin + share; column < lower; column += lanes) {
         const Real other = cells_.items.load(first_ + column).score;
@@ -302,10 +302,10 @@ class LambdaRows {
     return member;
   }
 
-  // The first cell of a sorted range whose level is at least `level`.
-  __device__ __forceinline__ int first_of_level(int begin, int end, int level) const {
+  // The first cell of a sorted range whose grade is at least `grade`.
+  __device__ __forceinline__ int first_of_grade(int begin, int end, int grade) const {
     return first_that(begin, end, [&](int cell) {
-      return static_cast<int>(cells_.places.load(first_ + cell).level) >= level;
+      return static_cast<int>(cells_.places.load(first_ + cell).grade) >= grade;
     });
   }
 

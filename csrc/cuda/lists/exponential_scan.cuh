@@ -327,7 +327,7 @@ class ExponentialScan {
 
   __device__ __forceinline__ void scan_moments(SweepStep sweep, int feature, int64_t first_tile,
                                                int64_t tiles) const {
-    scan_stretches<Moments>(
+    scan_tiles<Moments>(
         sweep, first_tile, tiles,
         [&](int64_t tile) {
           Moments own;
@@ -347,7 +347,7 @@ class ExponentialScan {
 
   __device__ __forceinline__ void scan_powers(SweepStep sweep, int feature, int power,
                                               int64_t first_tile, int64_t tiles) const {
-    scan_stretches<Powers>(
+    scan_tiles<Powers>(
         sweep, first_tile, tiles,
         [&](int64_t tile) {
           Powers own;

@@ -134,8 +134,8 @@ __device__ __forceinline__ LanesScanned<State> scan_lanes(const SweepStep& sweep
 // Exclusive scan over the tiles of a list, 32 at a time: `load(tile)` returns the tile's state,
 // `store(tile, state)` takes its prefix. All lanes call this.
 template <typename State, typename Load, typename Store>
-__device__ __forceinline__ void scan_stretches(const SweepStep& sweep, int64_t first_tile,
-                                               int64_t tiles, Load&& load, Store&& store) {
+__device__ __forceinline__ void scan_tiles(const SweepStep& sweep, int64_t first_tile,
+                                           int64_t tiles, Load&& load, Store&& store) {
   const int last_lane = sweep.up ? kWarpSize - 1 : 0;
   State earlier;
 #pragma unroll 1
@@ -187,10 +187,10 @@ struct TileSums {
   static TileSums take(Workspace& workspace, int64_t tiles, int sweeps, int features, int powers) {
     TileSums sums{};
     sums.num_tiles = tiles;
-    const int64_t stretches = sweeps * sums.num_tiles;
-    sums.distances = workspace.take<Distance>(stretches);
-    sums.moments = workspace.take<Moments>(stretches * features);
-    sums.powers = workspace.take<Powers>(stretches * features * powers);
+    const int64_t entries = sweeps * sums.num_tiles;
+    sums.distances = workspace.take<Distance>(entries);
+    sums.moments = workspace.take<Moments>(entries * features);
+    sums.powers = workspace.take<Powers>(entries * features * powers);
     return sums;
   }
 };

@@ -17,7 +17,7 @@
 namespace fused_rankloss::cuda {
 
 // The distinct labels as unsigned sort keys: up to kEntries, plus the one with key 0.
-struct LevelTable {
+struct GradeTable {
   static constexpr int kEntries = 8;
 
   unsigned long long entries[kEntries];  // 0: free
@@ -25,7 +25,7 @@ struct LevelTable {
   unsigned long long zeros;              // bits that are 0 in some key
   uint32_t has_zero;
   uint32_t has_more;    // the table is full: labels are sorted
-  uint32_t num_levels;  // if so, the number of distinct labels
+  uint32_t num_grades;  // if so, the number of distinct labels
 
   FRL_HD static uint64_t key(int64_t label) {
     return static_cast<uint64_t>(label) ^ 0x8000000000000000ull;
@@ -66,7 +66,7 @@ struct LevelTable {
   FRL_HD bool is_sorted_by() const { return has_more != 0; }
 
   FRL_HD uint32_t size() const {
-    if (has_more != 0) return num_levels;
+    if (has_more != 0) return num_grades;
     uint32_t size = has_zero;
     for (const unsigned long long entry : entries) size += entry != 0;
     return size;
@@ -100,7 +100,7 @@ struct LabelRanks {
   uint32_t* other;   // [positions]
   uint64_t* labels;  // [positions]
   uint32_t* words;   // GridRadixSort::workspace_words, and then one per tile
-  LevelTable* levels;
+  GradeTable* grades;
   int64_t size;
   int64_t num_tiles;
 
@@ -112,13 +112,13 @@ struct LabelRanks {
     grid.sync();
     KeyedIndices indices{labels, order.ranks, other};
     const GridRadixSort sorter{words, size, num_tiles};
-    sorter.sort(grid, shared.sort, indices, KeyedIndices::digits_of(levels->ones & levels->zeros));
+    sorter.sort(grid, shared.sort, indices, KeyedIndices::digits_of(grades->ones & grades->zeros));
     uint32_t* changes = words + GridRadixSort::workspace_words(num_tiles);
     count_changes(grid, shared, indices.from, changes);
     grid.sync();
     if (grid.rank() == 0) scan_changes(shared, changes);
     grid.sync();
-    number_levels(grid, shared, indices.from, changes, indices.to);
+    number_grades(grid, shared, indices.from, changes, indices.to);
     grid.sync();
     return indices.to;
   }
@@ -129,8 +129,8 @@ struct LabelRanks {
   __device__ __forceinline__ void read_labels(const GridType& grid, const ListInputs& args) const {
     for_positions(grid, [&](int64_t position) {
       labels[position] = order.keys[position] == kInertKey<Key>
-                             ? levels->entries[0]
-                             : LevelTable::key(args, order.slots[position]);
+                             ? grades->entries[0]
+                             : GradeTable::key(args, order.slots[position]);
       order.ranks[position] = static_cast<uint32_t>(position);
     });
   }
@@ -177,11 +177,11 @@ struct LabelRanks {
       if (tile < num_tiles) changes[tile] = total + scanned.before.count;
       total += scanned.total.count;
     }
-    if (threadIdx.x == 0) levels->num_levels = total + 1;
+    if (threadIdx.x == 0) grades->num_grades = total + 1;
   }
 
   template <class GridType>
-  __device__ __forceinline__ void number_levels(const GridType& grid, LabelRanksShared& shared,
+  __device__ __forceinline__ void number_grades(const GridType& grid, LabelRanksShared& shared,
                                                 const uint32_t* sorted, const uint32_t* changes,
                                                 uint32_t* ranks) const {
     for (int64_t tile = grid.rank(); tile < num_tiles; tile += grid.size()) {

@@ -13,15 +13,15 @@ namespace fused_rankloss::cuda {
 struct LongListCounts {
   int64_t lists = 0;
   int64_t tiles = 0;
-  int64_t pieces = 0;
+  int64_t chunks = 0;
   int64_t partials = 0;
 
   FRL_HD static LongListCounts combine(const LongListCounts& a, const LongListCounts& b) {
-    return {a.lists + b.lists, a.tiles + b.tiles, a.pieces + b.pieces, a.partials + b.partials};
+    return {a.lists + b.lists, a.tiles + b.tiles, a.chunks + b.chunks, a.partials + b.partials};
   }
   template <typename Shuffle>
   __device__ __forceinline__ LongListCounts shuffled(Shuffle shuffle) const {
-    return {shuffle(lists), shuffle(tiles), shuffle(pieces), shuffle(partials)};
+    return {shuffle(lists), shuffle(tiles), shuffle(chunks), shuffle(partials)};
   }
 };
 

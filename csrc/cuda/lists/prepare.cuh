@@ -4,7 +4,7 @@
 //
 // Mapping      One thread per slot, for 8 slots in turn, or one thread per position
 // Memory       Scores, labels and weights are read once; keys and slots are written once
-// Determinism  Atomics set flags, bits and the entries of a LevelTable; no result depends on the
+// Determinism  Atomics set flags, bits and the entries of a GradeTable; no result depends on the
 //              order of its entries
 #pragma once
 
@@ -29,7 +29,7 @@ struct LongListsParams {
   PairwiseArgs args;
   ListPartials partials;
   // Workspace: zero-initialised
-  LevelTable* levels;
+  GradeTable* grades;
   uint32_t* poisoned;  // [num_lists]
   uint32_t* any_long;  // whether some list is long
   // Workspace: uninitialised, sized for whole tiles
@@ -69,7 +69,7 @@ __device__ __forceinline__ int64_t slot_of_tile(int64_t tile, int i) {
   return tile * kScanTile + i * kScanThreads + static_cast<int>(threadIdx.x);
 }
 
-// Writes the sort keys and slots of a tile, and inserts its labels into the LevelTable. Calls
+// Writes the sort keys and slots of a tile, and inserts its labels into the GradeTable. Calls
 // take_slot(slot, list) for all slots, then take_item(slot, list, label bits, has NaN) for the
 // items of long lists and take_padding(slot) for the padding of long lists.
 template <typename Real, class Params, typename TakeSlot, typename TakeItem, typename TakePadding>
@@ -92,10 +92,10 @@ __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
       const Real score = load_score<Real>(args, slot), weight = load_weight<Real>(args, slot);
       const bool has_nan =
           score != score || !is_weight(weight) || is_nan_label(label, args.label_type);
-      const uint64_t label_bits = LevelTable::key(label);
+      const uint64_t label_bits = GradeTable::key(label);
       ones |= label_bits;
       zeros |= ~label_bits;
-      params.levels->insert(label_bits);
+      params.grades->insert(label_bits);
       take_item(slot, list, label_bits, has_nan);
     } else if (params.is_long(list) && args.raw_grad != nullptr) {
       take_padding(slot);
@@ -106,7 +106,7 @@ __device__ __forceinline__ void prepare_tile(const Params& params, int64_t tile,
     ones |= __shfl_xor_sync(kAllLanes, ones, distance);
     zeros |= __shfl_xor_sync(kAllLanes, zeros, distance);
   }
-  if (lane_index() == 0) params.levels->insert_bits(ones, zeros);
+  if (lane_index() == 0) params.grades->insert_bits(ones, zeros);
 }
 
 // Sort key of a list; slots of no list sort last.

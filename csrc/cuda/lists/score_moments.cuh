@@ -176,12 +176,12 @@ struct MomentSweep {
   }
 
  private:
-  // The first position, in the order of the sweep, of the aligned range of length `stretch` around
+  // The first position, in the order of the sweep, of the aligned range of length `length` around
   // one.
-  FRL_HD Position first_of(Position position, Position stretch) const {
-    const Position begin = position / stretch * stretch;
+  FRL_HD Position first_of(Position position, Position length) const {
+    const Position begin = position / length * length;
     if (kUp) return begin;
-    const Position last = begin + (stretch - 1);
+    const Position last = begin + (length - 1);
     return last < segments.size ? last : static_cast<Position>(segments.size - 1);
   }
 

@@ -68,9 +68,9 @@ class LongLists {
  private:
   __device__ __forceinline__ void solve_rounds(const Order<Key>& sorted, Order<Key> next) {
     Round<Real> round{sorted, params_.segments, params_.moments, params_.gradients};
-    const LevelTable& levels = *params_.levels;
-    if (levels.is_sorted_by()) rank_labels(round.order, next);
-    const uint32_t last_rank = levels.size() == 0 ? 0 : levels.size() - 1;
+    const GradeTable& grades = *params_.grades;
+    if (grades.is_sorted_by()) rank_labels(round.order, next);
+    const uint32_t last_rank = grades.size() == 0 ? 0 : grades.size() - 1;
     const int rounds = last_rank == 0 ? 1 : 32 - __clz(static_cast<int>(last_rank));
 #pragma unroll 1
     for (int bit = rounds - 1; bit >= 0; --bit) {
@@ -88,7 +88,7 @@ class LongLists {
                                 next.ranks,
                                 reinterpret_cast<uint64_t*>(next.keys),
                                 params_.words,
-                                params_.levels,
+                                params_.grades,
                                 params_.segments.size,
                                 params_.segments.num_tiles()};
     if (ranks.sort(grid_, shared_.labels, args_) == order.ranks) return;
@@ -130,7 +130,7 @@ class LongLists {
 
   __device__ __forceinline__ void make_records(const Round<Real>& round, int64_t tile, int bit) {
     const int64_t first = tile * kScanTile + int64_t{threadIdx.x} * kItemsPerThread;
-    const bool make_ranks = round.first && !params_.levels->is_sorted_by();
+    const bool make_ranks = round.first && !params_.grades->is_sorted_by();
     RunOf<uint32_t> ranks;
     if (!make_ranks) ranks = load_run(round.order.ranks, first);
     const unsigned starts = list_starts(args_.lists, first);
@@ -164,7 +164,7 @@ class LongLists {
 
   __device__ __forceinline__ uint32_t rank_at(const Round<Real>& round, int64_t position) const {
     if (round.order.keys[position] == kInertKey<Key>) return kInertRank;
-    return params_.levels->rank(LevelTable::key(args_, round.order.slots[position]));
+    return params_.grades->rank(GradeTable::key(args_, round.order.slots[position]));
   }
 
   // Two equal infinite scores with different labels poison their list, since their difference is
@@ -174,8 +174,8 @@ class LongLists {
     const Real score = value_of_key(key);
     if (score != score || is_finite(score)) return;
     if (round.order.keys[position - 1] != key) return;
-    if (LevelTable::key(args_, round.order.slots[position]) !=
-        LevelTable::key(args_, round.order.slots[position - 1])) {
+    if (GradeTable::key(args_, round.order.slots[position]) !=
+        GradeTable::key(args_, round.order.slots[position - 1])) {
       atomicExch(&params_.poisoned[list_of(args_.lists, position)], 1u);
     }
   }

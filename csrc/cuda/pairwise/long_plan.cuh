@@ -28,7 +28,7 @@ struct LongListsPlan {
     if (size <= one_launch) {
       params.sort_digits = SortedSlots<Key>::digits_of(args.score_type, args.lists.num_lists);
     } else {
-      queue.zero(params.levels, 1);
+      queue.zero(params.grades, 1);
       queue.zero(params.poisoned, args.lists.num_lists);
       queue.zero(params.any_long, 1);
       queue.launch(num_tiles(), kScanThreads, prepare_kernel<Real>, params);
@@ -48,7 +48,7 @@ struct LongListsPlan {
     Params params{};
     params.args = args;
     params.partials = partials;
-    params.levels = workspace.take<LevelTable>(1);
+    params.grades = workspace.take<GradeTable>(1);
     params.poisoned = workspace.take<uint32_t>(args.lists.num_lists);
     params.any_long = workspace.take<uint32_t>(1);
     for (Order<Key>& order : params.orders) {

@@ -3,7 +3,7 @@
 // Clears, prepares and sorts the slots of long lists within their kernel, for calls that are too
 // small to fill a GPU. Their time depends on the number of launches and grid barriers.
 //
-//   1. clears flags and the LevelTable
+//   1. clears flags and the GradeTable
 //   2. keys, slots and lists of all items, poisoned lists, distinct labels (prepare_long_tile);
 //      the first histograms
 //   3. one pass per digit: those of the scores, then those of the lists
@@ -79,7 +79,7 @@ __device__ __forceinline__ void sort_slots(const GridType& grid, GridRadixSort::
     params.poisoned[i] = 0;
   }
   if (first == 0) {
-    *params.levels = LevelTable{};
+    *params.grades = GradeTable{};
     *params.any_long = 0;
   }
   grid.sync();

@@ -80,8 +80,8 @@ class LongCounts {
       return round_.segments.less_in(
           {reaches.first_reaching(item.window, item.score), item.segment.end});
     }
-    const Span stretch{item.segment.begin, reaches.first_beyond(item.window, item.score)};
-    return stretch.size() - round_.segments.less_in(stretch);
+    const Span span{item.segment.begin, reaches.first_beyond(item.window, item.score)};
+    return span.size() - round_.segments.less_in(span);
   }
 
   // The rounds accumulate in the output.

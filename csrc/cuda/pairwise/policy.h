@@ -41,7 +41,7 @@ inline constexpr int kValueListItems = 512;
 // The number of grades whose items are ordered, one grade per pass. A pass takes 60 instructions of
 // a warp with 128 items. It saves up to 500 if the grade has a fifth of the items, since these are
 // then no partners of each other.
-inline constexpr int kListLevels = 8;
+inline constexpr int kListGrades = 8;
 
 // Fewer lists than this are no batch: one block per list would leave most of a GPU idle.
 inline constexpr int kManyLists = 32;

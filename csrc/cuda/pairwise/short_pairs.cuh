@@ -12,7 +12,7 @@
 //
 // No pair compares labels, and pairs of equal labels cost nothing: half of all (row, column) pairs
 // with two grades, a fifth with five. Ordering takes one pass per grade, from the lowest up. With
-// many grades that would cost more than it saves. So after kListLevels grades, the remaining items
+// many grades that would cost more than it saves. So after kListGrades grades, the remaining items
 // form an unordered tail, whose items do compare labels with each other.
 //
 // Mapping      Each thread holds every 32nd (or 256th) item while they are ordered, then every 32nd
@@ -145,7 +145,7 @@ __device__ __forceinline__ LabelOrder order_items(const Term& term, WarpOrBlock&
   Selection<Key> selection = group.select(picked, least_waiting());
   LabelOrder order{selection.total, 0};
 #pragma unroll 1
-  for (int level = 0; level < kListLevels && order.tail < order.size; ++level) {
+  for (int grade = 0; grade < kListGrades && order.tail < order.size; ++grade) {
     unsigned chosen = 0;
 #pragma unroll
     for (int r = 0; r < kOwn; ++r) {

@@ -14,7 +14,7 @@ namespace fused_rankloss::cuda::triplet {
 
 // Thresholds that tests override, so that small batches take the paths of large ones.
 struct BatchTripletPolicy {
-  int64_t half_band_rows = kHalfBandRows;
+  int64_t symmetric_rows = kSymmetricRows;
   int32_t chunk = 0;  // 0: chunk_size()
 
   int32_t chunk_of(const TripletBatch& batch) const {
@@ -31,7 +31,7 @@ void run_batch_triplet(Queue& queue, const BatchTripletArgs& args,
   // The greatest term of all triplets is that of the hardest pair, so batch-all with mined pairs
   // needs the search too.
   if (batch.mining == Mining::kHard || (batch.mining == Mining::kAll && args.needs_mined)) {
-    launch_hardest(queue, ordered, data, args, policy.half_band_rows);
+    launch_hardest(queue, ordered, data, args, policy.symmetric_rows);
   }
   const AnchorTerms* terms = nullptr;
   if (batch.mining != Mining::kHard) {

@@ -47,7 +47,7 @@ inline constexpr ProductTile kSweepTile{.warps = 4, .row_tiles = 1, .columns = 6
 // Threshold of the symmetric schedule: with at least this many rows, half of the tiles are
 // computed, each for both sides of its pairs. With fewer rows there are too few tiles to fill the
 // device.
-inline constexpr int64_t kHalfBandRows = 4096;
+inline constexpr int64_t kSymmetricRows = 4096;
 
 // Target number of blocks of the search, so that all multiprocessors of a large GPU have work.
 inline constexpr int64_t kSearchBlocks = 1024;

@@ -4,9 +4,9 @@
 // block's dynamic one; places in it follow from descriptors and swizzle as the PTX ISA has them.
 //
 // A copy arrives late, and copies arrive in random order.
-// A product is computed when its threads wait for it, no sooner, so that whoever reads a number too
-// early, or overwrites an operand too early, computes something else. What ends a launch with an
-// Error that names the kernel's line:
+// A product is computed when its threads wait for it, no sooner, so that a read of a number or a
+// write of an operand that is too early changes the result. What ends a launch with an Error that
+// names the kernel's line:
 //
 //   an Mbarrier that is used before it was initialised, or before a barrier of the block or (by
 //     copies) publish_mbarriers() made that known; more arrivals than it counts
@@ -77,7 +77,7 @@ class Mbarrier {
   void check_usable(const Where& where) {
     const State& own = state();
     if (!own.initialised) {
-      machine().fail(where, "an mbarrier that nobody initialised in this block");
+      machine().fail(where, "an mbarrier that no thread of this block initialised");
     }
     if (own.maker != machine().fiber() && own.epoch == machine().epoch()) {
       machine().fail(where, "an mbarrier without a barrier of the block since its init()");

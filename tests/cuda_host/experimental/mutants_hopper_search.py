@@ -40,13 +40,13 @@ MUTANTS = [
         "wait_for_products<2>();",
     ),
     Mutant(
-        "nobody waits for a tile's last products",
+        "no wait for a tile's last products",
         SEARCH,
         "wait_for_products<0>();",
         "",
     ),
     Mutant(
-        "nobody has the other's turn",
+        "no turns of the two warpgroups",
         SEARCH,
         "shared_.turns[1 - group]",
         "shared_.turns[group]",
@@ -58,7 +58,7 @@ MUTANTS = [
         "empty[stage].init(1)",
     ),
     Mutant(
-        "nobody waits for the barriers",
+        "no wait for the barriers",
         SEARCH,
         "publish_mbarriers();\n    }\n    __syncthreads();",
         "publish_mbarriers();\n    }",

@@ -16,8 +16,8 @@ SOURCE = "experimental/hopper_self_test.cpp"
 
 # What the harness says of each Bug of hopper_self_test.cpp, in their order.
 BUGS = {
-    "kNotInitialised": "an mbarrier that nobody initialised in this block",
-    "kNoBlockBarrier": "(barrier of the block since its init|nobody initialised)",
+    "kNotInitialised": "an mbarrier that no thread of this block initialised",
+    "kNoBlockBarrier": "(barrier of the block since its init|no thread of this block initialised)",
     "kNotPublished": "a copy to an mbarrier that was not published",
     "kTooManyArrivals": "more arrivals at an mbarrier than it counts",
     "kExpectsTooMuch": r"deadlock: thread \d+ waits in an mbarrier at",

@@ -70,17 +70,17 @@ def test_references(size: int, refs: int, dtype, host) -> None:
 @sanitize
 @pytest.mark.parametrize("size", [127, 200, 257, 390, 600])
 @pytest.mark.parametrize("classes", [2, 50])
-def test_half_band(size: int, classes: int, host) -> None:
+def test_symmetric_schedule(size: int, classes: int, host) -> None:
     """One to five row blocks."""
-    host.choose(half_band=True)
+    host.choose(symmetric=True)
     hold(host.ops, batch_of(size, 6, classes), "hard", torch.float32)
     assert host.searches() == 1 and host.scans() == 0
 
 
 def test_integers(host) -> None:
     """Ties everywhere."""
-    for half_band in (False, True):
-        host.choose(half_band=half_band)
+    for symmetric in (False, True):
+        host.choose(symmetric=symmetric)
         hold(host.ops, batch_of(150, 3, 6, integers=True), "hard", torch.float16)
 
 
@@ -101,15 +101,15 @@ def test_rows_that_do_not_fit(host) -> None:
     assert host.searches() == 1
 
 
-@pytest.mark.parametrize("half_band", [False, True])
+@pytest.mark.parametrize("symmetric", [False, True])
 @pytest.mark.parametrize("dim", [9, 200])
-def test_same_bits_whatever_the_schedule(dim: int, half_band: bool, host) -> None:
+def test_same_bits_whatever_the_schedule(dim: int, symmetric: bool, host) -> None:
     """Four row blocks: up to two turns of each warpgroup."""
     batch = batch_of(390, dim, 12).to(torch.float16)
-    host.choose(hopper=False, half_band=half_band)
+    host.choose(hopper=False, symmetric=symmetric)
     results = [solve(host.ops, batch, "hard")]
     for seed in range(3):
-        host.choose(seed=seed, half_band=half_band)
+        host.choose(seed=seed, symmetric=symmetric)
         results.append(solve(host.ops, batch, "hard"))
         assert host.searches() == 1
     for result in results[1:]:

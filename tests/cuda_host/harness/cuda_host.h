@@ -44,7 +44,7 @@
 
 namespace fused_rankloss {
 
-// A GPU's fp32 arithmetic knows one NaN, whatever NaN goes in; a CPU keeps the bits. This hides
+// A GPU's fp32 arithmetic returns one canonical NaN; a CPU keeps the bits. This hides
 // bit_cast of common/ordered.h where a float becomes an integer.
 template <typename To, typename From>
   requires(std::is_same_v<From, float> && std::is_integral_v<To>)

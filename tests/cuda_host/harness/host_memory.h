@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Memory in which it shows what a kernel reads before anyone writes it, or never writes: it holds
-// bytes of NaN, which as integers are -1.
+// Memory that exposes reads before the first write, and results that are never written: it is
+// filled with the bytes of NaN, which as integers are -1.
 #pragma once
 
 #include <algorithm>

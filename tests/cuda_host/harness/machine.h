@@ -5,8 +5,8 @@
 // operations. Breaking one ends the launch with an Error that names the kernel's line.
 //
 // Half of the seeds draw the next thread among all that can go on, which keeps warps close
-// together. The other half mostly go on with whoever came last, so that a warp runs until a barrier
-// stops it while others have not begun: what nobody waited for is then not there yet.
+// together. The other half mostly resume the thread that came last. A warp then runs until a
+// barrier stops it while others have not begun, which exposes missing waits.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ struct Dim3 {
   unsigned z = 1;
 };
 
-// Shared memory is poisoned through these before blocks run, for as many as run side by side.
+// Shared memory is poisoned through these before blocks run, for all blocks that run concurrently.
 class Poisonable {
  public:
   virtual void poison(int num_blocks) = 0;
@@ -127,7 +127,7 @@ class Machine {
   [[noreturn]] void fail(const Where& where, const std::string& message) {
     error_ = text(where) + ": " + message;
     Fiber::switch_to(threads_[current_].fiber, main_);
-    std::abort();  // an ended launch resumes nobody
+    std::abort();  // an ended launch resumes no thread
   }
 
   // Lets others run, if the schedule says so.
@@ -136,7 +136,7 @@ class Machine {
     pause();
   }
 
-  // Waits until somebody calls wake(): at what, where.
+  // Waits until another thread calls wake(): at what, where.
   void park(const char* what, const Where& where) {
     threads_[current_].waits_for = what;
     threads_[current_].where = where;
@@ -196,7 +196,7 @@ class Machine {
     pause();
   }
 
-  // Every warp-wide operation: the lanes of `mask` each bring a slot and get everybody's.
+  // Every warp-wide operation: the lanes of `mask` each bring a slot and get those of all lanes.
   const Slots& exchange(unsigned mask, const Slot& slot, const char* what, const Where& where) {
     Warp& warp = own_warp();
     if ((mask >> lane() & 1u) == 0) {
@@ -359,7 +359,7 @@ class Machine {
     ++blocks_run_;
 
     while (!(ready_.empty() && events_.empty()) && error_.empty()) {
-      // Events come late, in any order: now and then, or where nobody can go on without.
+      // Events come late, in random order: now and then, or if all threads wait for one.
       if (!events_.empty() && (ready_.empty() || random_() % 64 == 0)) {
         std::swap(events_[random_() % events_.size()], events_.back());
         const auto event = std::move(events_.back());

@@ -66,7 +66,7 @@ class SharedArray final : cuda_host::Poisonable {
     check_index(index, where);
     const std::size_t cell = cell_of(index);
     if (writers_[cell].thread == cuda_host::Access::kNobody) {
-      fail(index, "that nobody wrote in this block", where);
+      fail(index, "that no thread of this block wrote", where);
     }
     if (writers_[cell].races(machine())) {
       fail(index, "that " + writers_[cell].name() + " wrote without a barrier in between", where);

@@ -55,7 +55,7 @@ def test_right_kernels(run, kernel: str, seed: int) -> None:
         (
             "drops_a_barrier",
             "cells.load",
-            r"thread \d+ uses shared cell \d+ that (nobody wrote in this block"
+            r"thread \d+ uses shared cell \d+ that (no thread of this block wrote"
             r"|thread \d+ wrote without a barrier in between)",
         ),
         (
@@ -65,12 +65,12 @@ def test_right_kernels(run, kernel: str, seed: int) -> None:
             r"|thread \d+ uses shared cell 0 that thread 0 wrote without",
         ),
         ("writes_one_cell_twice", "cell.store", r"uses shared cell 0 that thread \d+ used without"),
-        ("reads_what_nobody_wrote", "cells.load", "uses shared cell 0 that nobody wrote"),
+        ("reads_what_nobody_wrote", "cells.load", "uses shared cell 0 that no thread"),
         ("leaves_the_array", "cells.store", "thread 63 uses shared cell 64 of an array of 64"),
         (
             "shares_across_warps_without_barrier",
             "cells.load",
-            "that (nobody wrote|thread .* wrote without a barrier)",
+            "that (no thread of this block wrote|thread .* wrote without a barrier)",
         ),
         ("shuffles_half_a_warp", "__shfl_sync", "deadlock|lane .* has left the kernel"),
         ("forgets_itself_in_a_mask", "__shfl_sync", "mask that leaves itself out"),
@@ -78,7 +78,7 @@ def test_right_kernels(run, kernel: str, seed: int) -> None:
         (
             "shares_across_grid_barrier_dropped",
             "cells.load",
-            r"thread \d+ uses shared cell \d+ that (nobody wrote in this block"
+            r"thread \d+ uses shared cell \d+ that (no thread of this block wrote"
             r"|thread \d+ wrote without a barrier in between)",
         ),
         ("waits_for_others_alone", "grid_barrier", "a grid barrier in a launch that is not coop"),

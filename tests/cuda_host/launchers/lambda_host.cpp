@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The op lambda_forward with the kernels of csrc/cuda, as they ship, but for the paths that a test
+// The op lambda_forward with the kernels of csrc/cuda, as they ship, except the paths that a test
 // chooses.
 #include "bind/lambda.h"
 #include "cuda/lambda/dispatch.cuh"

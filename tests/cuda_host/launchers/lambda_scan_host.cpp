@@ -35,7 +35,7 @@ LambdaArgs args_of(int64_t positions, int64_t num_lists, int64_t scheme, int64_t
 template <typename Real>
 void solve(LambdaArgs args, const Tensor& scores, const Tensor& label_ranks,
            const OptionalTensor& gains, const OptionalTensor& discounts, const Tensor& weights,
-           const Tensor& table, int64_t num_levels, const Tensor& gradients, const Tensor& sums,
+           const Tensor& table, int64_t num_grades, const Tensor& gradients, const Tensor& sums,
            const OptionalTensor& ordered) {
   const int64_t positions = scores.numel();
   std::vector<LongList> lists(static_cast<std::size_t>(table.size(0)));
@@ -50,7 +50,7 @@ void solve(LambdaArgs args, const Tensor& scores, const Tensor& label_ranks,
     offsets[row[0] + 1] = row[1] + row[2];
   }
   LongListTable long_lists{lists.data(), static_cast<int64_t>(lists.size()), num_tiles, 0,
-                           static_cast<uint32_t>(num_levels)};
+                           static_cast<uint32_t>(num_grades)};
   std::vector<uint32_t> ranks(static_cast<std::size_t>(positions));
   for (int64_t p = 0; p < positions; ++p) {
     ranks[p] = static_cast<uint32_t>(data_of<int64_t>(label_ranks)[p]);
@@ -77,16 +77,16 @@ void solve(LambdaArgs args, const Tensor& scores, const Tensor& label_ranks,
 // [lists, 2].
 void lambda_scan(const Tensor& scores, const Tensor& label_ranks, const OptionalTensor& gains,
                  const OptionalTensor& discounts, const Tensor& weights, const Tensor& table,
-                 int64_t num_levels, int64_t scheme, int64_t pair_loss, double sigma, int64_t k,
+                 int64_t num_grades, int64_t scheme, int64_t pair_loss, double sigma, int64_t k,
                  int64_t truncation, const Tensor& gradients, const Tensor& sums,
                  const OptionalTensor& ordered) {
   const LambdaArgs args =
       args_of(scores.numel(), sums.size(0), scheme, pair_loss, sigma, k, truncation);
   if (scores.scalar_type() == ScalarType::Double) {
-    solve<double>(args, scores, label_ranks, gains, discounts, weights, table, num_levels,
+    solve<double>(args, scores, label_ranks, gains, discounts, weights, table, num_grades,
                   gradients, sums, ordered);
   } else {
-    solve<float>(args, scores, label_ranks, gains, discounts, weights, table, num_levels, gradients,
+    solve<float>(args, scores, label_ranks, gains, discounts, weights, table, num_grades, gradients,
                  sums, ordered);
   }
 }
@@ -107,7 +107,7 @@ void set_blocks(int64_t value) { attributes.resident_blocks = value; }
 STABLE_TORCH_LIBRARY(fused_rankloss_lambda_scan_host, m) {
   m.def(
       "lambda_scan(Tensor scores, Tensor label_ranks, Tensor? gains, Tensor? discounts, "
-      "Tensor weights, Tensor table, int num_levels, int scheme, int pair_loss, float sigma, "
+      "Tensor weights, Tensor table, int num_grades, int scheme, int pair_loss, float sigma, "
       "int k, int truncation, Tensor(a!) gradients, Tensor(b!) sums, Tensor(c!)? ordered) -> ()");
   m.def(
       "factors(int scheme, int pair_loss, int k, bool has_gains, bool has_discounts, "

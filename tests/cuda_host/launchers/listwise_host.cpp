@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The op listwise_forward with the kernels of csrc/cuda, as they ship, but for the crossover from
+// The op listwise_forward with the kernels of csrc/cuda, as they ship, except the threshold from
 // short to long lists that a test chooses.
 #include "bind/listwise.h"
 #include "cuda/listwise/dispatch.cuh"

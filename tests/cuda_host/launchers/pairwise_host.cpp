@@ -70,7 +70,7 @@ void solve_backward(const ListsBackwardCall& call) {
                   [&](auto stored) { run_lists_backward<decltype(stored)>(queue, call.args); });
 }
 
-// Calls of so many slots, more than a test has memory for. Nothing is to read them.
+// Calls with more slots than a test has memory for. No kernel may read them.
 void huge_forward(int64_t slots) {
   HostQueue queue("pairwise_hinge_loss");
   PairwiseArgs args;

@@ -65,11 +65,11 @@ bool note(const SearchParams& params, std::span<int32_t> met) {
 
 // met: zeroes, [2 row_blocks, 2 column_blocks].
 extern "C" __attribute__((visibility("default"))) bool note_met(int row_blocks, int column_blocks,
-                                                                bool half_band, int splits,
+                                                                bool symmetric, int splits,
                                                                 bool square, int32_t* met) {
   using namespace fused_rankloss::host;
   fused_rankloss::cuda::triplet::SearchParams params{};
-  params.half_band = half_band;
+  params.symmetric = symmetric;
   params.num_row_blocks = row_blocks;
   params.splits = splits;
   params.data.refs.padded_rows = int64_t{column_blocks} * SquareTiles::kColumns;

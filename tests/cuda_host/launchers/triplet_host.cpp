@@ -77,8 +77,8 @@ void solve_batch_backward(const BatchTripletBackwardCall& call) {
 }
 
 void set_seed(int64_t value) { seed = static_cast<std::uint64_t>(value) << 32; }
-void set_policy(int64_t half_band_rows, int64_t chunk) {
-  policy = {half_band_rows, static_cast<int32_t>(chunk)};
+void set_policy(int64_t symmetric_rows, int64_t chunk) {
+  policy = {symmetric_rows, static_cast<int32_t>(chunk)};
 }
 int64_t last_scans() { return scans; }
 
@@ -88,7 +88,7 @@ FRL_OPS(FRL_TRIPLET_HOST_OPS, m) {
   m.def(kBatchTripletForward);
   m.def(kBatchTripletBackward);
   m.def("set_seed(int seed) -> ()");
-  m.def("set_policy(int half_band_rows, int chunk) -> ()");
+  m.def("set_policy(int symmetric_rows, int chunk) -> ()");
   m.def("last_scans() -> int");
 }
 

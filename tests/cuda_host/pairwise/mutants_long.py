@@ -129,7 +129,7 @@ MUTANTS = [
         "            *static_cast",
     ),
     Mutant(
-        "a ninth level fits",
+        "a ninth grade fits",
         "lists/label_ranks.cuh",
         "    atomicExch(&has_more, 1u);",
         "    (void)has_more;",

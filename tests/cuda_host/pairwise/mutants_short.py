@@ -54,7 +54,7 @@ MUTANTS = [
         "slot < own.size; slot +=",
     ),
     Mutant(
-        "nobody takes the blocks' lists",
+        "no block takes its lists",
         "lists/short_batch.cuh",
         "__syncthreads_or(longer) != 0",
         "__syncthreads_or(false) != 0",

@@ -96,7 +96,7 @@ def test_schedules_agree_bit_for_bit(loss: str, dispatch_host) -> None:
         ((3, 40, 100) * 20, "lengths", [SHORT]),  # a warp each
         ((3, 40, 500) + (9,) * 37, "lengths", [SHORT]),  # a block each
         ((3, 40, 100), "flat", [SHORT]),  # as few slots as the longest short list
-        ((1025,) * 32, "mask", [LONG]),  # too wide for a block, whatever is real
+        ((1025,) * 32, "mask", [LONG]),  # too wide for a block, even if few slots are real
         (MIXED, "flat", [TILES]),
         (MIXED, "lengths", [TILES]),
         (MIXED * 8, "lengths", [SHORT, LONG]),

@@ -26,14 +26,16 @@ def test_lists_backward(dtype: torch.dtype, raw_dtype: torch.dtype, per_list: bo
     scale = torch.rand(num_lists, generator=generator, dtype=torch.float64)
     scale[3] = math.nan
     shape = (num_margins, num_lists) if per_list else (num_margins,)
-    upstream = torch.randn(shape, generator=generator)
+    grad_output = torch.randn(shape, generator=generator)
     mask = torch.rand(total, generator=generator) < 0.8
     mask[-1] = True
     offsets = torch.tensor([0, *sizes]).cumsum(0)
-    fused = host.lists_backward(upstream, raw, scale, mask, None, offsets, dtype)
+    fused = host.lists_backward(grad_output, raw, scale, mask, None, offsets, dtype)
 
     lists = torch.repeat_interleave(torch.arange(num_lists), torch.tensor(sizes))
-    by_list = upstream.double() if per_list else upstream.double()[:, None].expand(-1, num_lists)
+    by_list = (
+        grad_output.double() if per_list else grad_output.double()[:, None].expand(-1, num_lists)
+    )
     wanted = (by_list[:, lists] * raw.double()).sum(0) * scale[lists]
     wanted = torch.where(mask, wanted, 0.0)
     assert fused.dtype == dtype and fused[-1].isnan()

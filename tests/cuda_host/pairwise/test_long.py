@@ -260,7 +260,7 @@ def test_equal_infinities_of_neighbouring_lists(on_long_host) -> None:
     assert evaluate(LOSSES["hinge"], flat(batch)).loss.isinf()
 
 
-# ---- Lengths and offsets that nobody could check ---------------------------------------------
+# ---- Invalid lengths and offsets --------------------------------------------------------------
 
 
 @sanitize

@@ -1,6 +1,6 @@
-"""Labels of every type and number of levels, and margins on the boundary, in the long-list kernels.
+"""Labels of every type and number of grades, and margins on the boundary, in the long-list kernels.
 
-What they count is compared exactly: up to eight levels are looked up, more are sorted by byte.
+What they count is compared exactly: up to eight grades are looked up, more are sorted by byte.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def test_counts_are_exact(label_dtype: torch.dtype, long_host) -> None:
     assert mean["list_scale"].item() == 1 / pairs.sum().item()
 
 
-@pytest.mark.parametrize("levels", [1, 2, 3, 7, 8, 9, 10])
+@pytest.mark.parametrize("grades", [1, 2, 3, 7, 8, 9, 10])
 @pytest.mark.parametrize("lowest", [-(2**63), -1, 2**63 - 10])
-def test_numbers_of_levels(levels: int, lowest: int, long_host) -> None:
-    """Eight levels and the least int64 fit in the table, any more are sorted."""
+def test_numbers_of_grades(grades: int, lowest: int, long_host) -> None:
+    """Eight grades and the least int64 fit in the table, any more are sorted."""
     long_host.set()
-    scores = torch.randn(200, generator=generator_for("levels"))
-    rank = torch.arange(200) % levels
+    scores = torch.randn(200, generator=generator_for("grades"))
+    rank = torch.arange(200) % grades
     counts = []
     for labels in (rank + lowest, rank.double()):
         counts.append(forward(long_host, one_list(Batch(scores, labels, (200,))), "hinge"))
@@ -64,12 +64,12 @@ def test_numbers_of_levels(levels: int, lowest: int, long_host) -> None:
     ids=str,
 )
 def test_bytes_in_which_labels_differ(bits: tuple[int, ...], long_host) -> None:
-    """Sixteen levels are sorted, in passes over just the bytes that vary."""
+    """Sixteen grades are sorted, in passes over just the bytes that vary."""
     long_host.set()
     generator = generator_for("bytes")
     scores = torch.randn(200, generator=generator)
-    level = torch.randperm(200, generator=generator) % 16
-    labels = sum((level >> t & 1) << bit for t, bit in enumerate(bits))
+    grade = torch.randperm(200, generator=generator) % 16
+    labels = sum((grade >> t & 1) << bit for t, bit in enumerate(bits))
     results = forward(long_host, one_list(Batch(scores, labels, (200,))), "hinge")
     violating = (labels[:, None] > labels[None, :]) & (
         scores.double()[:, None] <= scores.double()[None, :] + 1

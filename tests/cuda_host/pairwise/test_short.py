@@ -58,13 +58,13 @@ def test_borders(size: int, labels: str, on_short_host) -> None:
 
 
 @sanitize
-@pytest.mark.parametrize("levels", [7, 8, 9, 10])
+@pytest.mark.parametrize("grades", [7, 8, 9, 10])
 @pytest.mark.parametrize("size", [100, 300])
 @every_loss
-def test_ordered_levels_and_a_tail(size: int, levels: int, loss: str, on_short_host) -> None:
-    generator = generator_for(f"{size} {levels}")
+def test_ordered_grades_and_a_tail(size: int, grades: int, loss: str, on_short_host) -> None:
+    generator = generator_for(f"{size} {grades}")
     scores = torch.randint(-12, 13, (size,), generator=generator).float() / 4
-    batch = Batch(scores, torch.randperm(size, generator=generator) % levels, (size,))
+    batch = Batch(scores, torch.randperm(size, generator=generator) % grades, (size,))
     outcome = evaluate(LOSSES[loss], one_list(batch), reduction="sum")
     wanted = exact(batch, loss, reduction="sum")
     check("grad", outcome.grad, wanted.grad, grad_floor(wanted, torch.float32))

@@ -182,8 +182,8 @@ def test_one_weight_of_another_size(
     batch = batch_of(weighted=True)
     batch.weights.mul_(light / 2)
     for index in range(len(SIZES)):
-        level = torch.nonzero(of_list(batch.labels, index) == label)[0]
-        of_list(batch.weights, index)[level] = heavy
+        grade = torch.nonzero(of_list(batch.labels, index) == label)[0]
+        of_list(batch.weights, index)[grade] = heavy
     for one in (batch, *batch.lists()):
         options = {"weighting": weighting, "reduction": reduction}
         got = evaluate(LOSSES[loss], flat(one), **options)

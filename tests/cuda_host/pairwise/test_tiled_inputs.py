@@ -1,4 +1,4 @@
-"""Host-run kernels on what is no number, and on lengths and offsets that nobody could check."""
+"""Host-run kernels on NaN and infinity, and on invalid lengths and offsets."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ MUTANTS = [
     ),
     # Weights of pairs.
     Mutant(
-        "a level that two stretches share makes pairs",
+        "a grade that two chunks share makes pairs",
         "lambda/list_totals.cuh",
         "shared ? a.other_less : a_less",
         "a_less",
@@ -130,25 +130,25 @@ MUTANTS = [
         "(more.top + more.rest) * (less.top + less.rest)",
     ),
     Mutant(
-        "the highest level is forgotten",
+        "the highest grade is forgotten",
         "lambda/list_totals.cuh",
         "sum.other_less = sum.other_less + a.highest_less;",
         ";",
     ),
-    # Levels.
+    # Grades.
     Mutant(
-        "levels of each tile begin at 0",
-        "lambda/label_levels.cuh",
+        "grades of each tile begin at 0",
+        "lambda/label_grades.cuh",
         "params_.label_changes[tile] + scan(changes)",
         "scan(changes)",
     ),
     Mutant(
-        "one level less",
-        "lambda/label_levels.cuh",
-        "&params_.table->most_levels, total + 1)",
-        "&params_.table->most_levels, total)",
+        "one grade less",
+        "lambda/label_grades.cuh",
+        "&params_.table->most_grades, total + 1)",
+        "&params_.table->most_grades, total)",
     ),
-    # The table and its pieces.
+    # The table and its chunks.
     Mutant(
         "tiles of all lists begin at 0",
         "lambda/long_table.cuh",
@@ -208,8 +208,8 @@ MUTANTS = [
     Mutant(
         "segments overwrite each other",
         "lambda/long_pairs.cuh",
-        "row * pieces.segments + piece.segment] =",
-        "row * pieces.segments] =",
+        "row * chunks.segments + chunk.segment] =",
+        "row * chunks.segments] =",
     ),
     Mutant(
         "constant scores are normalised",

@@ -85,10 +85,10 @@ MUTANTS = [
         "1",
     ),
     Mutant(
-        "columns of a row's own level",
+        "columns of a row's own grade",
         "lambda/short_pairs.cuh",
-        "first_of_level(lower, end, level + 1)",
-        "first_of_level(lower, end, level)",
+        "first_of_grade(lower, end, grade + 1)",
+        "first_of_grade(lower, end, grade)",
     ),
     Mutant(
         "lanes of a row meet the same columns",

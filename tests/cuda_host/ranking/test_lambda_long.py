@@ -72,8 +72,8 @@ def test_dtypes(case: Case, name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_reductions(case: Case, name: str, reduction: str) -> None:
     shape = (len(case.sizes),) if reduction == "none" else ()
-    upstream = torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
-    held(case, PAIR[name], upstream=upstream, reduction=reduction)
+    grad_output = torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
+    held(case, PAIR[name], grad_output=grad_output, reduction=reduction)
 
 
 @cases(SMALL, "weighted", "weighted_boundary")
@@ -101,7 +101,7 @@ def test_wide_padding() -> None:
     held(case, weighted("lambdarank"), form=form)
 
 
-# ---- Tiles, pieces, segments ---------------------------------------------------------------------
+# ---- Tiles, chunks, segments ---------------------------------------------------------------------
 
 
 @cases(MEDIUM, "n257", "weighted_ties", "levels_257")
@@ -148,11 +148,11 @@ def test_truncated(k: int, truncation: str) -> None:
     held(case, weighted("lambdarank", k=k, truncation=truncation), torch.float64)
 
 
-@pytest.mark.parametrize("levels", [1, 8, 9, 10, 300])
-def test_levels(levels: int) -> None:
-    """Up to 9 levels are collected in a table, others are sorted."""
-    labels = torch.arange(360) * 7 % levels - 4
-    scores = torch.randint(-20, 20, (360,), generator=generator_for("levels")).double() / 4
+@pytest.mark.parametrize("grades", [1, 8, 9, 10, 300])
+def test_grades(grades: int) -> None:
+    """Up to 9 grades are collected in a table, others are sorted."""
+    labels = torch.arange(360) * 7 % grades - 4
+    scores = torch.randint(-20, 20, (360,), generator=generator_for("grades")).double() / 4
     batch = Batch(scores, labels, (50, 310))
     hold(logistic(), batch, "cpu")
     hold(weighted("arp"), batch, "cpu")

@@ -211,7 +211,7 @@ def test_infinite_gains_poison_where_they_count(
 @pytest.mark.parametrize("gain", [NAN, INF, -INF])
 @pytest.mark.parametrize("k", [0, 1])
 def test_gains_that_no_loss_needs(gain: float, k: int, any_kernel) -> None:
-    """Without statistics nobody reads them; with them, there is no NDCG."""
+    """Without statistics they are not read; with them, NDCG is NaN."""
     batch = two_lists([0.0, 1.0, 2.0])
     options = {"scheme": "none", "reduction": "none", "k": k}
     wanted = forward(any_kernel, flat(batch), needs_statistics=True, **options)
@@ -461,7 +461,7 @@ def test_statistics_of_tiles(labels: str, lambda_long_host) -> None:
     "offsets", [[0, 40, 20, 60], [0, 20, 30, 50], [5, 20, 40, 60], [0, 60] * 20]
 )
 def test_broken_offsets_poison_everything(offsets: list[int], lambda_long_host) -> None:
-    """Nobody can check offsets on a GPU without waiting for it. Lists may overlap."""
+    """Offsets on a GPU are not checked, which would synchronise. Lists may overlap."""
     lambda_long_host.set(crossover=8)
     batch = Case("broken", (60,), "", labels="grades").batch(torch.float32)
     call = one_list(batch)

@@ -41,7 +41,7 @@ class Ranked:
     weights: Tensor  # [2, positions]
     table: Tensor  # list, begin, size, top
     num_lists: int
-    num_levels: int
+    num_grades: int
     positions: Tensor  # of each item of the batch
 
 
@@ -105,7 +105,7 @@ class LambdaScanHost:
         sums = torch.zeros(ranked.num_lists, 2, dtype=torch.float64)
         self._ops.lambda_scan(
             *(ranked.scores, ranked.label_ranks, ranked.gains, ranked.discounts, ranked.weights),
-            *(ranked.table, ranked.num_levels),
+            *(ranked.table, ranked.num_grades),
             *(SCHEMES.index(o.scheme), PAIR_LOSSES.index(o.pair_loss)),
             *(o.sigma, o.k or 0, TRUNCATIONS.index(o.truncation), gradients, sums, ordered),
         )
@@ -350,7 +350,7 @@ def test_a_list_does_not_depend_on_those_around_it(scheme: str, scan_host) -> No
     o = Pairs(scheme=scheme, k=140)
     case = of_sizes(70, 33, 400, 5)
     batch = case.batch(torch.float64)
-    batch.labels[70:103] //= 3  # one level of three
+    batch.labels[70:103] //= 3  # one grade of three
     ranked = rank(batch, o, [4, 300, 0])
     gradients, sums = scan_host.scan(ranked, o)
     together = batch.split(gradients[ranked.positions])

@@ -162,9 +162,9 @@ LABEL_DTYPES = [
 @pytest.mark.parametrize("dtype", LABEL_DTYPES, ids=name_of)
 @pytest.mark.parametrize("name", ["lambdarank", "arp"])
 def test_label_dtypes(name: str, dtype: torch.dtype, on_lambda_host) -> None:
-    levels = 2 if dtype == torch.bool else 5
+    grades = 2 if dtype == torch.bool else 5
     scores = torch.randn(200, generator=generator_for("labels"))
-    labels = torch.arange(200) * 7 % levels
+    labels = torch.arange(200) * 7 % grades
     one = evaluate(PAIR[name], flat(Batch(scores, labels.double(), (20, 0, 180))))
     other = evaluate(PAIR[name], flat(Batch(scores, labels.to(dtype), (20, 0, 180))))
     assert one.same_bits(other)

@@ -67,7 +67,7 @@ def test_infinite_scores(more: int, pair_loss: str, on_lambda_host) -> None:
 @sanitize
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 def test_infinities_out_of_sight(truncation: str, on_lambda_host) -> None:
-    """Two equal ones below the top are no pair; one of them in the top is, but for "both"."""
+    """Two equal ones below the top are no pair; with one in the top they are, except for "both"."""
     batch = Batch.of([3.0, 1.0, -INF, -INF], [0, 1, 2, 0], dtype=torch.float32)
     for k in (1, 2, 3, 4):
         ranking = weighted("none", k=k, truncation=truncation)
@@ -250,7 +250,7 @@ def test_padding_does_not_matter(options: dict, extra: int, lambda_host) -> None
 
 
 def test_a_block_adds_up_as_a_warp_does(lambda_host) -> None:
-    """Rows in the same order: of so many lists, another order would change the last bit of some."""
+    """Rows in the same order: another order would change the last bit of some of these lists."""
     batch = Case("teams", tuple(range(89, 129)), "", labels="grades").batch(torch.float64)
     one = results_of(lambda_host, flat(batch), k=14)
     other = results_of(lambda_host, padded_mask(batch, extra=1), k=14)

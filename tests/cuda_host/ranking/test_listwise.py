@@ -1,8 +1,8 @@
 """The kernels of listwise losses, run on the CPU, against the float64 oracle.
 
-A list of up to 128 slots is a warp's, up to 1024 a block's, with four consecutive items a thread;
-a longer one is cut into tiles of 2048 positions, and its pairs are met by 256 rows a block. The
-crossover is lowered, so that short lists take the way of long ones, too.
+A warp solves a list of up to 128 slots, a block one of up to 1024, with four items per thread;
+a longer one is cut into tiles of 2048 positions, and a block computes the pairs of 256 rows. The
+crossover is lowered, so that short lists also take the path of long ones.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def test_options(case: Case, name: str, dtype: torch.dtype, listwise_kernel: str
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_reductions(case: Case, name: str, reduction: str, listwise_kernel: str) -> None:
     shape = (len(case.sizes),) if reduction == "none" else ()
-    upstream = torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
+    grad_output = torch.randint(-8, 9, shape, generator=generator_for(case.name)).double() / 4
     batch = graded(case)
-    hold(LIST[name], batch, "cpu", case=case, upstream=upstream, reduction=reduction)
+    hold(LIST[name], batch, "cpu", case=case, grad_output=grad_output, reduction=reduction)
 
 
 @sanitize
@@ -199,7 +199,7 @@ def test_a_batch_is_its_lists(name: str, listwise_kernel: str) -> None:
 @sanitize
 @every_loss
 def test_a_warp_gives_the_bits_of_a_block(name: str, on_listwise_host) -> None:
-    """Padding makes a warp's list a block's."""
+    """With padding, the list of a warp becomes one of a block."""
     batch = Case("warp", (100,), "", labels="grades", weighted=True).batch(torch.float32)
     one = evaluate(LIST[name], one_list(batch))
     assert one.same_bits(evaluate(LIST[name], FORMS["scattered_mask"](batch, 60)))

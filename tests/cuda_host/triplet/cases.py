@@ -31,10 +31,10 @@ class TripletOps:
         self.ops = getattr(torch.ops, namespace)
         self.choose()
 
-    def choose(self, *, seed: int = 0, half_band: bool = False, chunk: int = 0) -> None:
+    def choose(self, *, seed: int = 0, symmetric: bool = False, chunk: int = 0) -> None:
         """The schedule; whether pairs are met once for both sides; ``chunk`` positives a round."""
         self.ops.set_seed(seed)
-        self.ops.set_policy(1 if half_band else NEVER, chunk)
+        self.ops.set_policy(1 if symmetric else NEVER, chunk)
 
     def scans(self) -> int:
         """Choices that the last search could not settle."""
@@ -91,20 +91,20 @@ class Result(NamedTuple):
 
 
 def solve(ops, batch: Batch, mining: str, **options) -> Result:
-    """Forward and backward through the ops, with an upstream gradient of 1.5 (1.5, 0.5, ...)."""
+    """Forward and backward through the ops, with a grad_output of 1.5 (1.5, 0.5, ...)."""
     soft = options.get("margin", 0.5) == "soft"
     margin = 0.0 if soft else options.get("margin", 0.5)
     distance, boundary = options.get("distance", "euclidean"), options.get("boundary", 0.0)
     pairs = (*batch, None, margin, soft, mining, distance, boundary)
     reduction = options.get("reduction", "mean")
     forward = ops.batch_triplet_forward(*pairs, reduction, False, True)
-    grad_loss = options.get("upstream_of", upstream)(forward[0])
+    grad_loss = options.get("grad_output_of", grad_output)(forward[0])
     grads = ops.batch_triplet_backward(grad_loss, *pairs, *forward[1:6])
     slope, anchor_scale = forward[4:6]
     return Result(*forward[:4], *grads, (grad_loss * anchor_scale * slope).sum())
 
 
-def upstream(loss: Tensor) -> Tensor:
+def grad_output(loss: Tensor) -> Tensor:
     return torch.full_like(loss, 1.5) - torch.arange(loss.numel()).view_as(loss) % 3
 
 
@@ -126,7 +126,7 @@ def specified(batch: Batch, mining: str, **options) -> Result:
         boundary_grad=options.get("boundary", 0.0),
         reduction=options.get("reduction", "mean"),
     )
-    loss.backward(upstream(loss))
+    loss.backward(grad_output(loss))
     ref_grad = x.new_zeros(0) if y is None else y.grad
     margin_grad = x.new_zeros(()) if margin == "soft" else margin.grad
     return Result(loss.detach(), positive, negative, distances, x.grad, ref_grad, margin_grad)

@@ -6,10 +6,10 @@ from cuda_host.mutant import Mutant
 
 MUTANTS = [
     Mutant(
-        "an upstream gradient of 0 hides NaN",
+        "a grad_output of 0 hides NaN",
         "triplet/sweep/weights.cuh",
-        "slope == 0 ? 0.0 : upstream * slope;",
-        "slope == 0 || upstream == 0 ? 0.0 : upstream * slope;",
+        "slope == 0 ? 0.0 : grad_output * slope;",
+        "slope == 0 || grad_output == 0 ? 0.0 : grad_output * slope;",
     ),
     # Tiles.
     Mutant(
@@ -22,9 +22,9 @@ MUTANTS = [
         "lane % 16",
     ),
     Mutant(
-        "a step of a slab is left out",
+        "a step of a slice is left out",
         "triplet/batch_hard/mma_tile.cuh",
-        "kPieces == 1 ? 2 : 1",
+        "kFp16Terms == 1 ? 2 : 1",
         "1",
     ),
     Mutant(
@@ -61,7 +61,7 @@ MUTANTS = [
         "launchers/schedule_host.cpp",
     ),
     Mutant(
-        "half bands begin with the first column",
+        "symmetric schedules begin with the first column",
         "triplet/batch_hard/schedule.cuh",
         "? first_row_ + column :",
         "? column :",
@@ -70,8 +70,8 @@ MUTANTS = [
     Mutant(
         "a block's own pairs count twice",
         "triplet/batch_hard/schedule.cuh",
-        "params_.half_band && first_column / Product::kRows * Product::kRows != first_row_",
-        "params_.half_band",
+        "params_.symmetric && first_column / Product::kRows * Product::kRows != first_row_",
+        "params_.symmetric",
         "launchers/schedule_host.cpp",
     ),
     Mutant(
@@ -105,9 +105,7 @@ MUTANTS = [
         "other.index < index",
         "other.index > index",
     ),
-    Mutant(
-        "wild references are forgotten", "triplet/batch_hard/select.cuh", "t < num_wild", "t < 0"
-    ),
+    Mutant("outliers are forgotten", "triplet/batch_hard/select.cuh", "t < num_outliers", "t < 0"),
     Mutant(
         "no barrier after the warps' picks",
         "triplet/batch_hard/select.cuh",

@@ -62,7 +62,7 @@ def test_reductions(mining: str, reduction: str, margin, host) -> None:
     hold(host.ops, batch, mining, torch.float32, reduction=reduction, margin=margin)
 
 
-# A tile is 64 or 128 rows and 64 columns, a slab 16 or 32 elements, three of which are in flight.
+# A tile is 64 or 128 rows and 64 columns, a slice 16 or 32 elements, three of which are in flight.
 @every_mining
 @pytest.mark.parametrize(
     ("size", "dim", "classes"),
@@ -86,9 +86,9 @@ def test_positives_in_rounds(mining: str, chunk: int, host) -> None:
 @sanitize
 @pytest.mark.parametrize("size", [40, 127, 129, 257, 390])
 @pytest.mark.parametrize("classes", [2, 50])
-def test_half_band(size: int, classes: int, host) -> None:
+def test_symmetric_schedule(size: int, classes: int, host) -> None:
     """Two, three, four row blocks of 128: an odd and an even turn."""
-    host.choose(half_band=True)
+    host.choose(symmetric=True)
     batch = batch_of(size, 6, classes)
     hold(host.ops, batch, "hard", torch.float32)
     assert host.scans() == 0, "the search settles all of it"
@@ -217,22 +217,22 @@ def test_nan_and_infinity(mining: str, host) -> None:
 @every_mining
 @pytest.mark.parametrize("refs", [None, 70])
 @pytest.mark.parametrize("margin", [0.5, "soft"])
-def test_nan_slopes_outlive_an_upstream_gradient_of_0(
+def test_nan_slopes_outlive_a_grad_output_of_0(
     mining: str, refs: int | None, margin: float | str, host
 ) -> None:
     batch = batch_of(30, 4, 5, refs=refs).to(torch.float32)
     batch.embeddings[7] = math.nan
     options = {"reduction": "none", "margin": margin}
-    ones = solve(host.ops, batch, mining, **options, upstream_of=torch.ones_like)
-    zeros = solve(host.ops, batch, mining, **options, upstream_of=torch.zeros_like)
+    ones = solve(host.ops, batch, mining, **options, grad_output_of=torch.ones_like)
+    zeros = solve(host.ops, batch, mining, **options, grad_output_of=torch.zeros_like)
     for one, zero in zip(ones[4:], zeros[4:], strict=True):
         assert torch.equal(one.isnan(), zero.isnan())
         assert not zero.nan_to_num().count_nonzero()
     assert zeros[4][7].isnan().all()
 
 
-def test_nan_of_one_row_is_everybodys_hardest_negative(host) -> None:
-    """Everybody meets its NaN all the same."""
+def test_a_nan_row_is_the_hardest_negative_of_all(host) -> None:
+    """Its distances to all rows are NaN."""
     batch = Batch(torch.randn(6, 3), torch.tensor([0, 0, 1, 1, 2, 2]))
     batch.embeddings[0] = math.nan
     result = solve(host.ops, batch, "hard", reduction="none")
@@ -339,12 +339,12 @@ def test_large_labels(host) -> None:
 
 
 @every_mining
-@pytest.mark.parametrize("half_band", [False, True])
-def test_same_bits_whatever_the_schedule(mining: str, half_band: bool, host) -> None:
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_same_bits_whatever_the_schedule(mining: str, symmetric: bool, host) -> None:
     batch = batch_of(140 if mining == "hard" else 70, 9, 12).to(torch.float32)
     results = []
     for seed in range(3):
-        host.choose(seed=seed, half_band=half_band)
+        host.choose(seed=seed, symmetric=symmetric)
         results.append(solve(host.ops, batch, mining))
     for result in results[1:]:
         for a, b in zip(results[0], result, strict=True):

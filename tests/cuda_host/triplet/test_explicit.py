@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cuda_host.triplet.cases import DISTANCES, DTYPES, ROUNDING, close, load, upstream
+from cuda_host.triplet.cases import DISTANCES, DTYPES, ROUNDING, close, grad_output, load
 from fused_rankloss.reference.triplet import triplet
 
 pytestmark = pytest.mark.sanitize
@@ -35,10 +35,10 @@ def hold(host, rows, dtype, *, eps=0.0, p=2.0, **options) -> None:
     forward = host.ops.triplet_forward(
         *rows, None, margin, soft, *norm, options["boundary_grad"], options["reduction"]
     )
-    grads = host.ops.triplet_backward(upstream(forward[0]), *rows, *forward[1:], *norm)
+    grads = host.ops.triplet_backward(grad_output(forward[0]), *rows, *forward[1:], *norm)
     exact = [row.double().clone().requires_grad_() for row in rows]
     loss = triplet(*exact, p=p, eps=eps, **options)
-    loss.backward(upstream(loss))
+    loss.backward(grad_output(loss))
     loss_type = torch.float64 if dtype == torch.float64 else torch.float32
     close("loss", forward[0], loss.detach(), 2 * ROUNDING[loss_type])
     for name, grad, row in zip(("anchor", "positive", "negative"), grads, exact, strict=True):

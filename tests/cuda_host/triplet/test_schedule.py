@@ -21,7 +21,7 @@ def met(library: ctypes.CDLL, rows: int, columns: int, **options: int) -> torch.
     """How often each pair of half blocks counts for its rows."""
     counts = torch.zeros(2 * rows, 2 * columns, dtype=torch.int32)
     library.note_met.restype = ctypes.c_bool
-    flags = (options["half_band"], options["splits"], options["square"])
+    flags = (options["symmetric"], options["splits"], options["square"])
     assert library.note_met(rows, columns, *flags, ctypes.c_void_p(counts.data_ptr()))
     return counts
 
@@ -29,9 +29,9 @@ def met(library: ctypes.CDLL, rows: int, columns: int, **options: int) -> torch.
 @pytest.mark.parametrize("square", [False, True], ids=["narrow", "square"])
 @pytest.mark.parametrize("splits", [1, 2, 3])
 @pytest.mark.parametrize("row_blocks", range(1, 10))
-def test_half_bands(row_blocks: int, splits: int, square: bool, library) -> None:
+def test_symmetric_schedules(row_blocks: int, splits: int, square: bool, library) -> None:
     """Odd and even numbers of blocks."""
-    options = {"half_band": True, "splits": splits, "square": square}
+    options = {"symmetric": True, "splits": splits, "square": square}
     assert (met(library, row_blocks, row_blocks, **options) == 1).all()
 
 
@@ -41,5 +41,5 @@ def test_half_bands(row_blocks: int, splits: int, square: bool, library) -> None
 def test_all_columns(
     row_blocks: int, column_blocks: int, splits: int, square: bool, library
 ) -> None:
-    options = {"half_band": False, "splits": splits, "square": square}
+    options = {"symmetric": False, "splits": splits, "square": square}
     assert (met(library, row_blocks, column_blocks, **options) == 1).all()

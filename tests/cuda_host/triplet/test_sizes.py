@@ -12,7 +12,7 @@ from cuda_host.triplet.test_explicit import hold as hold_rows
 pytestmark = pytest.mark.sanitize
 
 # csrc/cuda/triplet/policy.h: rows that the blocks of one launch have in hand at a time, and rows
-# whose sums one thread a block adds up.
+# whose sums one thread per block adds up.
 ROWS_OF_A_SWEEP = 1024 * 8
 ROWS_OF_PARTIALS = 256 * 8
 
@@ -46,7 +46,7 @@ def test_swap_shares_ties(distance: str, host) -> None:
 
 @pytest.mark.parametrize("size", [ROWS_OF_PARTIALS + 9, ROWS_OF_A_SWEEP + 9])
 def test_many_rows(size: int, host) -> None:
-    """All rows alike but for the last few: those beyond the loops' first turns weigh the most."""
+    """All rows are equal except the last few, which are beyond the loops' first iterations."""
     rows = torch.zeros(3, size, 1)
     rows[0, -9:] = torch.arange(1.0, 10.0)[:, None]
     rows[2, -9:] = rows[0, -9:]

@@ -116,7 +116,7 @@ std::string refusal(const Kernel& kernel, const LaunchShape& shape, cudaError_t&
            " x " + std::to_string(shape.grid[2]) + " blocks";
   }
   if (threads == 0 || threads > 1024 || threads > static_cast<uint64_t>(kernel.max_threads)) {
-    return std::to_string(threads) + " threads a block, where __launch_bounds__ has " +
+    return std::to_string(threads) + " threads per block, where __launch_bounds__ has " +
            std::to_string(kernel.max_threads);
   }
   if (kernel.static_shared > 48 * 1024) return "more than 48 KB of static shared memory";

@@ -86,7 +86,7 @@ inline void write_predicate(Warp& warp, uint32_t operand, uint32_t lanes, uint32
   to = (to & ~lanes) | (bits & lanes);
 }
 
-// Addresses of an instruction's memory operand, one a lane.
+// Addresses of an instruction's memory operand, one per lane.
 void addresses(const Warp& warp, uint32_t operand, int size, int64_t offset, uint64_t* to);
 
 enum class Access { load, store };

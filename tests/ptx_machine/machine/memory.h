@@ -26,7 +26,7 @@ struct Allocation {
 void add_allocation(uint64_t begin, uint64_t bytes, std::string what, bool tracked);
 void remove_allocation(uint64_t begin);  // with its parts
 
-// A part of an allocation, which is parts from then on: what lies between them is no one's.
+// A part of an allocation. From the first part on, memory between parts is out of bounds.
 void add_part(uint64_t begin, uint64_t bytes, std::string what, bool tracked);
 
 // The one that an address is in, or null.

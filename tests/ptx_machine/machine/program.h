@@ -95,7 +95,7 @@ struct Kernel {
   int max_threads = 1024;  // .maxntid
   int min_blocks = 0;      // .minnctapersm
   std::vector<Instruction> code;
-  std::vector<Origin> origins;  // one an instruction
+  std::vector<Origin> origins;  // one per instruction
   std::vector<char> constants;  // rows
   uint32_t register_bytes = 0, static_shared = 0, local_bytes = 0;
   bool uses_dynamic_shared = false;

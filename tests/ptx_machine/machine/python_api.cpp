@@ -81,7 +81,7 @@ CONTROL_API const char* ptx_end_op(bool failed) {
 
 CONTROL_API const char* ptx_failure() { return answer(last_failure()); }
 
-// The kernels launched since the op began, one a line.
+// The kernels launched since the op began, one per line.
 CONTROL_API const char* ptx_launches() {
   std::string text;
   for (const std::string& line : launch_log()) text += line + "\n";

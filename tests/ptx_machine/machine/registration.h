@@ -15,7 +15,7 @@ extern "C" void ptx_add_workspace_array(const void* array, int64_t bytes);
 
 namespace fused_rankloss {
 
-// What is beyond an array, up to where the next one is aligned, is no memory of anyone's.
+// Padding between arrays is out of bounds.
 class Workspace : public PlainWorkspace {
  public:
   using PlainWorkspace::PlainWorkspace;

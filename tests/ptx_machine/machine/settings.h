@@ -25,7 +25,7 @@ struct Settings {
   int64_t seed = 1;
   int64_t resident_blocks = 6;  // side by side, of a launch that is not cooperative
   int64_t quantum = 400;        // instructions that a warp executes before another goes on, at most
-  int64_t perturb = 0;          // once in so many turns not the lowest group of a warp goes on
+  int64_t perturb = 0;          // one in this many turns does not resume the lowest group of a warp
   int64_t rounding_noise = 1;   // approximate instructions are off by up to one ulp
   int64_t late_copies = 1;      // asynchronous copies and products may end late
   int64_t contract = 0;         // mul + add becomes fma where ptxas may do that

@@ -12,7 +12,7 @@ struct TensorMap {
 
   uint64_t magic;
   uint64_t base;
-  uint64_t size[2];  // numbers a row, rows
+  uint64_t size[2];  // numbers per row, rows
   uint64_t stride;   // bytes from row to row
   uint32_t box[2];
   uint32_t swizzled;  // 128-byte swizzle, or none

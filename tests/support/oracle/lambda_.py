@@ -281,7 +281,7 @@ def lambda_exact(
     *,
     gains: Tensor | None = None,
     reduction: str = "mean",
-    upstream: Tensor | None = None,
+    grad_output: Tensor | None = None,
     engine: str = "rows",
     **options,
 ) -> Exact:
@@ -302,4 +302,4 @@ def lambda_exact(
             sums.append(lambda_by_loops(*lists, o))
         else:
             sums.append(lambda_by_rows(*arrays, o))
-    return assemble(batch, sums, reduction, upstream)
+    return assemble(batch, sums, reduction, grad_output)

@@ -172,7 +172,7 @@ def listwise_exact(
     temperature: float = 1.0,
     position_weights: Tensor | str | None = None,
     reduction: str = "mean",
-    upstream: Tensor | None = None,
+    grad_output: Tensor | None = None,
 ) -> Exact:
     """The loss of a batch and its gradient; ``gains`` ``[T]``, options by their public names."""
     if isinstance(position_weights, Tensor):
@@ -194,4 +194,4 @@ def listwise_exact(
             sums.append(list_mle(s, y, w, position_weights))
         else:
             sums.append(approx_ndcg(s, y, w, own_gains, gain, temperature))
-    return assemble(batch, sums, reduction, upstream)
+    return assemble(batch, sums, reduction, grad_output)

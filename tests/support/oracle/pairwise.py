@@ -199,23 +199,23 @@ def exact(
     reduction: str = "mean",
     weighting: str = "product",
     boundary_grad: float = 1.0,
-    upstream: Tensor | None = None,
+    grad_output: Tensor | None = None,
     engine: str = "fastest",
 ) -> Exact:
-    """The loss of a batch, and the gradient of ``(upstream * loss).sum()``."""
+    """The loss of a batch, and the gradient of ``(grad_output * loss).sum()``."""
     options = {"weighting": weighting, "boundary_grad": boundary_grad}
     sums = [_list_sums(one, margin, loss, engine, **options) for one in batch.lists()]
-    return assemble(batch, sums, reduction, upstream)
+    return assemble(batch, sums, reduction, grad_output)
 
 
 def assemble(
-    batch: Batch, sums: list[ListSums], reduction: str, upstream: Tensor | None = None
+    batch: Batch, sums: list[ListSums], reduction: str, grad_output: Tensor | None = None
 ) -> Exact:
     """The loss of a batch, out of the sums of its lists."""
     weights = None if batch.list_weights is None else batch.list_weights.tolist()
     scales = list_scales(sums, reduction, weights)
-    upstream = torch.ones(()) if upstream is None else upstream.double().cpu()
-    factors = (upstream * torch.tensor(scales, dtype=torch.float64)).tolist()
+    grad_output = torch.ones(()) if grad_output is None else grad_output.double().cpu()
+    factors = (grad_output * torch.tensor(scales, dtype=torch.float64)).tolist()
 
     def spread(name: str) -> Tensor:
         """A value of every item, times the factor of its list."""

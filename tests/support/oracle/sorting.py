@@ -1,6 +1,6 @@
 """The sums over all pairs of one long list, in n log n: an oracle where n^2 is out of reach.
 
-Split the levels of the labels in two halves: every item above the cut pairs with every item below
+Split the grades in two halves: every item above the cut pairs with every item below
 it. ``searchsorted`` counts the violating partners of each, prefix sums add up their gaps, and the
 two halves are split again, until the pairs of what is left fit in a matrix. Counts are int64; sums
 of scores are 80-bit floats (where the machine has them), taken from a centre so that little

@@ -156,7 +156,7 @@ class ExactBatch:
     terms: int
     active: int
     roundings: int
-    # Whether the gradient may be made in the forward pass, before the upstream gradient is known.
+    # Whether the gradient may be made in the forward pass, before grad_output is known.
     made_at_once: bool
 
 
@@ -183,10 +183,10 @@ def exact_batch(
     margin: float | str = 1.0,
     reduction: str = "mean",
     boundary_grad: float = 0.0,
-    upstream: Tensor | None = None,
+    grad_output: Tensor | None = None,
     product_unit: float = 0.0,
 ) -> ExactBatch:
-    """The loss of a batch, and the gradients of ``(upstream * loss).sum()``.
+    """The loss of a batch, and the gradients of ``(grad_output * loss).sum()``.
 
     With a ``product_unit`` the slacks allow for distances to negatives that come from matrix
     products in an arithmetic of that unit roundoff.
@@ -237,8 +237,8 @@ def exact_batch(
                 total[a, partners] += sign * part
 
     scale = {"mean": 1 / max(terms, 1), "mean_nonzero": 1 / max(active, 1)}.get(reduction, 1.0)
-    upstream = np.ones(()) if upstream is None else _numpy(upstream)
-    factors = np.broadcast_to(upstream * scale, (n,))
+    grad_output = np.ones(()) if grad_output is None else _numpy(grad_output)
+    factors = np.broadcast_to(grad_output * scale, (n,))
     for_x = _Gradients(x)
     for_y = for_x if itself else _Gradients(y)
     for a in range(n):
@@ -361,9 +361,9 @@ def exact_rows(
     swap: bool = False,
     reduction: str = "mean",
     boundary_grad: float | None = None,
-    upstream: Tensor | None = None,
+    grad_output: Tensor | None = None,
 ) -> ExactRows:
-    """The loss of triplets ``[R, D]``, and the gradients of ``(upstream * loss).sum()``."""
+    """The loss of triplets ``[R, D]``, and the gradients of ``(grad_output * loss).sum()``."""
     rows = [_numpy(tensor) for tensor in (anchor, positive, negative)]
     number, dim = rows[0].shape
     boundary_grad = float(distance == "euclidean") if boundary_grad is None else boundary_grad
@@ -404,8 +404,8 @@ def exact_rows(
 
     active = int((values > 0).sum())
     scale = {"mean": 1 / max(number, 1), "mean_nonzero": 1 / max(active, 1)}.get(reduction, 1.0)
-    upstream = np.ones(()) if upstream is None else _numpy(upstream).reshape(-1)
-    factors = np.broadcast_to(upstream * scale, (number,))
+    grad_output = np.ones(()) if grad_output is None else _numpy(grad_output).reshape(-1)
+    factors = np.broadcast_to(grad_output * scale, (number,))
     whole = [v if reduction == "none" else v.sum() * scale for v in (values, bounds)]
     sides = tuple(
         Side(

@@ -16,7 +16,7 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-template <ProductTile kTile, int kPieces>
+template <ProductTile kTile, int kFp16Terms>
 class TileProduct {
  public:
   static constexpr int kRows = kTile.rows();
@@ -25,16 +25,16 @@ class TileProduct {
   static constexpr int kColumnTiles = kTile.columns / 8;
   static constexpr int kStageRows = kTile.rows() + kTile.columns;
 
-  using Shared = SharedArray<Halves8, kTile.stages * kStageRows * kSlabCells>;
+  using Shared = SharedArray<Halves8, kTile.stages * kStageRows * kSliceCells>;
   using Accumulators = FragmentC[kRowTiles][kColumnTiles];
 
   __device__ __forceinline__ TileProduct(Shared& shared, const SearchOperand& rows,
-                                         const SearchOperand& columns, int num_slabs,
+                                         const SearchOperand& columns, int num_slices,
                                          int64_t first_row)
       : shared_(shared),
-        rows_(rows.cells + first_row * num_slabs * kSlabCells),
+        rows_(rows.cells + first_row * num_slices * kSliceCells),
         all_columns_(columns.cells),
-        num_slabs_(num_slabs) {}
+        num_slices_(num_slices) {}
 
   // The row in the block and the column in the tile of an accumulator element.
   __device__ __forceinline__ static int row(int row_tile, int index) {
@@ -47,39 +47,40 @@ class TileProduct {
   // Starts to load a tile. Every thread of the block calls this, then finish() before the next
   // tile.
   __device__ __forceinline__ void start(int64_t first_column) {
-    columns_ = all_columns_ + first_column * num_slabs_ * kSlabCells;
+    columns_ = all_columns_ + first_column * num_slices_ * kSliceCells;
     __syncthreads();  // all threads have read the previous tile
 #pragma unroll
-    for (int slab = 0; slab < kTile.stages - 1; ++slab) load(slab);
+    for (int slice = 0; slice < kTile.stages - 1; ++slice) load(slice);
   }
 
   // Adds the products to the accumulators.
   __device__ __forceinline__ void finish(Accumulators& sums) {
 #pragma unroll 1
-    for (int slab = 0; slab < num_slabs_; ++slab) {
+    for (int slice = 0; slice < num_slices_; ++slice) {
       wait_for_copies<kTile.stages - 2>();
       __syncthreads();
-      load(slab + kTile.stages - 1);  // into the stage of the previous K slice, read by all threads
-      multiply(slab % kTile.stages, sums);
+      // Into the stage of the previous K slice, which all threads have read.
+      load(slice + kTile.stages - 1);
+      multiply(slice % kTile.stages, sums);
     }
   }
 
  private:
   __device__ __forceinline__ static int cell(int stage, int row, int chunk) {
-    return (stage * kStageRows + row) * kSlabCells + (chunk ^ (row / 2 % kSlabCells));
+    return (stage * kStageRows + row) * kSliceCells + (chunk ^ (row / 2 % kSliceCells));
   }
 
-  __device__ __forceinline__ void load(int slab) {
-    if (slab < num_slabs_) {
+  __device__ __forceinline__ void load(int slice) {
+    if (slice < num_slices_) {
 #pragma unroll
-      for (int first = 0; first < kStageRows * kSlabCells; first += kTile.threads()) {
+      for (int first = 0; first < kStageRows * kSliceCells; first += kTile.threads()) {
         const int index = first + static_cast<int>(threadIdx.x);
-        const int row = index / kSlabCells, chunk = index % kSlabCells;
+        const int row = index / kSliceCells, chunk = index % kSliceCells;
         const Halves8* const from =
-            row < kTile.rows() ? rows_ + int64_t{row} * num_slabs_ * kSlabCells
-                               : columns_ + int64_t{row - kTile.rows()} * num_slabs_ * kSlabCells;
-        copy_async(shared_, cell(slab % kTile.stages, row, chunk),
-                   from + slab * kSlabCells + chunk);
+            row < kTile.rows() ? rows_ + int64_t{row} * num_slices_ * kSliceCells
+                               : columns_ + int64_t{row - kTile.rows()} * num_slices_ * kSliceCells;
+        copy_async(shared_, cell(slice % kTile.stages, row, chunk),
+                   from + slice * kSliceCells + chunk);
       }
     }
     commit_copies();  // even if empty, so that groups and K slices have the same count
@@ -108,28 +109,28 @@ class TileProduct {
   __device__ __forceinline__ void multiply(int stage, Accumulators& sums) {
     // One term: the K slice is two steps of 16 elements. Two: one step, as hi and lo terms.
 #pragma unroll
-    for (int step = 0; step < (kPieces == 1 ? 2 : 1); ++step) {
-      FragmentA rows[kPieces][kRowTiles];
+    for (int step = 0; step < (kFp16Terms == 1 ? 2 : 1); ++step) {
+      FragmentA rows[kFp16Terms][kRowTiles];
 #pragma unroll
-      for (int piece = 0; piece < kPieces; ++piece) {
+      for (int term = 0; term < kFp16Terms; ++term) {
 #pragma unroll
         for (int m = 0; m < kRowTiles; ++m) {
-          rows[piece][m] = load_rows(stage, m, 2 * (step + piece));
+          rows[term][m] = load_rows(stage, m, 2 * (step + term));
         }
       }
 #pragma unroll
       for (int n = 0; n < kColumnTiles; n += 2) {
-        FragmentB columns[kPieces][2];
+        FragmentB columns[kFp16Terms][2];
 #pragma unroll
-        for (int piece = 0; piece < kPieces; ++piece) {
-          load_columns(stage, n, 2 * (step + piece), columns[piece]);
+        for (int term = 0; term < kFp16Terms; ++term) {
+          load_columns(stage, n, 2 * (step + term), columns[term]);
         }
 #pragma unroll
         for (int m = 0; m < kRowTiles; ++m) {
 #pragma unroll
           for (int i = 0; i < 2; ++i) {
             mma(sums[m][n + i], rows[0][m], columns[0][i]);
-            if constexpr (kPieces == 2) {
+            if constexpr (kFp16Terms == 2) {
               mma(sums[m][n + i], rows[0][m], columns[1][i]);
               mma(sums[m][n + i], rows[1][m], columns[0][i]);
             }
@@ -143,7 +144,7 @@ class TileProduct {
   const Halves8* rows_;
   const Halves8* all_columns_;
   const Halves8* columns_ = nullptr;
-  int num_slabs_;
+  int num_slices_;
 };
 
 }  // namespace fused_rankloss::cuda::triplet

@@ -9,15 +9,15 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-inline constexpr int kSlabCells = 4;  // 64 bytes
+inline constexpr int kSliceCells = 4;  // 64 bytes
 inline constexpr int kSpreadExponent = 5;
 
 // Attributes of a batch, computed and read on the device only.
 struct SearchFacts {
-  uint32_t exponent;   // of the largest spread of a column, plus kExponentOffset; 0: no spread
-  uint32_t half_norm;  // H, as bits of an fp32
-  uint32_t residual;   // R, as bits of an fp32
-  uint32_t num_wild;   // number of outlier references
+  uint32_t exponent;      // of the largest spread of a column, plus kExponentOffset; 0: no spread
+  uint32_t half_norm;     // H, as bits of an fp32
+  uint32_t residual;      // R, as bits of an fp32
+  uint32_t num_outliers;  // number of outlier references
 
   static constexpr int kExponentOffset = 2048;
 
@@ -29,7 +29,7 @@ struct SearchFacts {
 
 // Rows in label order. Padding rows, from num_rows to padded_rows, are treated as outliers.
 struct SearchOperand {
-  Halves8* cells;     // [padded_rows, num_slabs, kSlabCells]
+  Halves8* cells;     // [padded_rows, num_slices, kSliceCells]
   float* half_norms;  // [padded_rows], h
   float* residuals;   // [padded_rows], r
   float* bounds;      // [padded_rows], (3) of operands.cuh
@@ -41,9 +41,9 @@ struct SearchData {
   SearchOperand anchors;
   SearchOperand refs;  // the anchors, without references
   const SearchFacts* facts;
-  const int32_t* wild;  // positions of outlier references
-  int num_slabs;        // K slices
-  int pieces;  // 1 or 2 fp16 terms: a K slice has 32 elements, or the hi and lo terms of 16
+  const int32_t* outliers;  // positions of outlier references
+  int num_slices;           // K slices
+  int fp16_terms;           // 1 or 2: a K slice has 32 elements, or the hi and lo terms of 16
 };
 
 }  // namespace fused_rankloss::cuda::triplet

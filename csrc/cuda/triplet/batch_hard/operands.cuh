@@ -135,9 +135,9 @@ struct ConvertParams {
   bool anchors;  // otherwise the references
   const double* centre;
   SearchOperand to;
-  int num_slabs;
+  int num_slices;
   SearchFacts* facts;
-  int32_t* wild;  // null for anchors that are not references
+  int32_t* outliers;  // null for anchors that are not references
 };
 
 // An fp32 that is at least `value`.
@@ -146,7 +146,7 @@ __device__ __forceinline__ float round_up(double value) {
   return rounded * (1 + 0x1p-22f) + 1e-37f;
 }
 
-template <typename Stored, int kPieces>
+template <typename Stored, int kFp16Terms>
 __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
     convert_kernel(const __grid_constant__ ConvertParams params) {
   const OrderedBatch& ordered = params.ordered;
@@ -161,51 +161,52 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
   }
   const double scale = params.facts->scale();
 
-  bool wild = !real || row.inverse == 0;
+  bool outlier = !real || row.inverse == 0;
   double norm = 0, residual = 0, size = 0;
-  Halves8* const cells = to.cells + position * params.num_slabs * kSlabCells;
-  for (int octet = lane_index(); octet < params.num_slabs * kSlabCells / kPieces;
+  Halves8* const cells = to.cells + position * params.num_slices * kSliceCells;
+  for (int octet = lane_index(); octet < params.num_slices * kSliceCells / kFp16Terms;
        octet += kWarpSize) {
-    Halves8 pieces[kPieces] = {};
+    Halves8 terms[kFp16Terms] = {};
 #pragma unroll
     for (int e = 0; e < 8; ++e) {
       const int64_t d = int64_t{octet} * 8 + e;
       const double x = real && d < dim ? to_real(row.data[d]) * row.inverse : 0;
       double left = d < dim ? (x - params.centre[d]) * scale : 0;
       // The negated comparison includes NaN.
-      wild |= real && !(fabs(left) < kLargestNumber);
+      outlier |= real && !(fabs(left) < kLargestNumber);
       if (!real || !(fabs(left) < kLargestNumber)) left = 0;
       double rounded = 0;
 #pragma unroll
-      for (int piece = 0; piece < kPieces; ++piece) {
+      for (int term = 0; term < kFp16Terms; ++term) {
         const Half half = round_to<Half>(left);
         const double part = to_real(half);
         rounded += part;
         left -= part;
-        pieces[piece].pairs[e / 2] |= static_cast<uint32_t>(half.bits) << 16 * (e % 2);
+        terms[term].pairs[e / 2] |= static_cast<uint32_t>(half.bits) << 16 * (e % 2);
       }
       norm += rounded * rounded;
       residual += left * left;
       size += fabs(x * scale);
     }
     // Two terms: the hi terms are the first half of a K slice, the lo terms the second.
-    Halves8* const cell = kPieces == 1 ? cells + octet : cells + octet / 2 * kSlabCells + octet % 2;
+    Halves8* const cell =
+        kFp16Terms == 1 ? cells + octet : cells + octet / 2 * kSliceCells + octet % 2;
 #pragma unroll
-    for (int piece = 0; piece < kPieces; ++piece) cell[piece * kSlabCells / 2] = pieces[piece];
+    for (int term = 0; term < kFp16Terms; ++term) cell[term * kSliceCells / 2] = terms[term];
   }
-  wild = __any_sync(kAllLanes, wild) != 0;
+  outlier = __any_sync(kAllLanes, outlier) != 0;
   norm = sum_lanes(norm);
   residual = sqrt(sum_lanes(residual));
   size = sum_lanes(size);
   if (lane_index() != 0) return;
   // The subtraction of the centre is also rounded.
-  const float error = wild ? 0.0f : round_up(residual + size * 0x1p-51);
-  const float half_norm = wild ? INFINITY : static_cast<float>(norm / 2);
+  const float error = outlier ? 0.0f : round_up(residual + size * 0x1p-51);
+  const float half_norm = outlier ? INFINITY : static_cast<float>(norm / 2);
   to.half_norms[position] = half_norm;
   to.residuals[position] = error;
-  if (wild) {
-    if (real && params.wild != nullptr) {
-      params.wild[atomicAdd(&params.facts->num_wild, 1u)] = static_cast<int32_t>(position);
+  if (outlier) {
+    if (real && params.outliers != nullptr) {
+      params.outliers[atomicAdd(&params.facts->num_outliers, 1u)] = static_cast<int32_t>(position);
     }
     return;
   }
@@ -235,10 +236,10 @@ __global__ void __launch_bounds__(kTripletThreads)
 // ---- Launches ---------------------------------------------------------------
 
 template <class Queue>
-SearchOperand new_operand(Queue& queue, int64_t num_rows, int num_slabs, int row_multiple) {
+SearchOperand new_operand(Queue& queue, int64_t num_rows, int num_slices, int row_multiple) {
   const int64_t padded = ceil_div(num_rows, row_multiple) * row_multiple;
   const auto floats = [&] { return queue.template allocate<float>(padded); };
-  return {queue.template allocate<Halves8>(padded * num_slabs * kSlabCells),
+  return {queue.template allocate<Halves8>(padded * num_slices * kSliceCells),
           floats(),
           floats(),
           floats(),
@@ -247,10 +248,10 @@ SearchOperand new_operand(Queue& queue, int64_t num_rows, int num_slabs, int row
 }
 
 template <class Queue>
-void launch_convert(Queue& queue, const ConvertParams& params, int pieces) {
+void launch_convert(Queue& queue, const ConvertParams& params, int fp16_terms) {
   dispatch_stored(params.ordered.batch.type, [&]<typename Stored>(Stored) {
     const int64_t blocks = ceil_div(params.to.padded_rows, kTripletWarps);
-    if (pieces == 2) {
+    if (fp16_terms == 2) {
       queue.launch(blocks, kTripletThreads, convert_kernel<Stored, 2>, params);
     } else if constexpr (sizeof(Stored) == 2) {
       queue.launch(blocks, kTripletThreads, convert_kernel<Stored, 1>, params);
@@ -264,8 +265,8 @@ SearchData prepare_search(Queue& queue, const OrderedBatch& ordered, int row_mul
   const TripletBatch& batch = ordered.batch;
   const bool narrow = batch.type == ScoreType::kHalf || batch.type == ScoreType::kBFloat16;
   // Normalised rows do not fit 16 bits.
-  const int pieces = narrow && !ordered.is_cosine() ? 1 : 2;
-  const int num_slabs = static_cast<int>(ceil_div(batch.dim > 0 ? batch.dim : 1, 32 / pieces));
+  const int fp16_terms = narrow && !ordered.is_cosine() ? 1 : 2;
+  const int num_slices = static_cast<int>(ceil_div(batch.dim > 0 ? batch.dim : 1, 32 / fp16_terms));
 
   SearchFacts* const facts = queue.template allocate<SearchFacts>(1);
   queue.zero(facts, 1);
@@ -280,30 +281,30 @@ SearchData prepare_search(Queue& queue, const OrderedBatch& ordered, int row_mul
                               static_cast<int32_t>(warp_samples),
                               batch.num_refs / num_samples,
                               1 / static_cast<double>(warp_samples),
-                              pieces == 1 ? kCoarserCentre : 0};
+                              fp16_terms == 1 ? kCoarserCentre : 0};
     dispatch_stored(batch.type, [&](auto stored) {
       queue.launch(ceil_div(batch.dim, kWarpSize), kTripletThreads, centre_kernel<decltype(stored)>,
                    params);
     });
   }
 
-  int32_t* const wild = queue.template allocate<int32_t>(batch.num_refs);
-  const SearchOperand refs = new_operand(queue, batch.num_refs, num_slabs, row_multiple);
-  launch_convert(queue, {ordered, false, centre, refs, num_slabs, facts, wild}, pieces);
+  int32_t* const outliers = queue.template allocate<int32_t>(batch.num_refs);
+  const SearchOperand refs = new_operand(queue, batch.num_refs, num_slices, row_multiple);
+  launch_convert(queue, {ordered, false, centre, refs, num_slices, facts, outliers}, fp16_terms);
   SearchOperand anchors = refs;
   if (!batch.self) {
-    anchors = new_operand(queue, batch.num_anchors, num_slabs, row_multiple);
-    launch_convert(queue, {ordered, true, centre, anchors, num_slabs, facts, nullptr}, pieces);
+    anchors = new_operand(queue, batch.num_anchors, num_slices, row_multiple);
+    launch_convert(queue, {ordered, true, centre, anchors, num_slices, facts, nullptr}, fp16_terms);
   }
 
-  const int instructions = num_slabs * (pieces == 2 ? 3 : 2);
+  const int instructions = num_slices * (fp16_terms == 2 ? 3 : 2);
   const auto add_bounds = [&](const SearchOperand& operand) {
     queue.launch(ceil_div(operand.padded_rows, kTripletThreads), kTripletThreads, bounds_kernel,
                  BoundsParams{operand, facts, instructions});
   };
   add_bounds(refs);
   if (!batch.self) add_bounds(anchors);
-  return {anchors, refs, facts, wild, num_slabs, pieces};
+  return {anchors, refs, facts, outliers, num_slices, fp16_terms};
 }
 
 }  // namespace fused_rankloss::cuda::triplet

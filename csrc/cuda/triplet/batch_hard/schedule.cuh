@@ -3,7 +3,7 @@
 // Parameters of a search for hardest pairs, and the schedule of tiles of each block.
 //
 // Mapping      Each block has a block of rows and a range of their column tiles. If the references
-//              are the anchors, pairs are symmetric, and the schedule is too (`half_band`): row
+//              are the anchors, pairs are symmetric, and the schedule is too (`symmetric`): row
 //              block i of B has the column blocks i .. i + B / 2 (mod B), and each pair is a
 //              candidate for both its row and its column.
 #pragma once
@@ -21,7 +21,7 @@ struct SearchParams {
   SearchData data;
   Candidates negatives;
   Candidates positives;
-  bool half_band;  // symmetric schedule
+  bool symmetric;  // symmetric schedule
   int32_t num_row_blocks;
   int32_t splits;  // blocks that divide the column tiles of the same rows
 };
@@ -30,7 +30,7 @@ struct SearchParams {
 // `least_tiles` tiles.
 inline int32_t splits_of(const SearchParams& params, int64_t columns, int64_t blocks,
                          int64_t least_tiles) {
-  const int64_t tiles = params.data.refs.padded_rows / columns / (params.half_band ? 2 : 1);
+  const int64_t tiles = params.data.refs.padded_rows / columns / (params.symmetric ? 2 : 1);
   const int64_t wanted = ceil_div(blocks, std::max(1, params.num_row_blocks));
   return static_cast<int32_t>(std::max<int64_t>(1, std::min(wanted, tiles / least_tiles)));
 }
@@ -55,7 +55,7 @@ class SearchPlan {
   // The first column of a tile.
   __device__ __forceinline__ int32_t column_of(int32_t tile) const {
     const int32_t column = tile * Product::kColumns;
-    if (!params_.half_band) return column;
+    if (!params_.symmetric) return column;
     // Modular addition without overflow.
     const int32_t until_end = columns() - first_row_;
     return column < until_end ? first_row_ + column : column - until_end;
@@ -64,7 +64,7 @@ class SearchPlan {
   // Whether the pairs of a tile are also candidates for their columns. Not within a block's own
   // rows, where each pair occurs in both directions.
   __device__ __forceinline__ bool two_sided(int32_t first_column) const {
-    return params_.half_band && first_column / Product::kRows * Product::kRows != first_row_;
+    return params_.symmetric && first_column / Product::kRows * Product::kRows != first_row_;
   }
 
  private:
@@ -73,7 +73,7 @@ class SearchPlan {
   }
 
   __device__ __forceinline__ int32_t num_tiles() const {
-    if (!params_.half_band) return columns() / Product::kColumns;
+    if (!params_.symmetric) return columns() / Product::kColumns;
     const int32_t blocks = params_.num_row_blocks, block = first_row_ / Product::kRows;
     // For even B, blocks i and i + B / 2 would both have their common tiles: only i < B / 2 has
     // them.

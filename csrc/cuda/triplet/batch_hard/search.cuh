@@ -18,21 +18,21 @@
 
 namespace fused_rankloss::cuda::triplet {
 
-template <int kPieces>
+template <int kFp16Terms>
 class HardestSearch {
-  using Product = TileProduct<kSearchTile, kPieces>;
+  using Product = TileProduct<kSearchTile, kFp16Terms>;
   using Tiles = SearchTiles<Product>;
 
  public:
   struct Shared {
-    typename Product::Shared slabs;
+    typename Product::Shared slices;
     typename Tiles::Limits::Shared column_limits;
   };
 
   __device__ __forceinline__ HardestSearch(const SearchParams& params, Shared& shared)
       : shared_(shared),
         tiles_(params),
-        product_(shared.slabs, params.data.anchors, params.data.refs, params.data.num_slabs,
+        product_(shared.slices, params.data.anchors, params.data.refs, params.data.num_slices,
                  tiles_.plan().first_row()) {}
 
   __device__ __forceinline__ void run() {
@@ -61,22 +61,22 @@ class HardestSearch {
   Product product_;
 };
 
-template <int kPieces>
+template <int kFp16Terms>
 __global__ void __launch_bounds__(kSearchTile.threads(), kSearchBlocksEach)
     hardest_search_kernel(const __grid_constant__ SearchParams params) {
-  __shared__ typename HardestSearch<kPieces>::Shared shared;
-  HardestSearch<kPieces>(params, shared).run();
+  __shared__ typename HardestSearch<kFp16Terms>::Shared shared;
+  HardestSearch<kFp16Terms>(params, shared).run();
 }
 
 // ---- Launch -----------------------------------------------------------------
 
 template <class Queue>
 SearchParams launch_search(Queue& queue, const OrderedBatch& ordered, const SearchData& data,
-                           int64_t half_band_rows) {
+                           int64_t symmetric_rows) {
   const int64_t padded = data.anchors.padded_rows;
   SearchParams params{ordered, data, new_candidates(queue, padded), new_candidates(queue, padded)};
   params.num_row_blocks = static_cast<int32_t>(padded / kSearchTile.rows());
-  params.half_band = ordered.batch.self && ordered.batch.num_anchors >= half_band_rows;
+  params.symmetric = ordered.batch.self && ordered.batch.num_anchors >= symmetric_rows;
 #ifdef FUSED_RANKLOSS_EXPERIMENTAL
   if (launch_hopper_search(queue, params)) return params;
 #endif
@@ -85,7 +85,7 @@ SearchParams launch_search(Queue& queue, const OrderedBatch& ordered, const Sear
     queue.launch(int64_t{params.num_row_blocks} * params.splits, kSearchTile.threads(), kernel,
                  params);
   };
-  if (data.pieces == 2) {
+  if (data.fp16_terms == 2) {
     launch(hardest_search_kernel<2>);
   } else {
     launch(hardest_search_kernel<1>);

@@ -120,9 +120,9 @@ __device__ __forceinline__ void choose(const ChoiceParams& params, int64_t ancho
       if (entry == 0 || value_of_key(static_cast<uint32_t>(entry >> 32)) < limit) continue;
       choice.offer(static_cast<uint32_t>(entry));
     }
-    const int num_wild = static_cast<int>(search.data.facts->num_wild);
-    for (int t = 0; t < num_wild; ++t) {
-      const int32_t ref = search.data.wild[t];
+    const int num_outliers = static_cast<int>(search.data.facts->num_outliers);
+    for (int t = 0; t < num_outliers; ++t) {
+      const int32_t ref = search.data.outliers[t];
       if (same.contains(ref) == positive) choice.offer(ref);
     }
   }
@@ -173,9 +173,9 @@ __global__ void __launch_bounds__(kTripletThreads, kAnyBlocks)
 // Finds every anchor's hardest pair; results by index, -1 and NaN without a triplet.
 template <class Queue>
 void launch_hardest(Queue& queue, const OrderedBatch& ordered, const SearchData& data,
-                    const BatchTripletArgs& args, int64_t half_band_rows) {
+                    const BatchTripletArgs& args, int64_t symmetric_rows) {
   const int64_t num_anchors = ordered.batch.num_anchors;
-  const ChoiceParams params{launch_search(queue, ordered, data, half_band_rows),
+  const ChoiceParams params{launch_search(queue, ordered, data, symmetric_rows),
                             queue.template allocate<uint32_t>(2 * num_anchors),
                             queue.template allocate<uint32_t>(1),
                             args.positive,

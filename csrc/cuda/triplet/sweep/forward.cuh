@@ -106,9 +106,10 @@ __device__ __forceinline__ bool is_close(const SweepState& state, int64_t anchor
   return reached < count && thresholds[reached] <= distance_of_key(distance, key + bound);
 }
 
-template <int kPieces>
-__device__ __forceinline__ void sweep_all(const SweepParams& params, const SweepTile<kPieces>& tile,
-                                          int r, int32_t count, int64_t first_column) {
+template <int kFp16Terms>
+__device__ __forceinline__ void sweep_all(const SweepParams& params,
+                                          const SweepTile<kFp16Terms>& tile, int r, int32_t count,
+                                          int64_t first_column) {
   const OrderedBatch& ordered = params.state.ordered;
   const int64_t anchor = tile.row(r);
   const float bound = params.data.anchors.bounds[anchor];
@@ -136,9 +137,9 @@ __device__ __forceinline__ void sweep_all(const SweepParams& params, const Sweep
 
 // ---- Semi-hard --------------------------------------------------------------
 
-template <int kPieces>
+template <int kFp16Terms>
 __device__ __forceinline__ void sweep_semi_hard(const SweepParams& params,
-                                                const SweepTile<kPieces>& tile, int r,
+                                                const SweepTile<kFp16Terms>& tile, int r,
                                                 int32_t count, int64_t first_column) {
   const SweepState& state = params.state;
   const OrderedBatch& ordered = state.ordered;
@@ -209,10 +210,10 @@ __global__ void __launch_bounds__(kTripletThreads)
   }
 }
 
-template <int kPieces, Mining kMining>
+template <int kFp16Terms, Mining kMining>
 __global__ void __launch_bounds__(kSweepTile.threads(), kAnyBlocks)
     sweep_kernel(const __grid_constant__ SweepParams params) {
-  using Tile = SweepTile<kPieces>;
+  using Tile = SweepTile<kFp16Terms>;
   __shared__ typename Tile::Shared shared;
   const SweepState& state = params.state;
   const OrderedBatch& ordered = state.ordered;
@@ -227,8 +228,8 @@ __global__ void __launch_bounds__(kSweepTile.threads(), kAnyBlocks)
   const int64_t inner_begin = ordered.same_label[end_row - 1].begin;
   const int64_t inner_end = ordered.same_label[first_row].end;
 
-  Tile tile(params.data.anchors, params.data.refs, params.data.facts, params.data.num_slabs, shared,
-            first_row);
+  Tile tile(params.data.anchors, params.data.refs, params.data.facts, params.data.num_slices,
+            shared, first_row);
 #pragma unroll 1
   for (int64_t column = 0; column < ordered.batch.num_refs; column += kSweepTile.columns) {
     if (inner_begin <= column && column + kSweepTile.columns <= inner_end) continue;
@@ -349,12 +350,12 @@ void launch_sweep(Queue& queue, const SweepParams& params) {
   if (batch.mining == Mining::kAll) {
     if (batch.type == ScoreType::kDouble) {
       launch(sweep_kernel<0, Mining::kAll>);
-    } else if (params.data.pieces == 2) {
+    } else if (params.data.fp16_terms == 2) {
       launch(sweep_kernel<2, Mining::kAll>);
     } else {
       launch(sweep_kernel<1, Mining::kAll>);
     }
-  } else if (params.data.pieces == 2) {
+  } else if (params.data.fp16_terms == 2) {
     launch(sweep_kernel<2, Mining::kSemiHard>);
   } else {
     launch(sweep_kernel<1, Mining::kSemiHard>);

@@ -94,9 +94,9 @@ struct PairRoles {
   __device__ __forceinline__ int64_t ref() const { return row_is_anchor ? column : row; }
 };
 
-template <int kPieces, typename Real>
+template <int kFp16Terms, typename Real>
 class SweepGradients {
-  using Tile = SweepTile<kPieces, Real>;
+  using Tile = SweepTile<kFp16Terms, Real>;
   static constexpr int kRows = Tile::kRows;
   static constexpr int kColumns = kSweepTile.columns;
   static constexpr int kShare = kGradientColumns<Real> / kWarpSize;  // elements of a row per lane
@@ -111,7 +111,7 @@ class SweepGradients {
         first_row_(int64_t{blockIdx.x} / params.column_blocks * kSweepTile.rows()),
         first_element_(int64_t{blockIdx.x % params.column_blocks} * kGradientColumns<Real>),
         tile_(params.rows(), params.columns(), params.weights.sweep.data.facts,
-              params.weights.sweep.data.num_slabs, shared, first_row_) {}
+              params.weights.sweep.data.num_slices, shared, first_row_) {}
 
   __device__ __forceinline__ void run() {
     const AnyRows<Real> rows(ordered_, params_.rows_are_anchors);
@@ -222,10 +222,10 @@ class SweepGradients {
   Tile tile_;
 };
 
-template <int kPieces, typename Real>
+template <int kFp16Terms, typename Real>
 __global__ void __launch_bounds__(kSweepTile.threads(), kAnyBlocks)
     sweep_gradients_kernel(const __grid_constant__ GradientParams params) {
-  using Gradients = SweepGradients<kPieces, Real>;
+  using Gradients = SweepGradients<kFp16Terms, Real>;
   __shared__ typename Gradients::Shared shared;
   if (params.weights.sweep.state.is_over()) return;
   Gradients(params, shared).run();
@@ -279,7 +279,7 @@ void launch_gradients(Queue& queue, const GradientParams& params) {
   };
   if (state.ordered.batch.type == ScoreType::kDouble) {
     launch(sweep_gradients_kernel<0, double>);
-  } else if (params.weights.sweep.data.pieces == 2) {
+  } else if (params.weights.sweep.data.fp16_terms == 2) {
     launch(sweep_gradients_kernel<2, float>);
   } else {
     launch(sweep_gradients_kernel<1, float>);

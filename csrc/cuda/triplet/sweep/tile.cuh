@@ -12,13 +12,13 @@ namespace fused_rankloss::cuda::triplet {
 // fraction of |a_i|^2 + |a_j|^2, a pair is compared directly.
 inline constexpr float kSmallShare = 0x1p-6f;
 
-// kPieces 0: no products, all pairs are compared directly (fp64). Number: the type of the cells,
+// kFp16Terms 0: no products, all pairs are compared directly (fp64). Number: the type of the cells,
 // which a kernel may overwrite after it has read them.
-template <int kPieces, typename Number = float>
+template <int kFp16Terms, typename Number = float>
 class SweepTile {
   static constexpr ProductTile kTile = kSweepTile;
-  static constexpr bool kHasProduct = kPieces > 0;
-  using Product = TileProduct<kTile, kHasProduct ? kPieces : 1>;
+  static constexpr bool kHasProduct = kFp16Terms > 0;
+  using Product = TileProduct<kTile, kHasProduct ? kFp16Terms : 1>;
   static constexpr int kColumnTiles = kTile.columns / 8;
   static constexpr int kStride = kTile.columns + 4;  // rows begin in different banks
 
@@ -26,17 +26,17 @@ class SweepTile {
   static constexpr int kRows = kTile.warp_rows();
 
   struct Shared {
-    SharedArray<Halves8, kHasProduct ? kTile.stages * Product::kStageRows * kSlabCells : 1> slabs;
+    SharedArray<Halves8, kHasProduct ? kTile.stages * Product::kStageRows * kSliceCells : 1> slices;
     SharedArray<Number, kTile.rows() * kStride> values;
   };
 
   __device__ __forceinline__ SweepTile(const SearchOperand& rows, const SearchOperand& columns,
-                                       const SearchFacts* facts, int num_slabs, Shared& shared,
+                                       const SearchFacts* facts, int num_slices, Shared& shared,
                                        int64_t first_row)
       : rows_(rows),
         columns_(columns),
         shared_(shared),
-        num_slabs_(num_slabs),
+        num_slices_(num_slices),
         first_row_(first_row),
         key_scale_(2 / (facts->scale() * facts->scale())) {}
 
@@ -45,8 +45,8 @@ class SweepTile {
   __device__ __forceinline__ void compute(int64_t first_column) {
     first_column_ = first_column;
     if constexpr (kHasProduct) {
-      if constexpr (std::is_same_v<decltype(shared_.slabs), typename Product::Shared>) {
-        Product product(shared_.slabs, rows_, columns_, num_slabs_, first_row_);
+      if constexpr (std::is_same_v<decltype(shared_.slices), typename Product::Shared>) {
+        Product product(shared_.slices, rows_, columns_, num_slices_, first_row_);
         product.start(first_column);
         typename Product::Accumulators values = {};
         product.finish(values);
@@ -104,7 +104,7 @@ class SweepTile {
   const SearchOperand& rows_;
   const SearchOperand& columns_;
   Shared& shared_;
-  int num_slabs_;
+  int num_slices_;
   int64_t first_row_;
   int64_t first_column_ = 0;
   double key_scale_;

@@ -18,11 +18,11 @@ namespace fused_rankloss::cuda::triplet {
 
 struct WeightsParams {
   SweepParams sweep;
-  UpstreamGrad grad_loss;
+  GradOutput grad_loss;
   const double* anchor_scale;  // [1]
   double* positives;           // [N, chunk], of the round's positives in label order
 
-  __device__ __forceinline__ double upstream(int64_t anchor) const {
+  __device__ __forceinline__ double grad_output(int64_t anchor) const {
     return grad_loss(sweep.state.ordered.anchors[anchor]) * *anchor_scale;
   }
   // f of (1).
@@ -31,8 +31,9 @@ struct WeightsParams {
     return kind == Distance::kCosine ? 1 : gradient_factor(kind, distance);
   }
   // A slope of NaN stays NaN if grad_output is 0, as in a product.
-  __device__ __forceinline__ double weight(double upstream, double slope, double distance) const {
-    const double weight = slope == 0 ? 0.0 : upstream * slope;
+  __device__ __forceinline__ double weight(double grad_output, double slope,
+                                           double distance) const {
+    const double weight = slope == 0 ? 0.0 : grad_output * slope;
     return weight == 0 ? 0.0 : weight * factor(distance);
   }
 };
@@ -46,7 +47,7 @@ __global__ void __launch_bounds__(kTripletThreads)
   const int64_t anchor = int64_t{blockIdx.x} * kTripletWarps + warp_index();
   const int32_t count = state.count(anchor);
   if (count == 0) return;
-  const double boundary = state.term.term().boundary, upstream = params.upstream(anchor);
+  const double boundary = state.term.term().boundary, grad_output = params.grad_output(anchor);
   const int64_t first = state.first(anchor), counts = anchor * (state.chunk + 1);
   uint32_t below = 0, reached = 0;
   for (int32_t begin = 0; begin < count; begin += kWarpSize) {
@@ -66,7 +67,7 @@ __global__ void __launch_bounds__(kTripletThreads)
       const int32_t element = state.elements[first + k];
       const double distance =
           distance_of_key(state.ordered.batch.distance, state.keys[first + element]);
-      params.positives[first + element] = params.weight(upstream, slope, distance);
+      params.positives[first + element] = params.weight(grad_output, slope, distance);
     }
     below += __shfl_sync(kAllLanes, own_below, kWarpSize - 1);
     reached += __shfl_sync(kAllLanes, own_reached, kWarpSize - 1);
@@ -106,7 +107,7 @@ __device__ __forceinline__ double negative_weight(const WeightsParams& params, i
     slope =
         static_cast<double>(count - above) + term.boundary * static_cast<double>(above - reached);
   }
-  return -params.weight(params.upstream(anchor), slope, v);
+  return -params.weight(params.grad_output(anchor), slope, v);
 }
 
 }  // namespace fused_rankloss::cuda::triplet

@@ -14,13 +14,13 @@
 
 namespace fused_rankloss::cuda::lambda {
 
-using ListLevelsShared = ScanShared<GridRadixSort::Count, kScanThreads>;
+using ListGradesShared = ScanShared<GridRadixSort::Count, kScanThreads>;
 
 template <typename Real>
-class ListLevels {
+class ListGrades {
  public:
   // `by_label`: positions, those of each list in ascending order of labels.
-  __device__ __forceinline__ ListLevels(ListLevelsShared& shared,
+  __device__ __forceinline__ ListGrades(ListGradesShared& shared,
                                         const LambdaLongParams<Real>& params,
                                         const uint32_t* by_label)
       : shared_(shared), params_(params), by_label_(by_label) {}
@@ -35,7 +35,7 @@ class ListLevels {
   __device__ __forceinline__ void scan_changes(const LongList& list) const {
     const int64_t tiles = num_list_tiles(list);
     const uint32_t total = scan_numbers(params_.label_changes + list.first_tile, tiles);
-    if (lane_index() == 0 && tiles > 0) atomicMax(&params_.table->most_levels, total + 1);
+    if (lane_index() == 0 && tiles > 0) atomicMax(&params_.table->most_grades, total + 1);
   }
 
   __device__ __forceinline__ void number(int64_t tile, const LongList& list, int64_t first) {
@@ -71,7 +71,7 @@ class ListLevels {
         shared_, GridRadixSort::Count{static_cast<uint32_t>(__popc(changes))});
   }
 
-  ListLevelsShared& shared_;
+  ListGradesShared& shared_;
   const LambdaLongParams<Real>& params_;
   const uint32_t* by_label_;
 };

@@ -74,7 +74,8 @@ def catalogue_hinge_loss(
         item_ids: integers ``[M]``: items of the id of a positive are no negatives.
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
-        list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
+        list_weights: per query, ``[B]``; finite, not negative, constants of the loss. A weight of
+            0 leaves the query out, unless its scores have NaN.
         reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of
             their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
             sum / B;
@@ -158,7 +159,8 @@ def catalogue_squared_hinge_loss(
         item_ids: integers ``[M]``: items of the id of a positive are no negatives.
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
-        list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
+        list_weights: per query, ``[B]``; finite, not negative, constants of the loss. A weight of
+            0 leaves the query out, unless its scores have NaN.
         reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of
             their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
             sum / B;
@@ -239,7 +241,8 @@ def catalogue_logistic_loss(
         item_ids: integers ``[M]``: items of the id of a positive are no negatives.
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
-        list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
+        list_weights: per query, ``[B]``; finite, not negative, constants of the loss. A weight of
+            0 leaves the query out, unless its scores have NaN.
         reduction: ``"mean"`` over the pairs of the batch; ``"list_mean"``, over queries of
             their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
             sum / B;
@@ -326,7 +329,8 @@ def catalogue_warp_loss(
         item_ids: integers ``[M]``: items of the id of a positive are no negatives.
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
-        list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
+        list_weights: per query, ``[B]``; finite, not negative, constants of the loss. A weight of
+            0 leaves the query out, unless its scores have NaN.
         reduction: ``"mean"`` over the positives of the batch; ``"list_mean"``, over queries of
             their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
             sum / B;
@@ -415,7 +419,8 @@ def catalogue_softmax_loss(
         item_ids: integers ``[M]``: items of the id of a positive are no negatives.
         item_bias: ``[M]``, added to the scores; for the log-q correction, -log q.
         negatives: ``"all"``, or the number of hardest negatives of each query that count.
-        list_weights: ``[B]``, finite and not negative, what each query's terms weigh; constants.
+        list_weights: per query, ``[B]``; finite, not negative, constants of the loss. A weight of
+            0 leaves the query out, unless its scores have NaN.
         reduction: ``"mean"`` over the positives of the batch; ``"list_mean"``, over queries of
             their means; ``"sum"``; ``"none"``, each query's sum ``[B]``; ``"batch_mean"``, the
             sum / B;

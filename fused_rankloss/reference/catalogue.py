@@ -37,12 +37,18 @@ def pair_terms(
     return weights.to(gap) * torch.where(violated, gap, 0).sum(1)
 
 
+def is_weight(weight: Tensor) -> bool:
+    return bool(weight.isfinite() & (weight >= 0))
+
+
 def is_spoiled(positive: Tensor, negative: Tensor, weight: Tensor, o: CatalogueOptions) -> bool:
-    """NaN, no weight, no temperature, or two equal infinities; a margin that is NaN or, as some
-    score is, infinite."""
+    """NaN or no weight; where the weight is not 0, two equal infinities, a margin that is NaN or,
+    as some score is, infinite, or no temperature."""
     both = torch.cat([positive, negative])
-    if both.isnan().any() or not (weight.isfinite() & (weight >= 0)):
+    if both.isnan().any() or not is_weight(weight):
         return True
+    if weight == 0:
+        return False
     if o.loss == "softmax":
         temperature = torch.as_tensor(o.temperature)
         return bool(both.max().isinf() | ~temperature.isfinite() | (temperature <= 0))
@@ -78,11 +84,11 @@ def catalogue(
     for row, own, other, weight in zip(scores, positive, excluded, weights, strict=True):
         total, count = row[:0].sum(), row.new_zeros(())
         negative = ~own & ~other
-        if own.any() and weight != 0:
+        if own.any() or not is_weight(weight):
             parameter = torch.as_tensor(options.margin) + torch.as_tensor(options.temperature)
             if is_spoiled(row[own], row[negative], weight, options):
                 total = (row[own | negative] * torch.nan).sum() + parameter * torch.nan
-            else:
+            elif weight != 0:
                 if options.negatives:
                     negative = hardest(row.detach(), negative, options.negatives)
                 count = own.sum().to(row)
@@ -94,15 +100,5 @@ def catalogue(
                     count = count * negative.sum()
         sums.append(total[None])
         pairs.append(count[None])
-    return reduce_queries(torch.cat(sums), torch.cat(pairs), weights, reduction)
-
-
-def reduce_queries(sums: Tensor, pairs: Tensor, weights: Tensor, reduction: str) -> Tensor:
-    """As lists, whose pairs weigh what the list weighs; a mean of means is weighted, too."""
-    if reduction != "list_mean":
-        # What weighs nothing has no term.
-        return reduce_lists(sums * weights, torch.where(pairs > 0, pairs * weights, 0), reduction)
-    has_pairs = pairs > 0
-    means = weights * sums / torch.where(has_pairs, pairs, 1)
-    total = torch.where(has_pairs, weights, 0).sum()
-    return means.sum() / torch.where(total > 0, total, 1)
+    list_sums = torch.cat(sums) if list_weights is None else torch.cat(sums) * weights
+    return reduce_lists(list_sums, torch.cat(pairs), reduction, list_weights)

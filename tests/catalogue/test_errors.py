@@ -19,7 +19,11 @@ RANGE = "in [0, 5) (the number of items), got"
 
 # (error, text, arguments).
 REFUSALS = [
-    (TypeError, "expected queries to be a tensor, got list", {"queries": [[1.0]]}),
+    (
+        TypeError,
+        "expected queries to be a tensor, got list; pass torch.as_tensor(queries)",
+        {"queries": [[1.0]]},
+    ),
     (TypeError, f"expected queries {FLOATS} torch.int64", {"queries": Q.long()}),
     (ValueError, "expected queries of shape [B, D], got [3]", {"queries": Q[0]}),
     (TypeError, f"expected items {FLOATS} torch.bool", {"items": V.bool()}),

@@ -69,3 +69,21 @@ def test_margins(loss: str) -> None:
             batch = scores([0.0, 1.0, 2.0])
             got = evaluate(LOSSES[loss], batch, margin=torch.tensor(margin), impl=impl)
             torch.testing.assert_close(got.loss, torch.tensor(wanted), equal_nan=True)
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_weight_of_0_hides_no_nan(loss: str, impl: str) -> None:
+    for values, wanted in (([0.0, 1.0, NAN], NAN), ([INF, 1.0, INF], 0.0), ([0.0, 1.0, 2.0], 0.0)):
+        batch = scores(values)
+        got = evaluate(LOSSES[loss], batch, list_weights=torch.tensor([0.0, 1.0]), impl=impl)
+        torch.testing.assert_close(got.loss, torch.tensor(wanted), equal_nan=True)
+        assert got.grads[2].isnan().any() == got.loss.isnan()
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_bad_weight_of_an_empty_query(loss: str, impl: str) -> None:
+    batch = scores([0.0, 1.0, 2.0])  # the second query has no positive
+    got = evaluate(LOSSES[loss], batch, list_weights=torch.tensor([1.0, -1.0]), impl=impl)
+    assert got.loss.isnan()

@@ -51,7 +51,7 @@ def test_nested_of_another_layout() -> None:
     with pytest.raises(ValueError) as raised:
         LOSSES["hinge"](scores, scores)
     assert str(raised.value) == (
-        "pairwise_hinge_loss: expected nested scores of layout torch.jagged with one number an "
+        "pairwise_hinge_loss: expected nested scores of layout torch.jagged with one number per "
         "item [B, j] and no holes, got layout torch.strided with 2 dimensions"
     )
 

@@ -48,14 +48,17 @@ class RowSolver {
     const double weight = args_.query_weights != nullptr ? args_.query_weights[query] : 1;
     size_ = args_.positives.size(query);
     value_ = pairs_ = slope_ = 0;
-    if (size_ == 0 || weight == 0) {
+    if (size_ == 0 && is_weight(weight)) {
       clear();
     } else {
       mark(query);
-      if (!is_weight(weight) || is_poisoned()) {
+      if (!is_weight(weight) || has_nan() || (weight != 0 && is_undefined())) {
         value_ = slope_ = kNan<double>;
         if (args_.needs_grad) std::fill_n(row_, args_.num_items, kNan<Real>);
         grads_.assign(size_, kNan<double>);
+      } else if (weight == 0) {
+        clear();
+        grads_.assign(size_, 0.0);
       } else {
         solve_terms();
       }
@@ -92,13 +95,16 @@ class RowSolver {
     num_negatives_ = args_.num_items - size_ - num_excluded;
   }
 
-  // NaN among the scores, the difference of two equal infinities, or a margin of which nothing can
-  // be said.
-  bool is_poisoned() {
-    if (summary_.nans + num_negatives_ > args_.num_items) return true;
+  bool has_nan() const {
+    return summary_.nans + num_negatives_ > args_.num_items ||
+           std::any_of(positives_.begin(), positives_.end(),
+                       [](const Positive& positive) { return positive.score != positive.score; });
+  }
+
+  // The difference of two equal infinities, or a margin or temperature that gives no loss.
+  bool is_undefined() const {
     Real lowest = kInfinity<Real>, highest = -kInfinity<Real>;
     for (const Positive& positive : positives_) {
-      if (positive.score != positive.score) return true;
       lowest = std::min(lowest, positive.score);
       highest = std::max(highest, positive.score);
     }

@@ -2,7 +2,7 @@
 
 family      what a family of losses brings: cases, batches, providers, an exact answer
 families    the families, one row each, in folders of their own:
-            lists of scores, learning to rank, and embeddings
+            lists of scores, learning to rank, embeddings, and catalogues
 timing      interleaved samples, their quantiles
 memory      peak memory, in a process of its own
 results     the CSV: one row per measurement

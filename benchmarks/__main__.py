@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         help="cases whose key has this in it, as 1e6 or squared (may be repeated: all of them)",
     )  # fmt: skip
     parser.add_argument(
-        "--family", choices=("pairwise", "ranking", "triplet"),
+        "--family", choices=("pairwise", "ranking", "triplet", "catalogue"),
         help="all-pairs hinges over lists, learning to rank, or triplets (default: all)",
     )  # fmt: skip
     parser.add_argument("--mode", choices=("forward", "full"), help="full: forward + backward")

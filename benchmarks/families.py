@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from benchmarks.catalogue import CATALOGUE
 from benchmarks.family import PRESETS, Case, Family
 from benchmarks.pairwise import PAIRWISE
 from benchmarks.ranking import RANKING
 from benchmarks.triplet import TRIPLET
 
-FAMILIES = (PAIRWISE, RANKING, TRIPLET)
+FAMILIES = (PAIRWISE, RANKING, TRIPLET, CATALOGUE)
 
 
 def family_of(loss: str) -> Family:

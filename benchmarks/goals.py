@@ -65,6 +65,17 @@ GOALS = (
     Goal(f"{_HARD}/32768x128 4 a class/fp32/full", "peak_mib", 64),
     Goal(f"{_ALL}/2048x128 4 a class/fp32/full", "time", 3.0, "matmul"),
     Goal(f"{_ALL}/512x128 4 a class/fp32/full", "speed", 50, "eager"),  # the [N, N, N] form
+    *(
+        Goal(f"catalogue_{loss}/256x100000x64/fp32/full", "time", bound, "products")
+        for loss, bound in (
+            ("hinge", 1.5),
+            ("warp", 1.5),
+            ("squared_hinge", 1.7),
+            ("softmax", 1.7),
+            ("logistic", 2.0),
+        )
+    ),
+    Goal("catalogue_hinge/1024x1000000x64/fp32/full", "process_gib", 1.5),
 )
 
 

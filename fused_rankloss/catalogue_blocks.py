@@ -31,18 +31,24 @@ def query_factors(weights: Tensor, pairs: Tensor, reduction: str) -> Tensor:
     return weights
 
 
-def common_factor(weights: Tensor, pairs: Tensor, reduction: str) -> Tensor:
-    """What every query's is multiplied by, once all are known."""
-    one = torch.ones((), dtype=torch.float64)
+def unit_of(weights: Tensor) -> Tensor:
+    """A power of two near the largest weight, which keeps the others within the range of fp32."""
+    largest = weights.max() if len(weights) > 0 else weights.new_ones(())
+    exponent = torch.frexp(largest).exponent - 1
+    return torch.where((largest > 0) & largest.isfinite(), 2 ** exponent.double(), 1)
+
+
+def common_factor(weights: Tensor, pairs: Tensor, reduction: str, unit: Tensor) -> Tensor:
+    """What every query's is multiplied by, once all are known; the weights are in units."""
     if reduction == "batch_mean":
-        return one / max(len(pairs), 1)
+        return unit / max(len(pairs), 1)
     if reduction in ("mean", "list_mean"):
         counted = torch.where(
             pairs > 0, weights if reduction == "list_mean" else weights * pairs, 0
         )
         total = counted.sum()
         return torch.where(total > 0, 1 / total + (total - total), 0)
-    return one
+    return unit
 
 
 def rows_of_block(name: str, num_queries: int, row_bytes: int, workspace: int) -> int:
@@ -103,8 +109,11 @@ def catalogue_forward(
     bias = None if item_bias is None else item_bias.to(dtype)
     block_options = (loss, margin, sigma, temperature, boundary_grad, denominator, negatives)
     weights = torch.ones(num_queries, dtype=torch.float64)
+    unit = weights.new_ones(())
     if list_weights is not None:
-        weights = list_weights.to(torch.float64)
+        list_weights = list_weights.to(torch.float64)
+        unit = unit_of(list_weights)
+        weights = list_weights / unit
 
     sums = torch.zeros(3, num_queries, dtype=torch.float64)  # value, pairs, slope
     factors = weights.clone()
@@ -131,7 +140,7 @@ def catalogue_forward(
                     own_offsets[first : block.stop + 1] - begin,
                     other[other_begin:other_end],
                     other_offsets[first : block.stop + 1] - other_begin,
-                    None if list_weights is None else weights[block],
+                    None if list_weights is None else list_weights[block],
                     parameter,
                     rank_sums,
                     *block_options,
@@ -150,7 +159,7 @@ def catalogue_forward(
             )
             if bias is not None:
                 grad_bias.addmv_(scores.T, factor[:, 0])
-    scale = common_factor(weights, sums[1], reduction)
+    scale = common_factor(weights, sums[1], reduction, unit)
     value, slope = sums[0] * factors * scale, sums[2] * factors * scale
     if reduction != "none":
         value, slope = value.sum(), slope.sum()

@@ -11,7 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fused_rankloss.lists import INDEX_DTYPES, check_same_device, describe
+from fused_rankloss.lists import (
+    INDEX_DTYPES,
+    as_tensor_hint,
+    check_same_device,
+    describe,
+    no_tensor,
+)
 
 
 class ItemSets(NamedTuple):
@@ -28,7 +34,7 @@ def parse_sets(
     its_offsets = "offsets" if what == "positives" else f"{what}_offsets"
     num_queries = queries.shape[0]
     if not isinstance(sets, Tensor):
-        raise TypeError(f"{name}: expected {what} to be a tensor, got {describe(sets)}")
+        raise no_tensor(name, what, sets)
     if sets.layout == torch.sparse_csr:
         if sets.shape != (num_queries, num_items):
             raise ValueError(
@@ -50,9 +56,10 @@ def parse_sets(
                 f"got {list(sets.shape)}"
             )
         if offsets.shape != (num_queries + 1,):
+            sizes = f"; of sizes, pass F.pad({its_offsets}.cumsum(0), (1, 0))"
             raise ValueError(
                 f"{name}: expected {its_offsets} of shape [{num_queries + 1}], "
-                f"got {list(offsets.shape)}"
+                f"got {list(offsets.shape)}{sizes if offsets.shape == (num_queries,) else ''}"
             )
         return ItemSets(sets, offsets)
     if sets.dim() not in (1, 2) or sets.shape[0] != num_queries:
@@ -67,6 +74,7 @@ def _check_index(name: str, what: str, tensor: object, queries: Tensor) -> None:
     if not isinstance(tensor, Tensor) or tensor.dtype not in INDEX_DTYPES:
         raise TypeError(
             f"{name}: expected {what} to be a tensor of int32 or int64, got {describe(tensor)}"
+            f"{as_tensor_hint(what, tensor)}"
         )
     if tensor.layout != torch.strided:
         raise ValueError(f"{name}: expected dense {what}, got layout {tensor.layout}")

@@ -75,7 +75,7 @@ def check_margin_tensor(
 
 
 def check_device(name: str, what: str, tensor: Tensor) -> None:
-    _refuse_transforms(name)
+    refuse_transforms(name)
     kind = tensor.device.type
     if kind == "cuda":
         _extension.require_cuda(name)
@@ -86,7 +86,7 @@ def check_device(name: str, what: str, tensor: Tensor) -> None:
         )
 
 
-def _refuse_transforms(name: str) -> None:
+def refuse_transforms(name: str) -> None:
     """Where torch itself would speak of the inside of this package."""
     if torch.compiler.is_compiling():
         return

@@ -6,6 +6,8 @@ item of the catalogue is a negative, but for those that ``exclude`` or ids take 
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,7 @@ from fused_rankloss.functional._checks import (
     check_margin_tensor,
     check_option,
     check_positive,
+    refuse_transforms,
 )
 from fused_rankloss.item_sets import ItemSets, parse_sets, positive_and_excluded
 from fused_rankloss.lists import check_constant, check_same_device
@@ -321,7 +324,7 @@ def catalogue_warp_loss(
             values. Duplicates count once; a query without any has no term.
         margin: in units of the scores; a float, or a tensor ``[]``, which gets its gradient.
         rank_weights: alpha_t, constants: ``"harmonic"``, 1 / t; ``"uniform"``, 1, which is the
-            hinge; or a tensor ``[R]``, not negative, beyond which they are 0.
+            hinge; or a tensor ``[R]``, finite and not negative (else NaN), beyond which they are 0.
         offsets: int32 or int64 ``[B + 1]`` of flat positives.
         exclude: in the same forms, items that are no negatives; a positive among them stays one.
         exclude_offsets: int32 or int64 ``[B + 1]`` of flat ``exclude``.
@@ -471,6 +474,7 @@ def _check_rows(
     queries, items = check_floats(name, "queries", queries), check_floats(name, "items", items)
     if queries.dim() != 2:
         raise ValueError(f"{name}: expected queries of shape [B, D], got {list(queries.shape)}")
+    queries, items = _as_products_are(queries, items)
     check_alike(name, "items", items, "queries", queries)
     if items.dim() != 2 or items.shape[1] != queries.shape[1]:
         raise ValueError(
@@ -553,13 +557,23 @@ def _check_parameter(
 
 def _check_negatives(name: str, negatives: object) -> int:
     """0 for all of them."""
-    if negatives == "all":
+    if isinstance(negatives, str) and negatives == "all":
         return 0
-    if isinstance(negatives, bool) or not isinstance(negatives, int):
-        raise TypeError(f"{name}: expected negatives to be 'all' or an int, got {negatives!r}")
-    if negatives < 1:
-        raise ValueError(f"{name}: expected negatives >= 1, got {negatives}")
-    return negatives
+    number = _integer(name, "negatives", negatives, "'all' or an int")
+    if number < 1:
+        raise ValueError(f"{name}: expected negatives >= 1, got {number}")
+    return number
+
+
+def _integer(name: str, what: str, value: object, kinds: str) -> int:
+    """Of numpy, too. What no int64 can hold is as good as the largest of them."""
+    try:
+        number = None if isinstance(value, (bool, Tensor)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name}: expected {what} to be {kinds}, got {value!r}")
+    return min(number, 2**63 - 1)
 
 
 def _rank_sums(name: str, weights: object, items: Tensor) -> Tensor | None:
@@ -572,6 +586,7 @@ def _rank_sums(name: str, weights: object, items: Tensor) -> Tensor | None:
             )
         check_same_device(name, "rank_weights", weights, "queries", items)
         weights = weights.to(torch.float64)
+        weights = weights.where(weights.isfinite() & (weights >= 0), torch.nan)
     else:
         check_option(name, "rank_weights", weights, RANK_WEIGHTS, "a tensor")
         if weights == "uniform":
@@ -587,7 +602,9 @@ def _rank_sums(name: str, weights: object, items: Tensor) -> Tensor | None:
 def _as_products_are(queries: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Under autocast, of the dtype in which ``torch.mm`` would multiply them."""
     kind = queries.device.type
-    if queries.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return queries, items
+    if torch.float64 in (queries.dtype, items.dtype):
         return queries, items
     dtype = torch.get_autocast_dtype(kind)
     return queries.to(dtype), items.to(dtype)
@@ -610,8 +627,9 @@ def _catalogue(
     name = f"catalogue_{options.loss}_loss"
     check_option(name, "reduction", reduction, REDUCTIONS)
     check_option(name, "impl", impl, IMPLEMENTATIONS)
-    if isinstance(workspace, bool) or not isinstance(workspace, int):
-        raise TypeError(f"{name}: expected workspace to be an int, got {type(workspace).__name__}")
+    if impl != "reference":
+        refuse_transforms(name)
+    workspace = _integer(name, "workspace", workspace, "an int")
     options = options._replace(negatives=_check_negatives(name, negatives))
     queries, items, item_bias = _check_rows(name, queries, items, item_bias)
     checked = _check_sets(name, sets, queries, items)
@@ -620,7 +638,6 @@ def _catalogue(
         value, tensor = _check_parameter(name, *parameter, queries)
         options = options._replace(**{parameter[0]: value})
     rank_sums = None if rank_weights is None else _rank_sums(name, *rank_weights, items)
-    queries, items = _as_products_are(queries, items)
     if impl == "reference":
         if tensor is not None:
             options = options._replace(**{parameter[0]: tensor.to(loss_dtype(queries))})
@@ -661,7 +678,8 @@ def _reference(
         .index_fill(0, key, True)
         for key in keys
     )
-    scores = queries.to(dtype) @ items.to(dtype).T
+    with torch.autocast(queries.device.type, enabled=False):
+        scores = queries.to(dtype) @ items.to(dtype).T
     if item_bias is not None:
         scores = scores + item_bias.to(dtype)
     return reference.catalogue(

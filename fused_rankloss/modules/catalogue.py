@@ -17,7 +17,12 @@ class _CatalogueLoss(ConstantLoss):
 
     def __init__(self, **options) -> None:
         signature = inspect.signature(self._loss)
-        unknown = options.keys() - signature.parameters.keys() | options.keys() & set(_BATCH)
+        unknown = options.keys() - signature.parameters.keys() | options.keys() & {
+            "queries",
+            "items",
+            "positives",
+            *_BATCH,
+        }
         if unknown:
             raise TypeError(f"{type(self).__name__}() got unexpected options {sorted(unknown)}")
         defaults = {

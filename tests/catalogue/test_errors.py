@@ -41,7 +41,11 @@ REFUSALS = [
         {"item_bias": torch.zeros(5, 1)},
     ),
     (TypeError, f"expected item_bias {FLOATS} torch.int64", {"item_bias": torch.zeros(5).long()}),
-    (TypeError, "expected positives to be a tensor, got list", {"positives": [0, 1]}),
+    (
+        TypeError,
+        "expected positives to be a tensor, got list; pass torch.as_tensor(positives)",
+        {"positives": [0, 1]},
+    ),
     (
         TypeError,
         "expected positives to be a tensor of int32 or int64, got a tensor of dtype "
@@ -71,7 +75,11 @@ REFUSALS = [
         "expected flat positives of shape [P] with offsets, got [2, 1]",
         {"positives": P[:, None], **FLAT},
     ),
-    (ValueError, "expected offsets of shape [3], got [2]", {"offsets": torch.tensor([0, 2])}),
+    (
+        ValueError,
+        "expected offsets of shape [3], got [2]; of sizes, pass F.pad(offsets.cumsum(0), (1, 0))",
+        {"offsets": torch.tensor([0, 2])},
+    ),
     (
         ValueError,
         "expected offsets of positives that start at 0, never fall and end at 2, got [0, 2, 1]",
@@ -127,7 +135,7 @@ REFUSALS = [
     ),
     (TypeError, "expected negatives to be 'all' or an int, got True", {"negatives": True}),
     (ValueError, "expected negatives >= 1, got 0", {"negatives": 0}),
-    (TypeError, "expected workspace to be an int, got float", {"workspace": 1e6}),
+    (TypeError, "expected workspace to be an int, got 1000000.0", {"workspace": 1e6}),
     (
         ValueError,
         "expected reduction to be one of 'mean', 'sum', 'none', 'list_mean', "
@@ -249,3 +257,16 @@ def test_block(wrong: dict) -> None:
     ops.call(ops.catalogue_block, *{**BLOCK, "scores": torch.zeros(2, 5)}.values())
     with pytest.raises(ValueError, match=r"^catalogue_(hinge_loss|block): expected "):
         ops.call(ops.catalogue_block, *{**BLOCK, **wrong}.values())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_transforms(loss: str) -> None:
+    with pytest.raises(NotImplementedError, match="expected no torch.func transform"):
+        torch.func.grad(lambda queries: LOSSES[loss](queries, V, torch.tensor([0, 1])))(Q)
+    with pytest.raises(NotImplementedError, match="expected no torch.jit.trace"):
+        torch.jit.trace(lambda queries: LOSSES[loss](queries, V, torch.tensor([0, 1])), (Q,))
+
+
+def test_sizes_for_offsets() -> None:
+    with pytest.raises(ValueError, match=r"pass F.pad\(offsets.cumsum\(0\), \(1, 0\)\)"):
+        LOSSES["hinge"](Q, V, torch.tensor([0, 1]), offsets=torch.tensor([1, 1]))

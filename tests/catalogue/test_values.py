@@ -119,3 +119,50 @@ def test_every_item_is_positive(loss: str) -> None:
     got = evaluate(LOSSES[loss], batch)
     exact = evaluate(LOSSES[loss], batch.to(torch.float64), impl="reference")
     assert_close(got, exact, batch, torch.float32)
+
+
+POSITIVE = torch.tensor([0])
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e12, 1e17])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "warp"])
+def test_a_large_offset_of_all_scores(loss: str, offset: float) -> None:
+    """Equal scores: the margin is the gap of each pair, however large they are."""
+    for dtype in (torch.float32, torch.float64):
+        batch = Batch(torch.ones(1, 1, dtype=dtype), torch.zeros(3, 1, dtype=dtype), POSITIVE)
+        batch.options["item_bias"] = torch.full((3,), offset, dtype=dtype)
+        got = evaluate(LOSSES[loss], batch, margin=0.5, reduction="sum")
+        terms, slope = (0.5, 2.0) if loss == "squared_hinge" else (1.0, 2.0)
+        terms, slope = (0.75, 1.5) if loss == "warp" else (terms, slope)  # (1 + 1/2) / 2 of it
+        assert got.loss.item() == terms
+        assert got.grads[2].tolist() == [-slope, slope / 2, slope / 2]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "list_mean"])
+@pytest.mark.parametrize("weight", [1e-300, 1e-50, 1e-40, 1e39, 1e200, 1e300])
+def test_equal_weights_change_no_mean(weight: float, reduction: str) -> None:
+    batch = Batch(torch.ones(2, 1), torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 1]))
+    plain = evaluate(LOSSES["hinge"], batch, reduction=reduction)
+    weights = torch.full((2,), weight, dtype=torch.float64)
+    weighted = evaluate(LOSSES["hinge"], batch, reduction=reduction, list_weights=weights)
+    torch.testing.assert_close(weighted.loss, plain.loss)
+    torch.testing.assert_close(weighted.grads, plain.grads)
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+def test_autocast_of_towers_of_different_dtypes(impl: str) -> None:
+    queries, items = torch.randn(4, 8).bfloat16(), torch.randn(10, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = LOSSES["softmax"](queries, items, torch.arange(4), impl=impl)
+    wanted = LOSSES["softmax"](queries, items.bfloat16(), torch.arange(4), impl=impl)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("impl", ["auto", "reference"])
+@pytest.mark.parametrize("bad", [-1.0, float("inf"), float("nan")])
+def test_rank_weights_that_are_none(bad: float, impl: str) -> None:
+    batch = Batch(torch.ones(1, 1), torch.zeros(3, 1), POSITIVE)
+    weights = torch.tensor([bad, 0.5])
+    got = evaluate(LOSSES["warp"], batch, rank_weights=weights, impl=impl)
+    assert got.loss.isnan() and got.grads[1].isnan().any()

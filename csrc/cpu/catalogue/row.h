@@ -218,7 +218,7 @@ class RowSolver {
       visit_places(
           args_.boundary_grad == 1, [&](int64_t begin, int64_t size, const int32_t* places) {
             Real slopes[kCatalogueChunk];
-            value_ += loops_.weigh_equally(row_ + begin, size, margin_ - centre_, places, slopes);
+            value_ += loops_.weigh_equally(row_ + begin, size, centre_, margin_, places, slopes);
             std::copy(slopes, slopes + size, row_ + begin);
           });
       return add_positives([](int64_t) { return 1.0; });
@@ -243,7 +243,7 @@ class RowSolver {
     Real slopes[kCatalogueChunk];
     if (add) std::copy(out + begin, out + begin + size, slopes);
     value_ +=
-        loops_.weigh(row_ + begin, size, margin_ - centre_, places, weights_.data(), add, slopes);
+        loops_.weigh(row_ + begin, size, centre_, margin_, places, weights_.data(), add, slopes);
     std::copy(slopes, slopes + size, out + begin);
   }
 
@@ -272,14 +272,13 @@ class RowSolver {
       deviations_[k] = deviations_[k - 1] + (is_finite(deviation) ? deviation : 0);
     }
     sums_.assign(kTables * (size_ + 1), 0.0);
-    const double shift = margin_ - centre_;
     visit_places(true, [&](int64_t begin, int64_t size, const int32_t* places) {
       Real slopes[kCatalogueChunk];
       Real* scores = row_ + begin;
       for (int64_t t = 0; t < size; ++t) {
-        sums_[(t % kTables) * (size_ + 1) + places[t]] += scores[t] + shift;
+        sums_[(t % kTables) * (size_ + 1) + places[t]] += (scores[t] - centre_) + margin_;
       }
-      value_ += loops_.square(scores, size, shift, places, weights_.data(), slopes);
+      value_ += loops_.square(scores, size, centre_, margin_, places, weights_.data(), slopes);
       std::copy(slopes, slopes + size, scores);
     });
     double beyond = 0;

@@ -66,16 +66,17 @@ struct CatalogueLoopsOf {
   // places[t] = the number of positives that s_t violates, which are the first ones.
   void (*find_places)(const Real* scores, int64_t size, double margin, bool inclusive,
                       const SortedPositives<Real>& positives, int32_t* places);
-  // slopes[t] = places[t]. Returns the sum of places[t] (s_t + shift).
-  double (*weigh_equally)(const Real* scores, int64_t size, double shift, const int32_t* places,
-                          Real* slopes);
+  // slopes[t] = places[t]. Returns the sum of places[t] ((s_t - centre) + margin).
+  double (*weigh_equally)(const Real* scores, int64_t size, double centre, double margin,
+                          const int32_t* places, Real* slopes);
   // slopes[t] = weights[places[t]], added to what is there if `add`. Returns the sum of
-  // weights[places[t]] (s_t + shift).
-  double (*weigh)(const Real* scores, int64_t size, double shift, const int32_t* places,
-                  const double* weights, bool add, Real* slopes);
-  // slopes[t] = 2 k x with k = places[t] and x = s_t + shift - means[k]. Returns the sum of k x^2.
-  double (*square)(const Real* scores, int64_t size, double shift, const int32_t* places,
-                   const double* means, Real* slopes);
+  // weights[places[t]] ((s_t - centre) + margin).
+  double (*weigh)(const Real* scores, int64_t size, double centre, double margin,
+                  const int32_t* places, const double* weights, bool add, Real* slopes);
+  // slopes[t] = 2 k x with k = places[t] and x = (s_t - centre) + margin - means[k]. Returns the
+  // sum of k x^2.
+  double (*square)(const Real* scores, int64_t size, double centre, double margin,
+                   const int32_t* places, const double* means, Real* slopes);
   // slopes[t] += sum_i sigmoid(sigma (s_t - s_i)). Returns the sum of the softplus.
   double (*logistic)(const LogisticGroup<Real>& group, const Real* scores, int64_t size,
                      Real* slopes);

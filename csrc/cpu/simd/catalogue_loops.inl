@@ -101,19 +101,19 @@ void find_places(const Real* scores, int64_t size, double margin, bool inclusive
 }
 
 template <typename Real>
-double weigh_equally(const Real* __restrict scores, int64_t size, double shift,
+double weigh_equally(const Real* __restrict scores, int64_t size, double centre, double margin,
                      const int32_t* __restrict places, Real* __restrict slopes) {
   double counts[kCatalogueChunk], terms[kCatalogueChunk];
   for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(places[t]);
   for (int64_t t = 0; t < size; ++t) counts[t] = places[t];
-  for (int64_t t = 0; t < size; ++t) terms[t] = counts[t] * (scores[t] + shift);
+  for (int64_t t = 0; t < size; ++t) terms[t] = counts[t] * ((scores[t] - centre) + margin);
   // An array of its own: as a part of the product's loop it would become a branch.
   for (int64_t t = 0; t < size; ++t) terms[t] = counts[t] > 0 ? terms[t] : 0.0;
   return lane_sum(terms, size);
 }
 
 template <typename Real>
-double weigh(const Real* __restrict scores, int64_t size, double shift,
+double weigh(const Real* __restrict scores, int64_t size, double centre, double margin,
              const int32_t* __restrict places, const double* __restrict weights, bool add,
              Real* __restrict slopes) {
   double weight[kCatalogueChunk];
@@ -124,19 +124,19 @@ double weigh(const Real* __restrict scores, int64_t size, double shift,
     for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(weight[t]);
   }
   double terms[kCatalogueChunk];
-  for (int64_t t = 0; t < size; ++t) terms[t] = weight[t] * (scores[t] + shift);
+  for (int64_t t = 0; t < size; ++t) terms[t] = weight[t] * ((scores[t] - centre) + margin);
   for (int64_t t = 0; t < size; ++t) terms[t] = weight[t] > 0 ? terms[t] : 0.0;
   return lane_sum(terms, size);
 }
 
 template <typename Real>
-double square(const Real* __restrict scores, int64_t size, double shift,
+double square(const Real* __restrict scores, int64_t size, double centre, double margin,
               const int32_t* __restrict places, const double* __restrict means,
               Real* __restrict slopes) {
   double gap[kCatalogueChunk];
   for (int64_t t = 0; t < size; ++t) gap[t] = means[places[t]];
   for (int64_t t = 0; t < size; ++t) {
-    const double distance = (scores[t] + shift) - gap[t];
+    const double distance = ((scores[t] - centre) + margin) - gap[t];
     gap[t] = places[t] > 0 ? distance : 0.0;
   }
   for (int64_t t = 0; t < size; ++t) slopes[t] = static_cast<Real>(2 * (places[t] * gap[t]));
